@@ -1,0 +1,106 @@
+"""Is this image, face or video genuine, AI-generated, or manipulated: where, by what, how sure?
+
+>>> import bonafide
+>>> report = bonafide.examine("photo.jpg")  # doctest: +SKIP
+>>> report.verdict.label, report.explanation  # doctest: +SKIP
+
+The public names are those of `__all__`; they load what they need on first use, so that
+importing bonafide loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BonafideError": "errors",
+    "Card": "types",
+    "Failure": "types",
+    "Finding": "types",
+    "Image": "media.image",
+    "Kind": "types",
+    "Label": "types",
+    "Limits": "media.limits",
+    "Media": "types",
+    "MediaError": "errors",
+    "Needs": "types",
+    "Profile": "types",
+    "Question": "types",
+    "Reason": "types",
+    "Region": "types",
+    "Report": "types",
+    "Settings": "examine",
+    "Status": "types",
+    "Verdict": "types",
+    "Video": "media.video",
+    "examine": "examine",
+    "open_media": "media.source",
+    "to_dict": "report.to_dict",
+}
+
+__all__ = [
+    "BonafideError",
+    "Card",
+    "Failure",
+    "Finding",
+    "Image",
+    "Kind",
+    "Label",
+    "Limits",
+    "Media",
+    "MediaError",
+    "Needs",
+    "Profile",
+    "Question",
+    "Reason",
+    "Region",
+    "Report",
+    "Settings",
+    "Status",
+    "Verdict",
+    "Video",
+    "__version__",
+    "examine",
+    "open_media",
+    "to_dict",
+]
+
+if TYPE_CHECKING:
+    from bonafide.errors import BonafideError, MediaError
+    from bonafide.examine import Settings, examine
+    from bonafide.media.image import Image
+    from bonafide.media.limits import Limits
+    from bonafide.media.source import open_media
+    from bonafide.media.video import Video
+    from bonafide.report.to_dict import to_dict
+    from bonafide.types import (
+        Card,
+        Failure,
+        Finding,
+        Kind,
+        Label,
+        Media,
+        Needs,
+        Profile,
+        Question,
+        Reason,
+        Region,
+        Report,
+        Status,
+        Verdict,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bonafide' has no attribute {name!r}")
+    value = getattr(import_module(f"bonafide.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

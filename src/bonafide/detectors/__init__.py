@@ -1,0 +1,1 @@
+"""One file, one detector; the file name is its id."""

@@ -1,0 +1,1 @@
+"""Bytes to pixels, safely: sources, limits, and the fields that detectors read."""

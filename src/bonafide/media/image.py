@@ -1,0 +1,225 @@
+"""A still picture: original bytes, pixels on demand, and the structure detectors read."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+
+from bonafide.errors import DecodeError, LimitExceeded, MediaError, MissingExtra, UnsupportedFormat
+from bonafide.media.jpeg import JpegStructure, read_coefficients, read_structure
+from bonafide.media.limits import Limits
+from bonafide.media.metadata import Metadata, read_metadata
+from bonafide.types import Kind, Media
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+
+
+class Image(Media):
+    """One picture; of an animation, the first frame.
+
+    Everything is decoded at first use and kept. Arrays are read-only.
+
+    Attributes:
+        width, height: size in pixels after orientation.
+        orientation: EXIF orientation, 1 to 8; 1 means stored upright.
+        mode: pixel layout as stored, in Pillow's names ("RGB", "CMYK", "I;16", …).
+        frames: number of frames, 1 for a still picture.
+        metadata: EXIF, XMP, IPTC, text chunks, thumbnail.
+    """
+
+    kind = Kind.IMAGE
+
+    def __init__(
+        self,
+        data: bytes,
+        name: str = "bytes",
+        path: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Read the header of `data` and its metadata; pixels are decoded later.
+
+        Raises:
+            UnsupportedFormat: no supported picture format recognises the bytes.
+            DecodeError: the header is damaged.
+            LimitExceeded: the picture has more pixels than allowed.
+            MissingExtra: it is HEIC and `pillow-heif` is not installed.
+        """
+        self._limits = limits or Limits()
+        picture = _open(data, name, self._limits)
+        format = "JPEG" if picture.format == "MPO" else str(picture.format)  # noqa: A001
+        super().__init__(data, name, path, "HEIC" if format == "HEIF" else format)
+        self._limits.check(name, "pixels", picture.width * picture.height)
+        self.mode = picture.mode
+        self.metadata: Metadata = read_metadata(picture, self._limits)
+        self.orientation = self._read_orientation()
+        stored = (picture.width, picture.height)
+        self.width, self.height = stored[::-1] if self.orientation >= 5 else stored
+        self._picture: Any = picture
+
+    def _read_orientation(self) -> int:
+        # Containers of the HEIF family rotate while decoding; their EXIF tag is informative only.
+        value = self.metadata.exif.get("Orientation", 1)
+        upright = self.format in ("AVIF", "HEIC") or not isinstance(value, int)
+        return 1 if upright or not 1 <= int(value) <= 8 else int(value)  # type: ignore[arg-type]
+
+    @cached_property
+    def frames(self) -> int:
+        """Number of frames, counted up to the frame limit."""
+        try:
+            return max(1, min(int(getattr(self._open_again(), "n_frames", 1)), self._limits.frames))
+        except Exception:  # a damaged later frame does not spoil the first
+            return 1
+
+    @cached_property
+    def stored_pixels(self) -> NDArray[np.uint8]:
+        """uint8 H×W×3 RGB in [0, 255] as stored, before orientation; alpha is dropped.
+
+        Raises:
+            DecodeError: the pixel data are damaged.
+        """
+        with self._lock:
+            picture = self._picture or self._open_again()
+            self._picture = None
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    array = _to_rgb(picture)
+            except (MediaError, MissingExtra):
+                raise
+            except Exception as error:  # decoders raise nearly anything on damaged input
+                raise DecodeError(self.name, _sentence("the pixels", self.format, error)) from error
+            finally:
+                picture.close()
+        array.flags.writeable = False
+        return array
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 H×W×3 RGB in [0, 255], upright, read-only.
+
+        Raises:
+            DecodeError: the pixel data are damaged.
+        """
+        return self.orient(self.stored_pixels)
+
+    @cached_property
+    def luma(self) -> NDArray[np.float32]:
+        """float32 H×W luma (ITU-R BT.601 weights, as in JPEG) in [0, 255], upright, read-only."""
+        import cv2
+
+        luma = np.empty((self.height, self.width), np.float32)
+        for top in range(0, self.height, 512):  # strips keep the float copy of RGB small
+            strip = self.pixels[top : top + 512].astype(np.float32)
+            cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
+        luma.flags.writeable = False
+        return luma
+
+    @cached_property
+    def jpeg(self) -> JpegStructure | None:
+        """Markers, tables and sampling of a JPEG; None for other containers."""
+        return read_structure(self.data) if self.format == "JPEG" else None
+
+    @cached_property
+    def coefficients(self) -> tuple[NDArray[np.int16], ...]:
+        """Exact quantised DCT coefficients of a JPEG, stored orientation, () otherwise.
+
+        int16 (block rows, block columns, 8, 8) per component; see `media.jpeg`.
+        Pass maps computed from them through `orient`.
+
+        Raises:
+            DecodeError: the entropy-coded data are damaged.
+        """
+        if self.format != "JPEG":
+            return ()
+        try:
+            return read_coefficients(self.data)
+        except Exception as error:
+            raise DecodeError(self.name, _sentence("DCT coefficients", "JPEG", error)) from error
+
+    def orient(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Turn an array H×W or H×W×C from stored to upright orientation."""
+        array = stored
+        if self.orientation >= 5:
+            array = np.swapaxes(array, 0, 1)
+        if self.orientation in (2, 3, 6, 7):
+            array = array[:, ::-1]
+        if self.orientation in (3, 4, 7, 8):
+            array = array[::-1]
+        if array is not stored:
+            array = np.ascontiguousarray(array)
+            array.flags.writeable = False
+        return array
+
+    def _open_again(self) -> Pillow.Image:
+        return _open(self.data, self.name, self._limits)
+
+
+def _open(data: bytes, name: str, limits: Limits) -> Pillow.Image:
+    formats = list(FORMATS)
+    if _is_heic(data):
+        _register_heif()
+        formats = ["HEIF"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Pillow.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        raise UnsupportedFormat(
+            name,
+            "not a picture in a supported format (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, HEIC)",
+        ) from None
+    except Pillow.DecompressionBombError:
+        raise LimitExceeded(
+            name,
+            f"pixels: far over the limit of {limits.pixels:,} (raise it with --max-pixels)",
+        ) from None
+    except Exception as error:
+        raise DecodeError(name, _sentence("the header", "picture", error)) from error
+
+
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in (
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"mif1",
+        b"hevc",
+    )
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise MissingExtra("heic", "reading HEIC") from None
+    if "HEIF" not in Pillow.OPEN:
+        pillow_heif.register_heif_opener()
+
+
+def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
+    mode = picture.mode
+    if mode.startswith("I") or mode == "F":
+        values = np.asarray(picture, np.float64)
+        # 16-bit pictures arrive as I or I;16; anything larger is scaled by its own maximum.
+        top = 255.0 if mode == "F" and values.max(initial=0) <= 255 else 65535.0
+        top = max(top, float(values.max(initial=0)))
+        grey = np.clip(values * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if mode != "RGB":
+        picture = picture.convert("RGB")
+    return np.array(picture, np.uint8)
+
+
+def _sentence(what: str, format: str, error: Exception) -> str:  # noqa: A002
+    detail = str(error).strip().rstrip(".") or type(error).__name__
+    return f"{what} of this {format} cannot be decoded: {detail}"[:300]

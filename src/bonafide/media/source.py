@@ -1,0 +1,141 @@
+"""From what a user names (path, folder, glob, bytes, stream) to `Media`."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from bonafide.errors import SourceError, UnsupportedFormat
+from bonafide.media.image import Image
+from bonafide.media.limits import Limits
+from bonafide.media.video import Video
+from bonafide.types import Kind, Media
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+
+class Document(Media):
+    """A file that can carry content credentials but no pixels that bonafide reads."""
+
+    kind = Kind.DOCUMENT
+
+
+def open_media(source: Source, name: str | None = None, limits: Limits | None = None) -> Media:
+    """Open one file.
+
+    Args:
+        source: a path, the bytes themselves, or a binary stream.
+        name: how to call it in reports; defaults to the file name, or "bytes".
+        limits: bounds on its size; the defaults of `Limits` otherwise.
+
+    Returns:
+        An `Image`, a `Video`, or a `Document` (SVG, PDF).
+
+    Raises:
+        MediaError: the file is missing, empty, too large, damaged or of another kind; see
+            `bonafide.errors` for the subclasses.
+    """
+    limits = limits or Limits()
+    path: str | None = None
+    if isinstance(source, bytes):
+        data = source
+        name = name or "bytes"
+    elif isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        name = name or Path(path).name
+        data = _read_path(path, limits)
+    else:
+        name = name or str(getattr(source, "name", "stream"))
+        data = source.read(limits.file_bytes + 1)
+    limits.check(name, "file_bytes", len(data))
+    if not data:
+        raise SourceError(name, "the file is empty")
+    kind, format = sniff(data)  # noqa: A001
+    if kind is Kind.VIDEO:
+        return Video(data, name, path, limits, format)
+    if kind is Kind.DOCUMENT:
+        return Document(data, name, path, format)
+    if format:
+        raise UnsupportedFormat(name, f"{format} files are not examined")
+    return Image(data, name, path, limits)
+
+
+def sniff(data: bytes) -> tuple[Kind, str]:
+    """Tell kind and container from the first bytes; names are never trusted.
+
+    Returns:
+        The kind, and the container where it is not for the picture decoders to say.
+    """
+    head = data[:1024]
+    if head[4:8] == b"ftyp":
+        if head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"hevc"):
+            return Kind.IMAGE, ""
+        return Kind.VIDEO, "MOV" if head[8:12] == b"qt  " else "MP4"
+    if head[4:8] in (b"moov", b"mdat", b"wide", b"styp") and head[:2] == b"\x00\x00":
+        return Kind.VIDEO, "MP4"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return Kind.VIDEO, "WEBM" if b"webm" in head[:64] else "MKV"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return Kind.VIDEO, "AVI"
+    if head[:5] == b"%PDF-":
+        return Kind.DOCUMENT, "PDF"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in data[:65536].lower():
+        return Kind.DOCUMENT, "SVG"
+    return Kind.IMAGE, ""
+
+
+def expand(names: Iterable[str], limits: Limits | None = None) -> Iterator[str]:
+    """Yield the files that `names` stand for, in a stable order.
+
+    A folder stands for every file below it that is not hidden, sorted by path; a pattern with
+    wildcards for what it matches; "-" and anything else for itself, so that a missing file is
+    reported as such rather than dropped.
+    """
+    limits = limits or Limits()
+    for name in names:
+        if name == "-":
+            yield name
+        elif Path(name).is_dir():
+            yield from _walk(name, limits.nesting)
+        elif glob.has_magic(name) and not Path(name).exists():
+            matches = sorted(glob.glob(name, recursive=True))
+            for match in matches or [name]:
+                if Path(match).is_dir():
+                    yield from _walk(match, limits.nesting)
+                else:
+                    yield match
+        else:
+            yield name
+
+
+def _walk(folder: str, depth: int) -> Iterator[str]:
+    if depth < 0:
+        return
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, depth - 1)
+        elif entry.is_file():
+            yield entry.path
+
+
+def _read_path(path: str, limits: Limits) -> bytes:
+    name = Path(path).name
+    if path.startswith(("http://", "https://")):
+        raise SourceError(path, "addresses are not fetched; download the file and give its path")
+    try:
+        if not Path(path).is_file():
+            why = "this is a folder" if Path(path).is_dir() else "no such file"
+            raise SourceError(name, why)
+        limits.check(name, "file_bytes", Path(path).stat().st_size)
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(name, f"it cannot be read: {reason}") from error

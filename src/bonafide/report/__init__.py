@@ -1,0 +1,1 @@
+"""Everything a person or a program sees, rendered from one `Report`."""

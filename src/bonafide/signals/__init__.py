@@ -1,0 +1,1 @@
+"""Pure functions from array to array, shared by detectors."""
