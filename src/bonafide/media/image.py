@@ -11,6 +11,17 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
+# Pillow registers a format when its plugin is imported, and imports only some by itself.
+from PIL import (  # isort: skip
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
+
 from bonafide.errors import DecodeError, LimitExceeded, MediaError, MissingExtra, UnsupportedFormat
 from bonafide.media.jpeg import JpegStructure, read_coefficients, read_structure
 from bonafide.media.limits import Limits
@@ -20,7 +31,7 @@ from bonafide.types import Kind, Media
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 
 
 class Image(Media):
