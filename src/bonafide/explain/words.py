@@ -1,0 +1,70 @@
+"""Findings and verdict as plain sentences, without a language model.
+
+Every sentence restates a field of the findings or the verdict, so none can be invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bonafide.types import Finding, Label, MediaFacts, Question, Status, Verdict
+
+VERDICT_WORDS: Mapping[Label, str] = {
+    Label.AI_GENERATED: "AI-generated",
+    Label.MANIPULATED: "Manipulated",
+    Label.FACE_FORGED: "Face forged",
+    Label.AUTHENTICATED: "Authenticated",
+    Label.NO_TRACE_FOUND: "No trace found",
+    Label.INCONCLUSIVE: "Inconclusive",
+}
+
+VERDICT_MEANING: Mapping[Label, str] = {
+    Label.AI_GENERATED: "The evidence says that this was made by a generator.",
+    Label.MANIPULATED: "The evidence says that this was changed after it was captured or signed.",
+    Label.FACE_FORGED: "The evidence says that a face in it was forged.",
+    Label.AUTHENTICATED: "A trusted signature covers this file, and the file is unchanged since.",
+    Label.NO_TRACE_FOUND: "None of the tests that ran found anything unusual.",
+    Label.INCONCLUSIVE: "The evidence does not suffice to say anything either way.",
+}
+
+QUESTION_WORDS: Mapping[Question, str] = {
+    Question.SYNTHETIC: "made by a generator",
+    Question.EDITED: "edited after capture",
+    Question.FACE_FORGED: "face forged",
+    Question.SPOOFED: "presentation attack",
+    Question.PROVENANCE: "what the file says about itself",
+}
+
+
+def explain(media: MediaFacts, findings: Sequence[Finding], verdict: Verdict) -> tuple[str, ...]:
+    """Say what the verdict means, what moved it, what was not tested, and how far to trust it.
+
+    Args:
+        media: the file's own facts.
+        findings: all findings of the report.
+        verdict: the verdict drawn from them.
+
+    Returns:
+        Sentences in reading order.
+    """
+    sentences = [VERDICT_MEANING[verdict.label]]
+    sentences += [reason.text for reason in verdict.because[:4] if reason.text]
+    sentences += _assessments(verdict)
+    silent = [finding for finding in findings if finding.status is not Status.OK]
+    if silent:
+        names = ", ".join(f"{finding.detector} ({finding.why})" for finding in silent[:6])
+        more = f" and {len(silent) - 6} more" if len(silent) > 6 else ""
+        sentences.append(f"These tests could not be made: {names}{more}.")
+    sentences.append(verdict.caveat)
+    return tuple(sentences)
+
+
+def _assessments(verdict: Verdict) -> list[str]:
+    spoken = [
+        f"{QUESTION_WORDS[question]}: {probability:.0%}"
+        for question, probability in verdict.probabilities.items()
+        if probability is not None
+    ]
+    if not spoken:
+        return []
+    return [f"Probabilities if either answer had been equally likely before: {'; '.join(spoken)}."]
