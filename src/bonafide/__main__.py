@@ -1,0 +1,5 @@
+"""`python -m bonafide`."""
+
+from bonafide.cli import main
+
+main()

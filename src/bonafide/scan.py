@@ -1,0 +1,156 @@
+"""Examine many files in order, each in a process that can be stopped, and write what was asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bonafide import workers
+from bonafide.errors import MediaError
+from bonafide.examine import Settings, examine
+from bonafide.media.source import open_media
+from bonafide.report.to_dict import to_dict
+from bonafide.types import Failure, Report
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to examine.
+
+    Attributes:
+        path: where it is, or None if `data` holds it.
+        data: its bytes, for standard input.
+        name: how to call it.
+        settings: how to examine it.
+        maps: folder for heatmaps, None to write none.
+        stem: what the names of its maps begin with.
+        page: whether to render its section of the HTML report.
+    """
+
+    path: str | None
+    data: bytes | None
+    name: str
+    settings: Settings
+    maps: str | None = None
+    stem: str = ""
+    page: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        report: the report without its heatmaps, or the failure.
+        record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
+        section: HTML for this file, "" when no page was asked for.
+    """
+
+    report: Report | Failure
+    record: dict[str, Any]
+    section: str = ""
+
+
+def scan(
+    files: Iterable[tuple[str | None, bytes | None, str]],
+    settings: Settings,
+    jobs: int = 0,
+    maps: str | None = None,
+    page: bool = False,
+) -> Iterator[Outcome]:
+    """Examine files and yield their outcomes in input order.
+
+    Args:
+        files: (path, None, name) or (None, bytes, name).
+        settings: the same for all.
+        jobs: processes; 0 for one per core. With several, each runs one detector at a time.
+        maps: folder for heatmaps, made if it is missing; None to write none.
+        page: whether to render HTML sections.
+
+    Yields:
+        One outcome per file, failures included; a hang or a crash is the failure of one file.
+    """
+    count = jobs or os.cpu_count() or 1
+    if count > 1:
+        settings = replace(settings, threads=1)
+    if maps is not None:
+        Path(maps).mkdir(parents=True, exist_ok=True)
+    tasks = _jobs(files, settings, maps, page)
+    for job, outcome in workers.run(perform, tasks, count, settings.limits.seconds):
+        yield _lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
+
+
+def perform(job: Job) -> Outcome:
+    """Examine one file in this process."""
+    digest = None
+    try:
+        source = job.data if job.data is not None else job.path
+        assert source is not None
+        media = open_media(source, job.name, job.settings.limits)
+        digest = media.sha256
+        report = examine(media, job.settings)
+    except MediaError as error:
+        failure = Failure(job.name, job.path, type(error).__name__, error.why, digest)
+        return _failed(job, failure)
+    record = to_dict(report)
+    if job.maps is not None:
+        from bonafide.report.maps import write_map
+
+        record["maps"] = {
+            finding.detector: str(write_map(finding, job.stem, Path(job.maps)))
+            for finding in report.findings
+            if finding.heatmap is not None
+        }
+    section = ""
+    if job.page:
+        from bonafide.report.html import render_section
+
+        section = render_section(report, media)
+    return Outcome(_without_heatmaps(report), record, section)
+
+
+def _jobs(
+    files: Iterable[tuple[str | None, bytes | None, str]],
+    settings: Settings,
+    maps: str | None,
+    page: bool,
+) -> Iterator[Job]:
+    seen: dict[str, int] = {}
+    for path, data, name in files:
+        stem = Path(name).stem or "file"
+        if maps is not None:  # two files of one stem must not overwrite each other's maps
+            seen[stem] = seen.get(stem, 0) + 1
+            stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
+        yield Job(path, data, name, settings, maps, stem, page)
+
+
+def _lost(job: Job, lost: workers.Lost) -> Outcome:
+    if lost.timed_out:
+        why = (
+            f"seconds: stopped after {lost.seconds:.0f}, the limit is "
+            f"{job.settings.limits.seconds:g} (raise it with --max-seconds)"
+        )
+        return _failed(job, Failure(job.name, job.path, "LimitExceeded", why))
+    code = lost.exit_code
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    why = f"the process that examined it died ({how}); the file may be built to crash decoders"
+    return _failed(job, Failure(job.name, job.path, "DecodeError", why))
+
+
+def _failed(job: Job, failure: Failure) -> Outcome:
+    section = ""
+    if job.page:
+        from bonafide.report.html import render_failure
+
+        section = render_failure(failure)
+    return Outcome(failure, to_dict(failure), section)
+
+
+def _without_heatmaps(report: Report) -> Report:
+    """Full-size maps stay in the worker that made them."""
+    return replace(
+        report, findings=tuple(replace(finding, heatmap=None) for finding in report.findings)
+    )
