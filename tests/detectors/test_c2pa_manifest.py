@@ -1,0 +1,365 @@
+"""Content credentials, on media signed here and on labelled files where they are present."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import http.server
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import c2pa
+import numpy as np
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from PIL import Image as Pillow
+
+from bonafide.detectors.c2pa_manifest import CARD, Detector
+from bonafide.errors import MediaError
+from bonafide.media.source import open_media
+from bonafide.types import Finding, Label, Status
+
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+
+class Signer:
+    """A root and a signing certificate made for one test run."""
+
+    def __init__(self, organisation: str) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        root_name = self._name(organisation, "Root")
+        root = self._builder(root_name, root_name, root_key.public_key(), now)
+        root = root.add_extension(x509.BasicConstraints(True, None), critical=True)
+        root = root.add_extension(self._usage(sign=False), critical=True)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())
+        root = root.add_extension(identifier, critical=False)
+        leaf = self._builder(self._name(organisation, "Signer"), root_name, key.public_key(), now)
+        leaf = leaf.add_extension(x509.BasicConstraints(False, None), critical=True)
+        leaf = leaf.add_extension(self._usage(sign=True), critical=True)
+        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        leaf = leaf.add_extension(purpose, critical=False)
+        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        leaf = leaf.add_extension(authority, critical=False)
+        root_certificate = root.sign(root_key, hashes.SHA256())
+        certificate = leaf.sign(root_key, hashes.SHA256())
+        pem = serialization.Encoding.PEM
+        self.root = root_certificate.public_bytes(pem).decode()
+        self.chain = certificate.public_bytes(pem) + root_certificate.public_bytes(pem)
+        self.key = key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    @staticmethod
+    def _name(organisation: str, common: str) -> x509.Name:
+        return x509.Name(
+            [
+                x509.NameAttribute(NameOID.COUNTRY_NAME, "NL"),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+                x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} {common}"),
+            ]
+        )
+
+    @staticmethod
+    def _builder(
+        subject: x509.Name, issuer: x509.Name, key: Any, now: datetime.datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+        )
+
+    @staticmethod
+    def _usage(sign: bool) -> x509.KeyUsage:
+        return x509.KeyUsage(sign, False, False, False, False, not sign, not sign, False, False)
+
+    def sign(
+        self,
+        source_type: str | None = None,
+        action: str = "c2pa.created",
+        picture: bytes | None = None,
+        ingredient: tuple[bytes, str] | None = None,
+        remote: str | None = None,
+    ) -> bytes:
+        """A JPEG with a manifest of one action."""
+        entry: dict[str, Any] = {"action": action, "softwareAgent": {"name": "Unit Painter"}}
+        if source_type:
+            entry["digitalSourceType"] = SOURCE + source_type
+        assertions = [{"label": "c2pa.actions", "data": {"actions": [entry]}}]
+        manifest = {
+            "claim_generator_info": [{"name": "bonafide tests", "version": "1"}],
+            "format": "image/jpeg",
+            "assertions": assertions,
+        }
+        info = c2pa.C2paSignerInfo(
+            alg=b"es256", sign_cert=self.chain, private_key=self.key, ta_url=None
+        )
+        settings = c2pa.Settings.from_dict(
+            {
+                "verify": {"verify_after_sign": False},
+                "builder": {
+                    "thumbnail": {"enabled": False},
+                    "actions": {
+                        "auto_created_action": {"enabled": False},
+                        "auto_opened_action": {"enabled": False},
+                        "auto_placed_action": {"enabled": False},
+                    },
+                },
+            }
+        )
+        target = io.BytesIO()
+        with (
+            c2pa.Context(settings) as context,
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(json.dumps(manifest), context) as builder,
+        ):
+            if remote:
+                builder.set_no_embed()
+                builder.set_remote_url(remote)
+            if ingredient:
+                data, relationship = ingredient
+                description = json.dumps({"title": "before.jpg", "relationship": relationship})
+                builder.add_ingredient(description, "image/jpeg", io.BytesIO(data))
+            source = io.BytesIO(picture or jpeg())
+            builder.sign(signer, "image/jpeg", source, target)
+        return target.getvalue()
+
+
+def jpeg() -> bytes:
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 80, 3), np.uint8)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    return Signer("Example Press")
+
+
+@pytest.fixture(scope="module")
+def trust(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("trust") / "anchors.pem"
+    path.write_text(signer.root)
+    return str(path)
+
+
+def examine(data: bytes, trust: str | None = None, network: bool = False) -> Finding:
+    finding = Detector(trust, network)(open_media(data))
+    assert set(finding.facts) <= set(CARD.facts)
+    json.dumps(dict(finding.facts))
+    return finding
+
+
+def test_absence_proves_nothing() -> None:
+    finding = examine(jpeg())
+    assert finding.status is Status.OK
+    assert finding.facts["state"] == "none"
+    assert finding.claim is None
+    assert "proves nothing" in finding.summary
+
+
+def test_trusted_needs_a_trust_list(signer: Signer, trust: str) -> None:
+    signed = signer.sign("digitalCapture")
+    trusted = examine(signed, trust)
+    assert trusted.facts["state"] == "Trusted"
+    assert trusted.claim is Label.AUTHENTICATED
+    assert trusted.facts["signer"] == "Example Press"
+    assert trusted.facts["actions"] == ["c2pa.created"]
+    without = examine(signed)
+    assert without.facts["state"] == "Valid"
+    assert without.claim is None
+    assert "not trusted" in without.summary
+
+
+def test_another_signer_is_not_trusted(trust: str) -> None:
+    finding = examine(Signer("Somebody Else").sign("digitalCapture"), trust)
+    assert finding.facts["state"] == "Valid"
+    assert finding.facts["failure_codes"] == ["signingCredential.untrusted"]
+    assert finding.claim is None
+
+
+def test_changed_pixels_break_the_hash(signer: Signer, trust: str) -> None:
+    signed = bytearray(signer.sign("digitalCapture"))
+    signed[-100] ^= 1
+    finding = examine(bytes(signed), trust)
+    assert finding.facts["state"] == "Invalid"
+    assert finding.facts["failure_codes"] == ["assertion.dataHash.mismatch"]
+    assert finding.claim is Label.MANIPULATED
+    assert "re-save" in finding.summary
+
+
+def test_a_changed_manifest_claims_nothing(signer: Signer, trust: str) -> None:
+    signed = signer.sign("digitalCapture")
+    assert signed.count(b"Unit Painter") == 1
+    finding = examine(signed.replace(b"Unit Painter", b"Unit Pointer"), trust)
+    assert finding.facts["state"] == "Invalid"
+    assert "assertion.hashedURI.mismatch" in finding.facts["failure_codes"]
+    assert finding.claim is None
+
+
+@pytest.mark.parametrize("with_trust", [True, False])
+@pytest.mark.parametrize(
+    ("source_type", "label"),
+    [
+        ("trainedAlgorithmicMedia", Label.AI_GENERATED),
+        ("compositeWithTrainedAlgorithmicMedia", Label.MANIPULATED),
+    ],
+)
+def test_declared_ai(
+    signer: Signer, trust: str, source_type: str, label: Label, with_trust: bool
+) -> None:
+    finding = examine(signer.sign(source_type), trust if with_trust else None)
+    assert finding.claim is label
+    assert finding.facts["digital_source_types"] == [source_type]
+    assert source_type in str(finding.facts["claim_basis"])
+    if label is Label.AI_GENERATED:
+        assert finding.facts["generator"] == "Unit Painter"
+
+
+def test_declared_ai_outlives_a_resave(signer: Signer, trust: str) -> None:
+    signed = bytearray(signer.sign("trainedAlgorithmicMedia"))
+    signed[-100] ^= 1
+    finding = examine(bytes(signed), trust)
+    assert finding.facts["state"] == "Invalid"
+    assert finding.claim is Label.AI_GENERATED
+
+
+def test_ai_in_an_ingredient_is_not_ai_in_the_picture(signer: Signer, trust: str) -> None:
+    generated = signer.sign("trainedAlgorithmicMedia")
+    collage = signer.sign("digitalCapture", ingredient=(generated, "componentOf"))
+    finding = examine(collage, trust)
+    assert finding.facts["state"] == "Trusted"
+    assert finding.claim is None
+    assert finding.facts["ingredient_source_types"] == ["trainedAlgorithmicMedia"]
+    assert finding.facts["manifest_count"] == 2
+
+
+def test_a_mere_conversion_of_an_ai_picture_is_still_ai(signer: Signer, trust: str) -> None:
+    generated = signer.sign("trainedAlgorithmicMedia")
+    converted = signer.sign(None, "c2pa.converted", ingredient=(generated, "parentOf"))
+    finding = examine(converted, trust)
+    assert finding.claim is Label.AI_GENERATED
+    assert finding.facts["declared_by"] == "ingredient"
+
+
+class _Counting(http.server.BaseHTTPRequestHandler):
+    requests = 0
+
+    def do_GET(self) -> None:
+        type(self).requests += 1
+        self.send_error(404)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    _Counting.requests = 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Counting) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/manifest.c2pa"
+        running.shutdown()
+
+
+def test_a_remote_manifest_is_named_and_not_fetched(signer: Signer, server: str) -> None:
+    signed = signer.sign("trainedAlgorithmicMedia", remote=server)
+    finding = examine(signed)
+    assert finding.facts["state"] == "remote"
+    assert finding.facts["remote_url"] == server
+    assert finding.claim is None
+    assert _Counting.requests == 0
+    examine(signed, network=True)
+    assert _Counting.requests == 1
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n", "no PEM"])
+def test_a_broken_trust_list_fails_and_trusts_nobody(
+    signer: Signer, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "anchors.pem"
+    path.write_text(content)
+    finding = Detector(str(path))(open_media(signer.sign("digitalCapture")))
+    assert finding.status is Status.FAILED or finding.facts["state"] == "Valid"
+    assert finding.claim is None
+
+
+def test_a_missing_trust_list_fails(tmp_path: Path) -> None:
+    finding = Detector(str(tmp_path / "absent.pem"))(open_media(jpeg()))
+    assert finding.status is Status.FAILED
+
+
+def test_unsupported_and_damaged_files_are_not_applicable() -> None:
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (4, 4)).save(buffer, "BMP")
+    assert Detector()(open_media(buffer.getvalue())).status is Status.NOT_APPLICABLE
+
+
+def test_damage_anywhere_gives_a_finding_and_never_authenticates_pixels(
+    signer: Signer, trust: str
+) -> None:
+    signed = signer.sign("digitalCapture")
+    scan = signed.rindex(b"\xff\xda")
+    random = np.random.default_rng(2)
+    for place in random.integers(20, len(signed), 100):
+        damaged = bytearray(signed)
+        damaged[place] ^= int(random.integers(1, 256))
+        try:
+            finding = examine(bytes(damaged), trust)
+        except MediaError:
+            continue
+        # Padding inside the manifest is signed by nobody; the picture always is.
+        assert place < scan or finding.claim is Label.MANIPULATED
+        assert finding.claim is not Label.AI_GENERATED
+
+
+def test_labelled_files(data: Path) -> None:
+    folder = data / "forensic_media/provenance/c2pa-rs/sdk/tests/fixtures/certs/trust"
+    detector = Detector(str(folder))
+    with (data / "c2pa_expected.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 55
+    for row in rows:
+        finding = detector(open_media(str(data / row["path"])))
+        facts = finding.facts
+        expected = row["state"]
+        if not expected.startswith("ERR"):
+            own, _, ingredients = row["failure_codes"].partition(" ing:")
+            assert facts["state"] == expected, row
+            assert facts["failure_codes"] == sorted(filter(None, own.split("|"))), row
+            assert facts["ingredient_failure_codes"] == sorted(
+                filter(None, ingredients.split("|"))
+            ), row
+            assert facts["signer"] == row["issuer"], row
+            assert str(facts.get("signed_at")) == row["sign_time"], row
+        elif "ManifestNotFound" in expected:
+            assert facts["state"] == "none", row
+        elif "Remote" in expected:
+            assert facts["state"] == "remote", row
+            assert str(facts["remote_url"]).startswith("http"), row
+        else:
+            assert facts["state"] == "unreadable", row
+            assert str(facts["problem"]) in expected, row
+
+
+def test_labelled_openai_files_name_their_generator(data: Path) -> None:
+    with (data / "forensic_media.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "c2pa_ai_openai"]
+    assert rows
+    for row in rows:
+        finding = Detector()(open_media(str(data / row["path"])))
+        assert finding.claim is Label.AI_GENERATED, row
+        assert finding.facts["generator"] == "OpenAI", row
