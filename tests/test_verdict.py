@@ -1,0 +1,147 @@
+"""Calibration, fusion and the bound on false accusations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bonafide import verdict
+from bonafide.types import Finding, Label, Question, Status
+from bonafide.verdict import Calibration, calibrate, decide, p_value
+
+BONA_FIDE = sorted(np.random.default_rng(1).normal(-1, 1, 999).tolist())
+TABLE = Calibration(
+    detectors={
+        name: {
+            "version": "1",
+            "knots": [[0.0, -1.0], [10.0, 6.0]],
+            "threshold": 5.0,
+            "false_positive_rate": 0.01,
+        }
+        for name in ("grid", "noise")
+    },
+    claims={"metadata": {"llr": 4.0}},
+    fusion={
+        "edited": {
+            "weights": {"grid": 1.0, "noise": 0.5},
+            "bona_fide": BONA_FIDE,
+            "miss_rate": 0.4,
+        }
+    },
+    source="made-up numbers",
+    id="test",
+)
+
+
+def finding(detector: str, score: float | None, **fields: object) -> Finding:
+    question = fields.pop("question", Question.EDITED)
+    found = Finding(detector, "1", question, Status.OK, score=score, summary="s.", **fields)  # type: ignore[arg-type]
+    return calibrate(found, TABLE)
+
+
+def test_score_becomes_a_calibrated_probability() -> None:
+    found = finding("grid", 5.0)
+    assert found.llr == pytest.approx(2.5)
+    assert found.probability == pytest.approx(1 / (1 + math.exp(-2.5)), abs=1e-4)
+    assert (found.threshold, found.false_positive_rate) == (5.0, 0.01)
+
+
+def test_evidence_never_grows_beyond_what_calibration_saw() -> None:
+    assert finding("grid", 1e9).llr == 6.0
+    assert finding("grid", -1e9).llr == -1.0
+
+
+def test_another_version_of_a_detector_is_shown_and_does_not_vote() -> None:
+    newer = Finding("grid", "2", Question.EDITED, Status.OK, score=9.0)
+    assert calibrate(newer, TABLE).probability is None
+    assert decide([calibrate(newer, TABLE)], TABLE).label is Label.INCONCLUSIVE
+
+
+def test_strong_evidence_accuses_and_names_its_reasons_in_order() -> None:
+    drawn = decide([finding("noise", 9.0), finding("grid", 9.0)], TABLE)
+    assert drawn.label is Label.MANIPULATED
+    assert [reason.detector for reason in drawn.because] == ["grid", "noise"]
+    assert drawn.probabilities[Question.EDITED] > 0.99  # type: ignore[operator]
+    assert drawn.probabilities[Question.SYNTHETIC] is None
+
+
+def test_between_the_bounds_is_inconclusive_and_below_no_trace() -> None:
+    middle = float(np.quantile(BONA_FIDE, 0.96))
+    score = (middle + 1.0) / 7.0 * 10.0
+    assert decide([finding("grid", score)], TABLE).label is Label.INCONCLUSIVE
+    assert decide([finding("grid", 0.0)], TABLE).label is Label.NO_TRACE_FOUND
+    assert "not a proof" in decide([finding("grid", 0.0)], TABLE).caveat
+
+
+def test_missing_is_not_innocence() -> None:
+    absent = Finding("noise", "1", Question.EDITED, Status.NOT_APPLICABLE, why="too small")
+    with_absent = decide([finding("grid", 9.0), absent], TABLE)
+    assert with_absent.probabilities == decide([finding("grid", 9.0)], TABLE).probabilities
+
+
+def test_nothing_calibrated_is_inconclusive() -> None:
+    assert decide([], TABLE).label is Label.INCONCLUSIVE
+
+
+def test_claims_outrank_pixels() -> None:
+    claim = finding("metadata", None, question=Question.PROVENANCE, claim=Label.AI_GENERATED)
+    drawn = decide([claim, finding("grid", 0.0)], TABLE)
+    assert drawn.label is Label.AI_GENERATED
+    assert drawn.probabilities[Question.SYNTHETIC] == pytest.approx(0.982, abs=1e-3)
+    assert "Metadata" in drawn.caveat or "declares" in drawn.caveat
+
+
+@pytest.mark.parametrize("state", ["Valid", "Invalid", "none"])
+def test_only_a_trusted_signature_authenticates(state: str) -> None:
+    fields = {"question": Question.PROVENANCE, "claim": Label.AUTHENTICATED}
+    trusted = finding("c2pa_manifest", None, facts={"state": "Trusted"}, **fields)
+    other = finding("c2pa_manifest", None, facts={"state": state}, **fields)
+    assert decide([trusted], TABLE).label is Label.AUTHENTICATED
+    assert decide([other], TABLE).label is not Label.AUTHENTICATED
+
+
+def test_a_trusted_signature_outranks_pixel_evidence() -> None:
+    signed = finding(
+        "c2pa_manifest",
+        None,
+        question=Question.PROVENANCE,
+        claim=Label.AUTHENTICATED,
+        facts={"state": "Trusted"},
+    )
+    assert decide([signed, finding("grid", 10.0)], TABLE).label is Label.AUTHENTICATED
+
+
+def test_false_accusations_stay_under_the_bound_on_fresh_exchangeable_data() -> None:
+    fresh = np.random.default_rng(2).normal(-1, 1, 20_000)
+    accused = np.mean([p_value(float(e), BONA_FIDE) <= 0.01 for e in fresh])
+    assert accused <= 0.02  # the bound holds on average over calibration sets; this is one
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=50), st.floats(-60, 60))
+def test_p_value_is_a_decreasing_rank(values: list[float], evidence: float) -> None:
+    bona_fide = sorted(values)
+    p = p_value(evidence, bona_fide)
+    assert 1 / (len(values) + 1) <= p <= 1
+    assert p_value(evidence + 1, bona_fide) <= p
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20))
+def test_more_score_is_never_less_evidence(first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    assert finding("grid", low).llr <= finding("grid", high).llr  # type: ignore[operator]
+
+
+def test_shipped_calibration_is_usable() -> None:
+    table = verdict.default_calibration()
+    for entry in table.detectors.values():
+        scores = [knot[0] for knot in entry["knots"]]
+        ratios = [knot[1] for knot in entry["knots"]]
+        assert scores == sorted(scores) and ratios == sorted(ratios)
+        assert 0 <= entry["false_positive_rate"] <= 0.0101
+    for fused in table.fusion.values():
+        assert fused["bona_fide"] == sorted(fused["bona_fide"])
+        assert len(fused["bona_fide"]) >= 200  # else half a per cent could never be reached

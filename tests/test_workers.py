@@ -1,0 +1,73 @@
+"""A hang or a crash costs one input, order is kept, nothing is run twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bonafide.workers import Lost, run
+
+
+def behave(task: str) -> str:
+    if task == "hang":
+        time.sleep(60)
+    if task == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == "bug":
+        raise ZeroDivisionError("planted")
+    if task.startswith("slow"):
+        time.sleep(0.2)
+    if task.startswith("log:"):
+        with Path(task[4:]).open("a") as log:
+            log.write("x")
+    return task.upper()
+
+
+def test_results_come_in_input_order() -> None:
+    tasks = ["slow1", "a", "b", "slow2", "c"] * 3
+    assert [result for _, result in run(behave, tasks, 2, 30)] == [t.upper() for t in tasks]
+
+
+def test_a_hang_is_stopped_and_the_rest_goes_on() -> None:
+    results = [result for _, result in run(behave, ["a", "hang", "b", "c"], 2, 0.7)]
+    assert results[0] == "A" and results[2:] == ["B", "C"]
+    assert isinstance(results[1], Lost) and results[1].timed_out
+
+
+def test_a_crash_is_told_apart_and_the_rest_goes_on() -> None:
+    results = [result for _, result in run(behave, ["a", "crash", "b", "crash"], 1, 30)]
+    assert results[0] == "A" and results[2] == "B"
+    for lost in (results[1], results[3]):
+        assert isinstance(lost, Lost) and not lost.timed_out and lost.exit_code == -signal.SIGKILL
+
+
+def test_a_bug_is_an_exception() -> None:
+    with pytest.raises(RuntimeError, match="planted"):
+        list(run(behave, ["bug"], 1, 30))
+
+
+def test_each_task_runs_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    list(run(behave, [f"log:{log}"] * 20, 2, 30))
+    assert log.read_text() == "x" * 20
+
+
+def test_tasks_are_consumed_as_they_are_needed() -> None:
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "a"
+
+    results = run(behave, endless(), 2, 30)
+    for _ in range(5):
+        next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert taken < 30
