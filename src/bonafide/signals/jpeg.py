@@ -1,0 +1,251 @@
+"""What JPEG compression leaves behind: tables, block transforms, grid votes, window tests.
+
+Pictures here are float32 H×W luma in [0, 255], in stored orientation, since the 8×8 grid is laid
+before a viewer turns the picture. A grid origin (x, y) with 0 ≤ x, y < 8 says that blocks begin
+at columns x + 8i and rows y + 8j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bonafide.media.image import Image
+
+NO_VOTE = 255
+
+# ITU-T T.81, tables K.1 and K.2: the tables that the IJG library scales by its quality number.
+_LUMA_BASE = (
+    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 "
+    "62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 "
+    "98 112 100 103 99"
+)
+_CHROMA_BASE = (
+    "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 "
+    "99 " + "99 " * 32
+)
+
+
+@dataclass(frozen=True)
+class QualityEstimate:
+    """The IJG quality that comes nearest to a quantisation table.
+
+    Attributes:
+        quality: 1 to 100.
+        exact: whether the table is exactly the one that IJG software writes at that quality.
+        distance: mean absolute difference of the entries.
+    """
+
+    quality: int
+    exact: bool
+    distance: float
+
+
+@cache
+def standard_table(quality: int, chroma: bool = False) -> NDArray[np.int32]:
+    """The IJG quantisation table of `quality` (1–100), int32 8×8 row-major, read-only.
+
+    Entries are limited to 255 as in baseline files.
+    """
+    quality = min(max(int(quality), 1), 100)
+    base = np.array((_CHROMA_BASE if chroma else _LUMA_BASE).split(), np.int32).reshape(8, 8)
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    table: NDArray[np.int32] = np.clip((base * scale + 50) // 100, 1, 255).astype(np.int32)
+    table.flags.writeable = False
+    return table
+
+
+def estimate_quality(table: NDArray[np.int32], chroma: bool = False) -> QualityEstimate:
+    """Find the IJG quality whose table is nearest to `table` (8×8) in mean absolute difference."""
+    values = np.asarray(table, np.int64).reshape(8, 8)
+    distances = [
+        float(np.abs(values - standard_table(quality, chroma)).mean()) for quality in range(1, 101)
+    ]
+    best = int(np.argmin(distances))
+    return QualityEstimate(best + 1, distances[best] == 0, round(distances[best], 3))
+
+
+@cache
+def dct_matrix() -> NDArray[np.float32]:
+    """Orthonormal 8-point DCT-II, float32 8×8; row = frequency, column = sample."""
+    k, n = np.mgrid[0:8, 0:8]
+    matrix = np.cos((2 * n + 1) * k * np.pi / 16) * np.where(k == 0, np.sqrt(1 / 8), 0.5)
+    result: NDArray[np.float32] = matrix.astype(np.float32)
+    result.flags.writeable = False
+    return result
+
+
+def block_dct(luma: NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+    """Unquantised DCT of every whole 8×8 block of the grid at `origin` (x, y).
+
+    Args:
+        luma: float32 H×W in [0, 255]; the level shift by 128 is applied as in JPEG.
+        origin: first column and row of the grid.
+
+    Returns:
+        float32 (block rows, block columns, 8, 8), rows of a block = vertical frequency; the
+        first two sizes are 0 where no whole block fits.
+    """
+    x, y = origin
+    rows, columns = max(luma.shape[0] - y, 0) // 8, max(luma.shape[1] - x, 0) // 8
+    matrix = dct_matrix()
+    result = np.empty((rows, columns, 8, 8), np.float32)
+    for row in range(rows):  # one row of blocks at a time stays in the cache
+        strip = luma[y + 8 * row : y + 8 * row + 8, x : x + 8 * columns] - np.float32(128)
+        vertical = (matrix @ strip).reshape(8 * columns, 8)
+        result[row] = (vertical @ matrix.T).reshape(8, columns, 8).swapaxes(0, 1)
+    return result
+
+
+def inverse_block_dct(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma in levels, float32 (8·rows)×(8·columns), neither rounded nor clipped.
+
+    Args:
+        coefficients: float32 (rows, columns, 8, 8), dequantised.
+    """
+    rows, columns = coefficients.shape[:2]
+    matrix = dct_matrix()
+    result = np.empty((8 * rows, 8 * columns), np.float32)
+    for row in range(rows):
+        blocks = coefficients[row].swapaxes(0, 1).reshape(8 * columns, 8) @ matrix
+        result[8 * row : 8 * row + 8] = matrix.T @ blocks.reshape(8, 8 * columns)
+    result += 128
+    return result
+
+
+def stored_luma(media: Image) -> NDArray[np.float32]:
+    """float32 H×W luma in [0, 255] in stored orientation, where the JPEG grid starts at (0, 0)."""
+    if media.orientation == 1:
+        return media.luma
+
+    def compute() -> NDArray[np.float32]:
+        pixels = media.stored_pixels
+        luma = np.empty(pixels.shape[:2], np.float32)
+        for top in range(0, len(luma), 512):
+            strip = pixels[top : top + 512].astype(np.float32)
+            cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
+        luma.flags.writeable = False
+        return luma
+
+    return media.memo("jpeg.stored_luma", compute)
+
+
+def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """How many of the 64 DCT coefficients are zero, for the 8×8 window at every position.
+
+    A coefficient counts as zero below half a level. A window without any change along one axis
+    counts 0, since it would look compressed at every origin.
+
+    Args:
+        luma: float32 H×W in [0, 255], H and W at least 8.
+
+    Returns:
+        uint8 (H−7)×(W−7) in [0, 64]; entry (y, x) is the window whose top left pixel is (y, x).
+
+    Source:
+        Nikoukhah et al., ZERO, IPOL 2021, section 2.
+    """
+    height, width = luma.shape[0] - 7, luma.shape[1] - 7
+    # Eight neighbouring windows share 15 samples: one 64×15 matrix yields all their frequencies,
+    # which keeps the work inside matrix products.
+    band = np.zeros((8, 8, 15), np.float32)  # frequency, shift, sample
+    for shift in range(8):
+        band[:, shift, shift : shift + 8] = dct_matrix()
+    matrix = np.ascontiguousarray(band.reshape(64, 15))
+    counts = np.zeros((height, width), np.uint8)
+    tile = 256
+    padded = np.empty((15, tile + 7), np.float32)
+    for top in range(0, height, 8):
+        rows = min(8, height - top)
+        for left in range(0, width, tile):
+            part = luma[top : top + 15, left : left + tile + 7]
+            if part.shape == padded.shape:
+                source = part
+            else:  # the last row and column of tiles
+                padded[...] = 0
+                padded[: part.shape[0], : part.shape[1]] = part
+                source = padded
+            vertical = matrix @ source  # (frequency, shift) × column
+            groups = np.lib.stride_tricks.as_strided(
+                vertical,
+                (64, tile // 8, 15),
+                (vertical.strides[0], 8 * vertical.strides[1], vertical.strides[1]),
+            )
+            both = groups.reshape(-1, 15) @ matrix.T  # last axis: frequency, shift
+            np.abs(both, out=both)
+            zeros = (both < 0.5).view(np.uint64).reshape(8, 8 * (tile // 8) * 8)
+            # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
+            summed = zeros.sum(axis=0, dtype=np.uint64).reshape(8, tile // 8, 8).sum(axis=2)
+            window = summed.view(np.uint8).reshape(8, tile)
+            columns = min(tile, width - left)
+            counts[top : top + rows, left : left + columns] = window[:rows, :columns]
+    counts[_unchanging(luma)] = 0
+    return counts
+
+
+def _unchanging(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Windows that are constant along rows or along columns, bool (H−7)×(W−7)."""
+    result = np.zeros((luma.shape[0] - 7, luma.shape[1] - 7), bool)
+    for axis, size in ((1, (7, 8)), (0, (8, 7))):
+        changes = (np.diff(luma, axis=axis) != 0).view(np.uint8)
+        any_change = cv2.dilate(changes, np.ones(size[::-1], np.uint8), anchor=(0, 0))
+        result |= any_change[: result.shape[0], : result.shape[1]] == 0
+    return result
+
+
+def grid_votes(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """For every pixel, the grid origin of the window around it with most zero coefficients.
+
+    Args:
+        luma: float32 H×W in [0, 255].
+
+    Returns:
+        uint8 H×W: x + 8·y of the origin, or `NO_VOTE` where two origins are equally good.
+
+    Source:
+        Nikoukhah et al., ZERO, IPOL 2021, algorithm 1.
+    """
+    votes = np.full(luma.shape, NO_VOTE, np.uint8)
+    if min(luma.shape) < 8:
+        return votes
+    counts = zero_counts(luma)
+    kernel = np.ones((8, 8), np.uint8)
+    height, width = luma.shape
+    columns = (np.arange(width) % 8).astype(np.uint16)
+    step = 1024  # strips of 16-bit keys stay small; multiples of 8 keep the origins aligned
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        first = max(top - 8, 0)
+        keys = np.zeros((bottom - first, width), np.uint16)
+        inside = counts[first:bottom].astype(np.uint16)
+        keys[: inside.shape[0], : inside.shape[1]] = inside * 64
+        names = columns[None, :] + 8 * (np.arange(first, bottom) % 8).astype(np.uint16)[:, None]
+        # The largest and the smallest winner by name differ exactly where there is a tie.
+        largest = cv2.dilate(keys + names, kernel, anchor=(7, 7)) & 63
+        smallest = 63 - (cv2.dilate(keys + (63 - names), kernel, anchor=(7, 7)) & 63)
+        chosen = np.where(largest == smallest, largest, NO_VOTE).astype(np.uint8)
+        votes[top:bottom] = chosen[top - first :]
+    return votes
+
+
+def log10_chernoff(
+    successes: NDArray[np.floating], trials: NDArray[np.floating], rate: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Upper bound of log10 P[B(trials, rate) ≥ successes], elementwise; 0 at or below the mean.
+
+    Source:
+        Chernoff's bound, exp(−n·KL(k/n ‖ p)); Desolneux, Moisan and Morel, 2008, chapter 4.
+    """
+    n = np.maximum(np.asarray(trials, np.float64), 1e-9)
+    p = np.clip(np.asarray(rate, np.float64), 1e-6, 1 - 1e-6)
+    observed = np.clip(np.asarray(successes, np.float64) / n, 0.0, 1.0)
+    safe = np.clip(observed, 1e-12, 1 - 1e-12)
+    divergence = safe * np.log(safe / p) + (1 - safe) * np.log((1 - safe) / (1 - p))
+    return np.where(observed > p, -n * divergence / np.log(10), 0.0)
