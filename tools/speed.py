@@ -26,7 +26,7 @@ from bonafide.types import Finding
 
 
 def photograph(megapixels: float) -> bytes:
-    """A JPEG at quality 92 with the structure of a photograph: smooth areas, edges, sensor noise."""
+    """A JPEG at quality 92 with smooth areas, edges and noise, as a photograph has."""
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5) // 16 * 16
     width = height * 4 // 3
     random = np.random.default_rng(0)
