@@ -110,6 +110,7 @@ def _limit_options(function: F) -> F:
 )
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
+@click.option("--debug", is_flag=True, help="Let decoders' complaints and tracebacks through.")
 @_limit_options
 def scan(
     paths: tuple[str, ...],
@@ -120,6 +121,7 @@ def scan(
     fail_on: tuple[str, ...],
     jobs: int,
     quiet: bool,
+    debug: bool,
     **options: Any,
 ) -> None:
     """Examine files and report a verdict with its evidence.
@@ -137,7 +139,9 @@ def scan(
     files = list(_files(paths, settings))
     if not files:
         raise click.UsageError("no files there")
-    outcomes = scan_files(files, settings, min(jobs or _cores(), len(files)), maps, bool(html))
+    outcomes = scan_files(
+        files, settings, min(jobs or _cores(), len(files)), maps, bool(html), debug
+    )
     show: _Show = _ShowJson(len(files) > 1) if as_json else _ShowText(len(files) > 1)
     if jsonl:
         show = _ShowJsonLines()
@@ -305,11 +309,11 @@ class _Tally:
 
     def __init__(self) -> None:
         self.failed = 0
-        self.labels: set[str] = set()
+        self.labels: set[str | None] = set()
 
     def add(self, outcome: Outcome) -> None:
         self.failed += outcome.record["status"] == "failed"
-        self.labels.add(outcome.record.get("verdict", ""))
+        self.labels.add(outcome.record["verdict"])
 
 
 class _Show:

@@ -60,6 +60,7 @@ def scan(
     jobs: int = 0,
     maps: str | None = None,
     page: bool = False,
+    debug: bool = False,
 ) -> Iterator[Outcome]:
     """Examine files and yield their outcomes in input order.
 
@@ -69,6 +70,7 @@ def scan(
         jobs: processes; 0 for one per core. With several, each runs one detector at a time.
         maps: folder for heatmaps, made if it is missing; None to write none.
         page: whether to render HTML sections.
+        debug: let decoders and tracebacks through to standard error.
 
     Yields:
         One outcome per file, failures included; a hang or a crash is the failure of one file.
@@ -79,7 +81,8 @@ def scan(
     if maps is not None:
         Path(maps).mkdir(parents=True, exist_ok=True)
     tasks = _jobs(files, settings, maps, page)
-    for job, outcome in workers.run(perform, tasks, count, settings.limits.seconds):
+    done = workers.run(perform, tasks, count, settings.limits.seconds, quiet=not debug)
+    for job, outcome in done:
         yield _lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
 
 

@@ -43,6 +43,7 @@ def run(
     tasks: Iterable[Task],
     jobs: int,
     seconds: float,
+    quiet: bool = True,
 ) -> Iterator[tuple[Task, Result | Lost]]:
     """Yield (task, result) in the order of `tasks`, which is consumed as it is needed.
 
@@ -51,11 +52,13 @@ def run(
         tasks: any iterable, also an endless one.
         jobs: processes, at least 1.
         seconds: wall time that one task may take.
+        quiet: drop what workers write to standard error. C decoders complain there about every
+            damaged file, past Python and past the result that says the same.
 
     Raises:
         RuntimeError: `work` raised, with its traceback: a bug, not a property of the input.
     """
-    pool = [_Worker(work) for _ in range(jobs)]
+    pool = [_Worker(work, quiet) for _ in range(jobs)]
     waiting: deque[_Slot[Task, Result]] = deque()
     queue = iter(tasks)
     exhausted = False
@@ -78,7 +81,7 @@ def run(
                 assert done.outcome is not None
                 yield done.task, done.outcome[0]
             else:
-                _collect(pool, work, seconds)
+                _collect(pool, seconds)
     finally:
         for worker in pool:
             worker.stop()
@@ -95,12 +98,13 @@ class _Slot(Generic[Task, Result]):
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, work: Callable[[Any], Any]) -> None:
+    def __init__(self, work: Callable[[Any], Any], quiet: bool) -> None:
+        self.work, self.quiet = work, quiet
         # Forking a parent that holds no decoder threads is quick and safe on Linux only.
         method = "fork" if sys.platform == "linux" else "spawn"
         context: Any = multiprocessing.get_context(method)
         self.pipe, far = context.Pipe()
-        self.process = context.Process(target=_serve, args=(far, work), daemon=True)
+        self.process = context.Process(target=_serve, args=(far, work, quiet), daemon=True)
         self.process.start()
         far.close()
         self.slot: _Slot[Any, Any] | None = None
@@ -118,13 +122,18 @@ class _Worker:
         self.slot.outcome = (outcome,)
         self.slot = None
 
+    def renew(self) -> _Worker:
+        """Stop this process and start another in its place."""
+        self.stop()
+        return _Worker(self.work, self.quiet)
+
     def stop(self) -> None:
         self.process.kill()
         self.process.join()
         self.pipe.close()
 
 
-def _collect(pool: list[_Worker], work: Callable[[Any], Any], seconds: float) -> None:
+def _collect(pool: list[_Worker], seconds: float) -> None:
     """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such."""
     busy = {worker.pipe: index for index, worker in enumerate(pool) if worker.slot}
     deadline = min(pool[index].began for index in busy.values()) + seconds
@@ -138,8 +147,7 @@ def _collect(pool: list[_Worker], work: Callable[[Any], Any], seconds: float) ->
             worker.process.join()
             elapsed = time.monotonic() - worker.began
             worker.finish(Lost(False, worker.process.exitcode, elapsed))
-            worker.stop()
-            pool[index] = _Worker(work)
+            pool[index] = worker.renew()
             continue
         if failed:
             raise RuntimeError(f"a worker raised:\n{answer}")
@@ -148,13 +156,16 @@ def _collect(pool: list[_Worker], work: Callable[[Any], Any], seconds: float) ->
         elapsed = time.monotonic() - worker.began
         if worker.slot and elapsed >= seconds:
             worker.finish(Lost(True, None, elapsed))
-            worker.stop()
-            pool[index] = _Worker(work)
+            pool[index] = worker.renew()
 
 
-def _serve(pipe: connection.Connection, work: Callable[[Any], Any]) -> None:
+def _serve(pipe: connection.Connection, work: Callable[[Any], Any], quiet: bool) -> None:
     import signal
     import traceback
+
+    if quiet:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     parent = os.getppid()

@@ -6,6 +6,7 @@ The keys are those of `docs/report.schema.json`. Keys may be added; none changes
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bonafide.explain.words import VERDICT_WORDS
@@ -18,13 +19,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
     Heatmaps are pictures, not numbers to read; they are summarised, and written by `--maps`.
     """
     if isinstance(report, Failure):
-        return {
-            "schema": 1,
-            "media": {"path": report.path, "name": report.name, "sha256": report.sha256},
-            "status": "failed",
-            "error": report.error,
-            "why": report.why,
-        }
+        return _failure(report)
     media, verdict = report.media, report.verdict
     return {
         "schema": report.schema,
@@ -42,11 +37,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
         "status": "ok",
         "verdict": verdict.label.value,
         "verdict_words": VERDICT_WORDS[verdict.label],
-        "probabilities": {
-            question.value: verdict.probabilities.get(question)
-            for question in Question
-            if question is not Question.PROVENANCE
-        },
+        "probabilities": _probabilities(verdict.probabilities),
         "because": [_reason(reason) for reason in verdict.because],
         "caveat": verdict.caveat,
         "explanation": list(report.explanation),
@@ -55,6 +46,37 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
         "settings": _clean(report.settings),
         "versions": dict(report.versions),
         "examined_at": report.examined_at,
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    """The keys that a reader of many lines looks for are there, and empty."""
+    return {
+        "schema": 1,
+        "media": {
+            "path": failure.path,
+            "name": failure.name,
+            "sha256": failure.sha256,
+            "kind": None,
+            "width": None,
+            "height": None,
+            "format": None,
+        },
+        "status": "failed",
+        "error": failure.error,
+        "why": failure.why,
+        "verdict": None,
+        "probabilities": _probabilities({}),
+        "because": [],
+        "findings": [],
+    }
+
+
+def _probabilities(known: Mapping[Question, float | None]) -> dict[str, float | None]:
+    return {
+        question.value: known.get(question)
+        for question in Question
+        if question is not Question.PROVENANCE
     }
 
 
