@@ -70,7 +70,7 @@ class Image(Media):
         super().__init__(data, name, path, "HEIC" if format == "HEIF" else format)
         self._limits.check(name, "pixels", picture.width * picture.height)
         self.mode = picture.mode
-        self.metadata: Metadata = read_metadata(picture, self._limits)
+        self.metadata: Metadata = read_metadata(picture, self._limits, data)
         self.orientation = self._read_orientation()
         stored = (picture.width, picture.height)
         self.width, self.height = stored[::-1] if self.orientation >= 5 else stored
@@ -198,14 +198,13 @@ def _open(data: bytes, name: str, limits: Limits) -> Pillow.Image:
 
 
 def _is_heic(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (
-        b"heic",
-        b"heix",
-        b"heim",
-        b"heis",
-        b"mif1",
-        b"hevc",
-    )
+    # "mif1" and "msf1" say only "of this family"; the brands that follow say which.
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    if data[4:8] != b"ftyp" or b"avif" in brands or b"avis" in brands:
+        return False
+    return brands[:4] in (
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
+    )  # fmt: skip
 
 
 def _register_heif() -> None:
@@ -220,15 +219,26 @@ def _register_heif() -> None:
 def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
     mode = picture.mode
     if mode.startswith("I") or mode == "F":
-        values = np.asarray(picture, np.float64)
-        # 16-bit pictures arrive as I or I;16; anything larger is scaled by its own maximum.
-        top = 255.0 if mode == "F" and values.max(initial=0) <= 255 else 65535.0
-        top = max(top, float(values.max(initial=0)))
-        grey = np.clip(values * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        return _stretch(np.asarray(picture), mode)
     if mode != "RGB":
         picture = picture.convert("RGB")
     return np.array(picture, np.uint8)
+
+
+def _stretch(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
+    """Grey values of more than 8 bits as RGB, in strips, since these pictures can be large."""
+    strips = range(0, values.shape[0], 512)
+    largest = 0.0
+    for row in strips:
+        strip = values[row : row + 512]
+        largest = max(largest, float(strip.max(initial=0, where=np.isfinite(strip))))
+    # 16-bit pictures arrive as I or I;16; anything larger is scaled by its own maximum.
+    top = 255.0 if mode == "F" and largest <= 255 else max(65535.0, largest)
+    pixels = np.empty((*values.shape, 3), np.uint8)
+    for row in strips:
+        grey = np.nan_to_num(values[row : row + 512].astype(np.float64)) * (255.0 / top)
+        pixels[row : row + 512] = np.clip(grey + 0.5, 0, 255).astype(np.uint8)[..., None]
+    return pixels
 
 
 def _sentence(what: str, format: str, error: Exception) -> str:  # noqa: A002

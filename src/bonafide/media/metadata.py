@@ -7,13 +7,16 @@ Metadata are read before pixels and never trusted: what cannot be parsed becomes
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from PIL import ExifTags, IptcImagePlugin
 
 from bonafide.media.limits import Limits
+from bonafide.media.png import PngMetadata, read_chunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -71,8 +74,17 @@ class Metadata:
     defects: tuple[str, ...] = ()
 
 
-def read_metadata(picture: PillowImage, limits: Limits) -> Metadata:
-    """Read all metadata of an opened Pillow picture."""
+def read_metadata(picture: PillowImage, limits: Limits, data: bytes = b"") -> Metadata:
+    """Read all metadata of an opened Pillow picture; `data` are the bytes of its file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        metadata = _read_metadata(picture, limits, data)
+    # Pillow warns about the parts that it skips.
+    warned = dict.fromkeys(f"metadata: {warning.message}"[:300].strip() for warning in caught)
+    return replace(metadata, defects=(*metadata.defects, *list(warned)[:20]))
+
+
+def _read_metadata(picture: PillowImage, limits: Limits, data: bytes) -> Metadata:
     defects: list[str] = []
 
     def attempt(what: str, read: Callable[[], Any], default: Any) -> Any:
@@ -90,6 +102,10 @@ def read_metadata(picture: PillowImage, limits: Limits) -> Metadata:
         return b""
 
     info = picture.info
+    png = read_chunks(data, limits) if picture.format == "PNG" else PngMetadata()
+    defects += png.defects
+    if png.exif:
+        info["exif"] = b"Exif\x00\x00" + png.exif
     exif_bytes = bounded("EXIF", _as_bytes(info.get("exif", b"")))
     exif_bytes = exif_bytes.removeprefix(b"Exif\x00\x00")
     exif: dict[str, ExifValue] = {}
@@ -100,8 +116,7 @@ def read_metadata(picture: PillowImage, limits: Limits) -> Metadata:
         thumbnail = attempt(
             "the EXIF thumbnail", lambda: _read_thumbnail(picture, exif_bytes), None
         )
-    xmp_bytes = bounded("XMP", _as_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp") or b""))
-    text = attempt("a text chunk", lambda: _read_text(picture, limits), {})
+    xmp_bytes = bounded("XMP", _as_bytes(info.get("xmp") or png.text.get("XML:com.adobe.xmp")))
     return Metadata(
         exif=exif,
         gps=gps,
@@ -109,7 +124,7 @@ def read_metadata(picture: PillowImage, limits: Limits) -> Metadata:
         thumbnail=thumbnail,
         xmp=xmp_bytes.decode("utf-8", "replace").strip("\x00"),
         iptc=attempt("IPTC", lambda: _read_iptc(cast("ImageFile", picture)), {}),
-        text=text,
+        text=png.text,
         comment=bounded("the comment", _as_bytes(info.get("comment", b""))).decode(
             "utf-8", "replace"
         ),
@@ -135,9 +150,10 @@ def _plain(value: object, limits: Limits) -> ExifValue:
     if isinstance(value, tuple | list):
         return tuple(_plain(item, limits) for item in value[:1000])
     try:
-        return float(value)  # type: ignore[arg-type]  # IFDRational
+        number = float(value)  # type: ignore[arg-type]  # IFDRational
     except (TypeError, ValueError, ZeroDivisionError):
         return str(value)[:1000]
+    return number if math.isfinite(number) else str(value)[:1000]  # 0/0 has no JSON number
 
 
 def _read_exif(
@@ -183,14 +199,6 @@ def _read_iptc(picture: ImageFile) -> dict[str, tuple[str, ...]]:
                 item.decode("utf-8", "replace") for item in values if isinstance(item, bytes)
             )
     return result
-
-
-def _read_text(picture: PillowImage, limits: Limits) -> dict[str, str]:
-    text: Mapping[str, Any] = getattr(picture, "text", None) or {}
-    return {
-        str(key)[:200]: str(value)[: limits.metadata_bytes]
-        for key, value in list(text.items())[:1000]
-    }
 
 
 def open_thumbnail(data: bytes) -> PillowImage:

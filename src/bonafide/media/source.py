@@ -14,6 +14,11 @@ from bonafide.media.limits import Limits
 from bonafide.media.video import Video
 from bonafide.types import Kind, Media
 
+# Brands of ISO base media files that hold pictures.
+_STILL_BRANDS = (
+    b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
+)  # fmt: skip
+
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
@@ -71,7 +76,7 @@ def sniff(data: bytes) -> tuple[Kind, str]:
     """
     head = data[:1024]
     if head[4:8] == b"ftyp":
-        if head[8:12] in (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"hevc"):
+        if head[8:12] in _STILL_BRANDS:
             return Kind.IMAGE, ""
         return Kind.VIDEO, "MOV" if head[8:12] == b"qt  " else "MP4"
     if head[4:8] in (b"moov", b"mdat", b"wide", b"styp") and head[:2] == b"\x00\x00":
