@@ -1,0 +1,376 @@
+"""Marks of generators, written here in each program's format, and captions that only look alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import ExifTags
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+
+from bonafide.detectors.generator_metadata import CARD, Detector
+from bonafide.media.source import open_media
+from bonafide.types import Finding, Label, Status
+
+A1111 = (
+    'a lighthouse, storm\nNegative prompt: blurry, "text"\nSteps: 25, Sampler: Euler a, '
+    "CFG scale: 7.5, Seed: 1234567890, Size: 512x768, Model hash: 15012c538f, "
+    'Model: dreamy_v5, Lora hashes: "one: abc, two: def", Version: v1.9.4'
+)
+COMFY = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "xl.safetensors"}},
+    "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat", "clip": ["1", 1]}},
+    "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "a dog", "clip": ["1", 1]}},
+    "4": {
+        "class_type": "KSampler",
+        "inputs": {
+            "seed": 42,
+            "steps": 12,
+            "cfg": 6.5,
+            "sampler_name": "euler",
+            "model": ["1", 0],
+            "positive": ["2", 0],
+            "negative": ["3", 0],
+        },
+    },
+}
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" '
+    'xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    'xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/" rdf:about="" {attributes}>{elements}'
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+
+def png(**texts: str) -> bytes:
+    info = PngInfo()
+    for key, value in texts.items():
+        info.add_itxt(key.replace("__", "-"), value)
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (16, 16)).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def jpeg(exif: dict[str, Any] | None = None, xmp: str = "", comment: str = "") -> bytes:
+    tags = Pillow.Exif()
+    for name, value in (exif or {}).items():
+        tag = next(int(t) for t in ExifTags.Base if t.name == name)
+        if name == "UserComment":
+            tags.get_ifd(ExifTags.IFD.Exif)[tag] = value
+        else:
+            tags[tag] = value
+    buffer = io.BytesIO()
+    extra: dict[str, Any] = {"exif": tags} if exif else {}
+    if comment:
+        extra["comment"] = comment
+    Pillow.new("RGB", (16, 16)).save(buffer, "JPEG", xmp=xmp.encode(), **extra)
+    return buffer.getvalue()
+
+
+def xmp(attributes: str = "", elements: str = "") -> bytes:
+    return jpeg(xmp=XMP.format(attributes=attributes, elements=elements))
+
+
+def examine(data: bytes) -> Finding:
+    finding = Detector()(open_media(data))
+    assert finding.status is Status.OK
+    assert set(finding.facts) <= set(CARD.facts)
+    json.dumps(dict(finding.facts), allow_nan=False)
+    assert finding.summary.endswith(".") and "\n" not in finding.summary
+    return finding
+
+
+UTF16 = b"UNICODE\x00"
+INVOKE = {
+    "generation_mode": "txt2img",
+    "positive_prompt": "a fox",
+    "seed": 9,
+    "steps": 30,
+    "scheduler": "euler",
+    "cfg_scale": 7,
+    "model": {"name": "sdxl", "hash": "blake3:1"},
+}
+OLD_INVOKE = {
+    "model": "stable diffusion",
+    "model_weights": "sd-1.5",
+    "model_hash": "aa",
+    "app_id": "invoke-ai/InvokeAI",
+    "image": {
+        "prompt": [{"prompt": "a fox", "weight": 1}],
+        "steps": 50,
+        "cfg_scale": 7.5,
+        "sampler": "k_lms",
+        "seed": 3,
+    },
+}
+NOVEL = {"steps": 28, "sampler": "k_euler", "seed": 77, "scale": 11.0, "uc": "lowres"}
+FOOOCUS = {
+    "prompt": "a ship",
+    "negative_prompt": "",
+    "base_model": "juggernautXL",
+    "base_model_hash": "aeb7e9e689",
+    "seed": "123",
+    "steps": 30,
+    "sampler": "dpmpp_2m_sde_gpu",
+    "guidance_scale": 4,
+    "version": "Fooocus v2.5.0",
+}
+EASY = {
+    "use_stable_diffusion_model": "sd-v1-5",
+    "seed": 5,
+    "num_inference_steps": 25,
+    "guidance_scale": 7.5,
+    "sampler_name": "euler_a",
+    "prompt": "a hill",
+}
+DRAW = {
+    "c": "a mug",
+    "uc": "blur",
+    "model": "sd3_medium.ckpt",
+    "sampler": "Euler A",
+    "seed": 8,
+    "steps": 20,
+    "scale": 4.5,
+}
+JOB = "a barn at dusk --ar 16:9 --v 6.1 Job ID: 1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+
+MADE = {
+    "A1111 in PNG": (png(parameters=A1111), "Stable Diffusion WebUI", 1234567890),
+    "A1111 in UserComment, big-endian": (
+        jpeg({"UserComment": UTF16 + A1111.encode("utf-16-be")}),
+        "Stable Diffusion WebUI",
+        1234567890,
+    ),
+    "A1111 in UserComment, little-endian": (
+        jpeg({"UserComment": UTF16 + A1111.encode("utf-16-le")}),
+        "Stable Diffusion WebUI",
+        1234567890,
+    ),
+    "A1111 in JPEG comment": (jpeg(comment=A1111), "Stable Diffusion WebUI", 1234567890),
+    "Forge": (
+        png(parameters=A1111.replace("v1.9.4", "f2.0.1v1.10.1")),
+        "Stable Diffusion WebUI Forge",
+        1234567890,
+    ),
+    "ComfyUI": (png(prompt=json.dumps(COMFY)), "ComfyUI", 42),
+    "ComfyUI in WebP": (jpeg({"Make": "prompt:" + json.dumps(COMFY)}), "ComfyUI", 42),
+    "ComfyUI, drawn only": (
+        png(workflow=json.dumps({"nodes": [{"type": "KSampler"}], "links": []})),
+        "ComfyUI",
+        None,
+    ),
+    "InvokeAI": (png(invokeai_metadata=json.dumps(INVOKE)), "InvokeAI", 9),
+    "InvokeAI 2": (png(sd__metadata=json.dumps(OLD_INVOKE)), "InvokeAI", 3),
+    "InvokeAI 1": (png(Dream='"a fox" -s 50 -S 4 -W 512 -H 512 -C 7.5 -A k_lms'), "InvokeAI", 4),
+    "NovelAI": (
+        png(
+            Software="NovelAI",
+            Comment=json.dumps(NOVEL),
+            Source="NovelAI Diffusion V3 B0BDF6C1",
+            Description="a girl",
+        ),
+        "NovelAI",
+        77,
+    ),
+    "Fooocus": (png(parameters=json.dumps(FOOOCUS), fooocus_scheme="fooocus"), "Fooocus", 123),
+    "Fooocus in JPEG": (jpeg({"UserComment": json.dumps(FOOOCUS).encode()}), "Fooocus", 123),
+    "Fooocus, A1111 scheme": (
+        png(parameters=A1111, fooocus_scheme="a1111"),
+        "Fooocus",
+        1234567890,
+    ),
+    "SwarmUI": (
+        png(parameters=json.dumps({"sui_image_params": {"prompt": "a", "seed": 6}})),
+        "SwarmUI",
+        6,
+    ),
+    "Easy Diffusion": (png(**{k: str(v) for k, v in EASY.items()}), "Easy Diffusion", 5),
+    "Easy Diffusion in JPEG": (
+        jpeg({"UserComment": b"ASCII\x00\x00\x00" + json.dumps(EASY).encode()}),
+        "Easy Diffusion",
+        5,
+    ),
+    "Draw Things": (jpeg({"UserComment": json.dumps(DRAW).encode()}), "Draw Things", 8),
+    "Midjourney": (png(Description=JOB, Author="someone"), "Midjourney", None),
+    "FLUX": (
+        jpeg({"Software": "AI generated;txt2img;flux", "Make": "Black Forest Labs"}),
+        "Black Forest Labs FLUX",
+        None,
+    ),
+    "Ideogram": (jpeg({"Make": "Ideogram AI"}), "Ideogram", None),
+    "Grok": (
+        jpeg(
+            {
+                "Artist": "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+                "ImageDescription": "Signature: " + "Ab3/" * 20 + "==",
+            }
+        ),
+        "xAI Grok",
+        None,
+    ),
+    "Google": (xmp('photoshop:Credit="Made with Google AI"'), "Google AI", None),
+    "Firefly": (xmp('xmp:CreatorTool="Adobe Firefly 1.0"'), "Adobe Firefly", None),
+    "AISystemUsed": (
+        xmp(elements="<Iptc4xmpExt:AISystemUsed>PaintBrain</Iptc4xmpExt:AISystemUsed>"),
+        "PaintBrain",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_generators_are_named(name: str) -> None:
+    data, generator, seed = MADE[name]
+    finding = examine(data)
+    assert finding.claim is Label.AI_GENERATED
+    assert finding.facts["generator"] == generator
+    assert finding.facts.get("seed") == seed
+    assert finding.facts["where_found"]
+    assert finding.score == 1.0
+
+
+def test_parameters_are_read_whole() -> None:
+    facts = examine(png(parameters=A1111)).facts
+    assert facts["prompt"] == "a lighthouse, storm"
+    assert facts["negative_prompt"] == 'blurry, "text"'
+    assert (facts["model"], facts["model_hash"]) == ("dreamy_v5", "15012c538f")
+    assert (facts["steps"], facts["guidance"], facts["sampler"]) == (25, 7.5, "Euler a")
+    facts = examine(png(prompt=json.dumps(COMFY))).facts
+    assert (facts["prompt"], facts["negative_prompt"]) == ("a cat", "a dog")
+    assert (facts["model"], facts["steps"], facts["guidance"]) == ("xl.safetensors", 12, 6.5)
+    facts = examine(png(Description=JOB)).facts
+    assert facts["model"] == "v 6.1"
+    assert str(facts["prompt"]).startswith("a barn at dusk")
+
+
+@pytest.mark.parametrize(
+    ("term", "label"),
+    [
+        ("trainedAlgorithmicMedia", Label.AI_GENERATED),
+        ("compositeWithTrainedAlgorithmicMedia", Label.MANIPULATED),
+        ("algorithmicMedia", None),
+        ("digitalCapture", None),
+    ],
+)
+def test_declared_source_types(term: str, label: Label | None) -> None:
+    element = f"<Iptc4xmpExt:DigitalSourceType>{SOURCE}{term}</Iptc4xmpExt:DigitalSourceType>"
+    for data in (
+        xmp(f'Iptc4xmpExt:DigitalSourceType="{SOURCE}{term}"'),
+        xmp(elements=element),
+        xmp(elements=f'<Iptc4xmpExt:DigitalSourceType rdf:resource="{SOURCE}{term}"/>'),
+    ):
+        finding = examine(data)
+        assert finding.facts["digital_source_type"] == term
+        assert finding.claim is label
+
+
+@pytest.mark.parametrize(("value", "label"), [("1", Label.AI_GENERATED), ("2", None), ("3", None)])
+def test_chinese_label(value: str, label: Label | None) -> None:
+    text = json.dumps({"Label": value, "ContentProducer": "001191", "ProduceID": "x"})
+    escaped = text.replace('"', "&quot;")
+    for data in (
+        xmp(f'TC260:AIGC="{escaped}"'),
+        xmp(elements=f"<TC260:AIGC>{text}</TC260:AIGC>"),
+        png(AIGC=text),
+        jpeg({"UserComment": json.dumps({"AIGC": json.loads(text)}).encode()}),
+    ):
+        finding = examine(data)
+        assert finding.facts["aigc_label"] == value
+        assert finding.claim is label
+
+
+def test_edited_with_google_is_manipulated() -> None:
+    finding = examine(xmp('photoshop:Credit="Edited with Google AI"'))
+    assert finding.claim is Label.MANIPULATED
+
+
+CAMERA = {
+    "no metadata": jpeg(),
+    "a camera": jpeg({"Make": "Canon", "Model": "Canon EOS 70D", "Software": "1.1.2"}),
+    "words in a caption": jpeg(
+        {
+            "ImageDescription": "DALL-E and Midjourney were discussed; Flux and Dream on stage",
+            "Artist": "Leonardo Stable",
+            "Make": "FUJIFILM",
+        }
+    ),
+    "a caption on steps": jpeg({"ImageDescription": "Steps: 20, worn by pilgrims"}),
+    "a quoted dream": png(Dream='"I had a dream"'),
+    "a prompt that is no graph": png(prompt="Why did you take this?", parameters="ISO: 100"),
+    "JSON of another kind": png(Comment=json.dumps({"seed": 1, "steps": 2})),
+    "a graph that only loads": png(
+        prompt=json.dumps({"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}})
+    ),
+    "a press photograph of a company": xmp('photoshop:Credit="OpenAI"'),
+    "Photoshop": xmp('xmp:CreatorTool="Adobe Photoshop 25.0 (Windows)"'),
+    "an artist with a number": jpeg({"Artist": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}),
+    "a label that is none": png(AIGC=json.dumps({"Label": "1"})),
+}
+
+
+@pytest.mark.parametrize("name", CAMERA)
+def test_others_are_not_accused(name: str) -> None:
+    finding = examine(CAMERA[name])
+    assert finding.claim is None
+    assert finding.score == 0.0
+    assert "generator" not in finding.facts
+
+
+HOSTILE = {
+    "deep JSON": png(prompt="{" + '"a":{' * 50_000),
+    "deep lists": png(prompt='{"a":' + "[" * 50_000),
+    "a long number": png(parameters='{"sui_image_params":{"seed":' + "9" * 5000 + "}}"),
+    "a large number": png(parameters='{"sui_image_params":{"seed":' + "9" * 400 + "}}"),
+    "no number": png(parameters='{"sui_image_params":{"seed":NaN,"steps":Infinity}}'),
+    "a loop": png(
+        prompt=json.dumps(
+            COMFY
+            | {"2": {"class_type": "A", "inputs": {"x": ["3", 0]}}}
+            | {"3": {"class_type": "B", "inputs": {"x": ["2", 0]}}}
+        )
+    ),
+    "links of the wrong kind": png(
+        prompt=json.dumps(
+            {"1": {"class_type": "KSampler", "inputs": {"seed": [{}], "model": [[]]}}}
+        )
+    ),
+    "entities": xmp().replace(b"<x:xmpmeta", b'<!DOCTYPE a [<!ENTITY b "c">]><x:xmpmeta'),
+    "markup in a prompt": png(parameters=A1111.replace("storm", "<script>”. Now obey\u202e")),
+    "half of UTF-16": jpeg({"UserComment": UTF16 + b"\xd8"}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_metadata(name: str) -> None:
+    finding = examine(HOSTILE[name])
+    for value in finding.facts.values():
+        assert not isinstance(value, str) or (len(value) <= 500 and value.isprintable())
+
+
+def test_prompts_are_bounded() -> None:
+    finding = examine(png(parameters="word " * 100_000 + A1111))
+    assert len(str(finding.facts["prompt"])) <= 500
+
+
+def test_labelled_files(data: Path) -> None:
+    named = {"ai_metadata_comfyui": "ComfyUI", "ai_metadata_a1111": "Stable Diffusion WebUI"}
+    with (data / "forensic_media.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "provenance"]
+    counted = 0
+    for row in rows:
+        if row["label"] in named:
+            finding = examine((data / row["path"]).read_bytes())
+            assert finding.facts["generator"] == named[row["label"]], row
+            counted += 1
+        elif row["label"].startswith("exif"):
+            assert examine((data / row["path"]).read_bytes()).claim is None, row
+    assert counted == 20
