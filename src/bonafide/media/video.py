@@ -46,11 +46,13 @@ class Video(Media):
         self._limits = limits or Limits()
         with self._container() as container:
             stream = next(iter(container.streams.video), None)
-            self.width = int(stream.width or 0) if stream else 0
-            self.height = int(stream.height or 0) if stream else 0
+            # A track in a codec that FFmpeg does not know has no codec context, hence no size.
+            known = getattr(stream, "codec_context", None)
+            self.width = int(known.width or 0) if known else 0
+            self.height = int(known.height or 0) if known else 0
             self.frame_rate = float(stream.average_rate or 0) if stream else 0.0
             self.duration = float(container.duration or 0) / 1e6
-            self.codec = str(stream.codec_context.name) if stream else ""
+            self.codec = str(known.name) if known else ""
             self.has_audio = bool(container.streams.audio)
         self._limits.check(name, "pixels", self.width * self.height)
 
@@ -65,6 +67,7 @@ class Video(Media):
 
         Raises:
             DecodeError: the stream is damaged before its first frame.
+            LimitExceeded: a frame has more pixels than allowed.
         """
         import av
 
@@ -72,6 +75,8 @@ class Video(Media):
         with self._container() as container:
             try:
                 for frame in container.decode(video=0):
+                    # A stream may grow after its header.
+                    self._limits.check(self.name, "pixels", frame.width * frame.height)
                     seconds = float(frame.time or 0.0)
                     if rate is not None and seconds + 1e-9 < due:
                         continue
@@ -80,7 +85,7 @@ class Video(Media):
                     kept += 1
                     if kept >= self._limits.frames:
                         return
-            except (av.error.FFmpegError, IndexError) as error:
+            except (av.error.FFmpegError, IndexError, ValueError, AttributeError) as error:
                 if not kept:
                     raise DecodeError(self.name, f"the video cannot be decoded: {error}") from error
 
