@@ -85,10 +85,13 @@ class Image(Media):
     @cached_property
     def frames(self) -> int:
         """Number of frames, counted up to the frame limit."""
-        try:
-            return max(1, min(int(getattr(self._open_again(), "n_frames", 1)), self._limits.frames))
-        except Exception:  # a damaged later frame does not spoil the first
-            return 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                count = int(getattr(self._open_again(), "n_frames", 1))
+            except Exception:  # a damaged later frame does not spoil the first
+                count = 1
+        return max(1, min(count, self._limits.frames))
 
     @cached_property
     def stored_pixels(self) -> NDArray[np.uint8]:
