@@ -154,6 +154,9 @@ class Image(Media):
         """
         if self.format != "JPEG":
             return ()
+        # libjpeg fills what a cut file lacks with zeros and says so only on the terminal, where
+        # Pillow raises; the pixels are wanted by nearly every detector anyway.
+        _ = self.stored_pixels
         try:
             return read_coefficients(self.data)
         except Exception as error:

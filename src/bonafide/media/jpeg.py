@@ -147,7 +147,7 @@ def read_coefficients(data: bytes) -> tuple[NDArray[np.int16], ...]:
         file.write(data)
         file.flush()
         dct = jpeglib.read_dct(file.name)
-        planes = [dct.Y, dct.Cb, dct.Cr]
+        planes = [dct.Y, dct.Cb, dct.Cr, dct.K]
     result = []
     for plane in planes:
         if plane is not None and plane.size:
