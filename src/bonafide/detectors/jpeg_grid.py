@@ -32,8 +32,9 @@ Reference
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -129,7 +130,7 @@ class Detector:
             regions.append(_upright(media, box, -part.log10_false_alarms))
         regions = regions[::-1][:20]
         share = float((marked >= 0.5).mean())
-        facts = {
+        facts: dict[str, Any] = {
             "main_origin": [main % 8, main // 8] if main_alarms < 0 else None,
             "main_log10_false_alarms": round(max(float(main_alarms), -300.0), 2),
             "cropped_after_jpeg": bool(main_alarms < 0 and main != 0),
@@ -267,10 +268,9 @@ def _upright(media: Image, box: tuple[int, int, int, int], score: float) -> Regi
     return Region(x, y, width, height, round(min(score, 300.0), 2))
 
 
-def _summary(facts: dict[str, object], is_jpeg: bool) -> str:
+def _summary(facts: Mapping[str, Any], is_jpeg: bool) -> str:
     origin = facts["main_origin"]
     found = facts["foreign_regions"]
-    assert isinstance(found, list)
     if found and origin is not None:
         worst = found[0]["log10_false_alarms"]
         parts = "1 part" if len(found) == 1 else f"{len(found)} parts"
@@ -287,8 +287,8 @@ def _summary(facts: dict[str, object], is_jpeg: bool) -> str:
         return "No JPEG grid was found, neither in the whole picture nor in a part."
     if facts["cropped_after_jpeg"]:
         return (
-            f"One JPEG grid runs through the picture; it starts at column {origin[0]}, row "  # type: ignore[index]
-            f"{origin[1]}, so the picture was cropped after it had been a JPEG."  # type: ignore[index]
+            f"One JPEG grid runs through the picture; it starts at column {origin[0]}, row "
+            f"{origin[1]}, so the picture was cropped after it had been a JPEG."
         )
     if is_jpeg:
         return "One JPEG grid runs through the picture, where the file says it should."

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from bonafide.types import Region
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -249,3 +251,99 @@ def log10_chernoff(
     safe = np.clip(observed, 1e-12, 1 - 1e-12)
     divergence = safe * np.log(safe / p) + (1 - safe) * np.log((1 - safe) / (1 - p))
     return np.where(observed > p, -n * divergence / np.log(10), 0.0)
+
+
+@dataclass(frozen=True)
+class WindowTest:
+    """Where something happens more often than in the rest of the picture.
+
+    Attributes:
+        log10_false_alarms: of the most meaningful window; at least 0 means nothing was found.
+        window: that window as x, y, width, height in blocks.
+        marked: blocks that belong to meaningful windows, bool rows×columns.
+    """
+
+    log10_false_alarms: float
+    window: tuple[int, int, int, int]
+    marked: NDArray[np.bool_]
+
+
+def excess_windows(
+    successes: NDArray[np.float32],
+    trials: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    sizes: tuple[int, ...] = (6, 12, 24, 48),
+) -> WindowTest:
+    """Find square windows with more successes than chance allows, a contrario.
+
+    Natural pictures vary more from window to window than coin tosses do, so counts are divided
+    by the spread that the median window shows over the binomial one (quasi-binomial model).
+
+    Args:
+        successes: float32 rows×columns ≥ 0, at most `trials`.
+        trials: float32 rows×columns, how often it could have happened per block.
+        expected: float32 rows×columns, mean successes in the background.
+        sizes: window sides, blocks.
+
+    Returns:
+        The most meaningful window and the blocks to mark: those near which the rate is past
+        the middle between the background and the best window.
+    """
+    rows, columns = trials.shape
+    usable = [
+        size for size in sizes if 2 * size <= max(rows, columns) and size <= min(rows, columns)
+    ]
+    log10_tests = float(np.log10(max(rows * columns, 1) * max(len(usable), 1)))
+    best, where = np.inf, (0, 0, 0, 0)
+    cover = np.zeros((rows, columns), bool)
+    for size in usable:
+        k, n, e = (_window_sums(array, size) for array in (successes, trials, expected))
+        enough = n >= 20
+        if not enough.any():
+            continue
+        rate = np.clip(e / np.maximum(n, 1e-6), 1e-3, 1 - 1e-3)
+        square = (k - e) ** 2 / (n * rate * (1 - rate) + 1e-6)
+        # 0.455 is the median of a chi-square variable with one degree of freedom.
+        spread = max(1.0, float(np.median(square[enough])) / 0.455)
+        alarms = log10_tests + log10_chernoff(k / spread, n / spread, rate)
+        alarms[~enough] = np.inf
+        y, x = divmod(int(np.argmin(alarms)), alarms.shape[1])
+        if alarms[y, x] < best:
+            best, where = float(alarms[y, x]), (x, y, size, size)
+        hit = np.zeros((rows, columns), np.uint8)
+        hit[: alarms.shape[0], : alarms.shape[1]] = alarms < 0
+        cover |= cv2.dilate(hit, np.ones((size, size), np.uint8), anchor=(size - 1, size - 1)) > 0
+    if not best < 0:
+        return WindowTest(min(best, log10_tests), where, np.zeros((rows, columns), bool))
+    x, y, size, _ = where
+    inside = (slice(y, y + size), slice(x, x + size))
+    n, k, e = (cv2.boxFilter(a, -1, (5, 5), normalize=False) for a in (trials, successes, expected))
+    total = max(float(trials[inside].sum()), 1e-6)
+    gap = float(successes[inside].sum() - expected[inside].sum()) / total
+    marked = cover & (k - e > 0.5 * gap * np.maximum(n, 1.0))
+    # Blocks without trials, such as flat ones, belong to what surrounds them.
+    padded = np.pad(marked, 4).view(np.uint8)
+    marked = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))[4:-4, 4:-4] > 0
+    return WindowTest(best, where, marked)
+
+
+def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+    """Sums over all size×size windows that fit, float64."""
+    table = cv2.integral(array, sdepth=cv2.CV_64F)
+    sums: NDArray[np.float64] = (
+        table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
+    )
+    return sums
+
+
+def regions_of(heatmap: NDArray[np.float32], score: float, at_most: int = 20) -> tuple[Region, ...]:
+    """Rectangles around the connected parts of `heatmap` at 0.5 and more, largest first."""
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(
+        (heatmap >= 0.5).astype(np.uint8), connectivity=8
+    )
+    order = sorted(range(1, count), key=lambda label: -int(boxes[label, 4]))[:at_most]
+    result = []
+    for label in order:
+        x, y, width, height = (int(value) for value in boxes[label, :4])
+        result.append(Region(x, y, width, height, score))
+    return tuple(result)
