@@ -65,9 +65,9 @@ CARD = Card(
     "and edits. There it found none of 75 edits and marked none of 1,046 untouched pictures. On "
     "simulated cameras (42 scenes, four demosaicing methods) it found 93 % to 100 % of pastes of "
     "100×100 pixels shifted by one row or column in lossless files (67 % with Malvar's method), "
-    "45 % to 98 % after JPEG 97, 19 % to 52 % after JPEG 92 with chroma subsampling; it marked 6 of "
-    "504 untouched ones, where colour edges break the rhythm. Pastes that stay in step (one shift "
-    "in four) and inpainted or generated parts are not seen.",
+    "45 % to 98 % after JPEG 97, 19 % to 52 % after JPEG 92 with chroma subsampling; it marked 6 "
+    "of 504 untouched ones, where colour edges break the rhythm. Pastes in step (one in four) "
+    "and inpainted or generated parts are not seen.",
 )
 
 FAMILIES = 2  # the search is made on green, then on red against blue

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, special
+from scipy import ndimage
+
+from bonafide.signals.noise import concentrations
 
 VOTER = 8  # side of a voting block in pixels; one JPEG block, so that voters share no block
 STRIP = 512
-WINDOWS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # sides of tested squares, in blocks
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def contrary_windows(
 
     Background model: each vote is the toss of a fair coin, independent of the others. (Where
     the lattice is visible a vote is more likely to agree, so the bound is kept with room.) Every
-    square of the sides `WINDOWS` at every position is tested.
+    square of 4 blocks and more is tested, see `noise.concentrations`.
 
     Args:
         votes: int8 (rows, columns) in {−1, 0, 1}; 1 agrees with the picture.
@@ -80,55 +81,18 @@ def contrary_windows(
         over each marked block, at most 300; 0 where nothing is marked. Within a window only
         blocks are marked around which most votes are contrary.
     """
-    rows, columns = votes.shape
-    strength = np.zeros((rows, columns), np.float32)
-    sides = [side for side in WINDOWS if 2 * side <= min(rows, columns)]
-    tests = families * sum((rows - side + 1) * (columns - side + 1) for side in sides)
-    if not tests:
-        return strength
-    against, cast = _integral(votes < 0), _integral(votes != 0)
-    for side in sides:
-        contrary, voting = _window_sums(against, side), _window_sums(cast, side)
-        # Most windows are nowhere near passing. For a fair coin the exponent of the true tail is
-        # at most 1.4 times Hoeffding's, so this cheap test drops none that would pass.
-        excess = np.maximum(contrary - 0.5 * voting, 0.0)
-        hopeful = 2 * excess * excess > -log10_threshold * np.maximum(voting, 1.0)
-        y, x = np.nonzero(hopeful)
-        if not y.size:
-            continue
-        happened, tried = contrary[y, x], voting[y, x]
-        tail = special.betainc(happened, tried - happened + 1.0, 0.5)
-        value = np.minimum(-np.log10(np.maximum(tail, 1e-300)) - np.log10(tests), 300.0)
-        passed = value > -log10_threshold
-        found = np.zeros_like(contrary, np.float32)
-        found[y[passed], x[passed]] = value[passed]
-        if passed.any():
-            padded = np.zeros((rows, columns), np.float32)
-            padded[: found.shape[0], : found.shape[1]] = found
-            # Each block takes the strongest of the windows that cover it.
-            covering = ndimage.maximum_filter(
-                padded, size=side, origin=(side - 1) // 2, mode="constant"
-            )
-            np.maximum(strength, covering, out=strength)
+    strength = concentrations(
+        (votes < 0).astype(np.float64),
+        (votes != 0).astype(np.float64),
+        0.5,
+        families,
+        log10_threshold,
+        smallest=4,
+    )
     if strength.any():
         locally = ndimage.uniform_filter(votes.astype(np.float32), size=5, mode="nearest")
         strength[ndimage.binary_opening(locally < 0, np.ones((3, 3))) == 0] = 0.0
     return strength
-
-
-def _integral(flags: NDArray[np.bool_]) -> NDArray[np.float64]:
-    sums = np.zeros((flags.shape[0] + 1, flags.shape[1] + 1))
-    np.cumsum(np.cumsum(flags, axis=0), axis=1, out=sums[1:, 1:])
-    return sums
-
-
-def _window_sums(integral: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    return (
-        integral[side:, side:]
-        - integral[:-side, side:]
-        - integral[side:, :-side]
-        + integral[:-side, :-side]
-    )
 
 
 def _strip_votes(
