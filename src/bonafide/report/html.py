@@ -1,0 +1,328 @@
+"""One self-contained page: no request leaves it, no text from a file can act in it.
+
+A section is rendered where its media are at hand (in a worker process) and is a plain string;
+`write_html` strings sections together on disk, so that memory stays flat over many files.
+Everything is escaped by the template, unsafe characters are shown by their code, and a
+Content-Security-Policy allows just the page's own style and script, by their hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bonafide import __version__
+from bonafide.media.image import Image
+from bonafide.report import preview, provenance, wording
+from bonafide.types import Failure, Finding, Label, Media, Question, Region, Report, Status
+
+if TYPE_CHECKING:
+    from jinja2.environment import TemplateModule
+
+MOST_LAYERS = 60  # of one picture; the style sheet has one rule for each
+_THUMBNAIL = 96
+_SMALL = 400  # a picture below this many pixels is shown enlarged, pixel by pixel
+_FAILED = "not_examined"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What can be laid over the picture for one finding; sizes are those of the full picture."""
+
+    finding: Finding
+    title: str
+    uri: str
+    outlines: tuple[Region, ...]
+    arrows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The picture and what can be laid over it."""
+
+    uri: str
+    width: int
+    height: int
+    preview_width: int
+    preview_height: int
+    shown_width: int
+    layers: tuple[Layer, ...]
+    chosen: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the index, read back from the attributes of a section."""
+
+    id: str
+    verdict: str
+    label: str
+    name: str
+    reason: str
+    thumbnail: str
+
+
+def render_section(report: Report, media: Media, longest: int = preview.LONGEST) -> str:
+    """Render everything about one file.
+
+    Args:
+        report: with its heatmaps.
+        media: the file; a decodable `Image` is shown, of anything else only words.
+        longest: bound on both sides of the picture shown, in pixels.
+
+    Returns:
+        One HTML `<section>`, for `write_html`.
+
+    Raises:
+        DecodeError: the picture's pixels are damaged.
+    """
+    because = report.verdict.because
+    said = {reason.text for reason in because}
+    said |= {wording.VERDICTS[report.verdict.label].meaning, report.verdict.caveat}
+    stage, thumbnail = None, ""
+    if isinstance(media, Image):
+        stage = _stage(report, media, longest)
+        thumbnail = preview.picture(media.pixels, _THUMBNAIL).uri
+    return _render(
+        "section",
+        report=report,
+        id=_identifier(report.media.name, report.media.path, report.media.sha256),
+        words=wording.VERDICTS[report.verdict.label],
+        reason=because[0].text if because else "",
+        sentences=[text for text in report.explanation if text not in said],
+        questions=_questions(report),
+        stage=stage,
+        thumbnail=thumbnail,
+        events=provenance.timeline(report.findings),
+        nothing_proved=provenance.NOTHING_PROVED,
+        findings=wording.ordered(report),
+        moved={reason.detector for reason in because},
+        untested=wording.untested(report),
+    )
+
+
+def render_failure(failure: Failure) -> str:
+    """Render what is known about a file that could not be examined, for `write_html`."""
+    return _render(
+        "failure",
+        failure=failure,
+        id=_identifier(failure.name, failure.path, failure.sha256 or ""),
+        words=wording.FAILURE,
+        verdict=_FAILED,
+    )
+
+
+def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str) -> Path:
+    """Write sections to one page, with an index when there is more than one.
+
+    The page replaces `path` only when it is complete.
+
+    Args:
+        path: of the page.
+        sections: from `render_section` and `render_failure`; consumed one at a time.
+        title: shown above and in the window's title.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    target = Path(path)
+    entries: list[Entry] = []
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as body:
+        for section in _unique(sections):
+            entries.append(_entry(section))
+            body.write(section)
+        body.seek(0)
+        counts = Counter(entry.verdict for entry in entries)
+        kinds = [(name, label, counts[name]) for name, label in _kinds() if counts[name]]
+        handle, draft = tempfile.mkstemp(dir=target.absolute().parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as page:
+                page.write(_render("head", title=title, entries=entries, kinds=kinds))
+                while piece := body.read(1 << 20):
+                    page.write(piece)
+                page.write(_render("tail"))
+            Path(draft).chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner reads
+            Path(draft).replace(target)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    return target
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _kinds() -> list[tuple[str, str]]:
+    kinds = [(label.value, wording.VERDICTS[label].name) for label in Label]
+    return [*kinds, (_FAILED, wording.FAILURE.name)]
+
+
+def _identifier(name: str, path: str | None, sha256: str) -> str:
+    text = "\0".join((path or "", name, sha256))
+    return "f-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _unique(sections: Iterable[str]) -> Iterator[str]:
+    # The same file given twice must not share anchors and groups of buttons.
+    seen: Counter[str] = Counter()
+    for section in sections:
+        found = re.search(r'<section id="(f-[0-9a-f]{16})"', section)
+        if not found:
+            raise ValueError("not a section made by render_section or render_failure")
+        name = found.group(1)
+        seen[name] += 1
+        yield section if seen[name] == 1 else section.replace(name, f"{name}-{seen[name]}")
+
+
+def _entry(section: str) -> Entry:
+    # The opening tag is ours and escaped, so that no attribute can hold a quote or a bracket.
+    opening = re.search(r"<section[^>]*>", section)
+    assert opening is not None
+    values = dict(re.findall(r'([\w-]+)="([^"]*)"', opening.group()))
+    return Entry(
+        values["id"],
+        *(
+            html.unescape(values[f"data-{name}"])
+            for name in ("verdict", "label", "name", "reason", "thumbnail")
+        ),
+    )
+
+
+def _questions(report: Report) -> list[tuple[str, float | None]]:
+    asked = report.verdict.probabilities
+    return [
+        (wording.question(question), asked.get(question))
+        for question in Question
+        if question is not Question.PROVENANCE
+        and (question in asked or question is not Question.SPOOFED)
+    ]
+
+
+def _stage(report: Report, media: Image, longest: int) -> Stage:
+    shown = preview.picture(media.pixels, longest)
+    layers = []
+    for finding in wording.ordered(report)[:MOST_LAYERS]:
+        if finding.heatmap is None and not finding.regions:
+            continue
+        uri = "" if finding.heatmap is None else preview.overlay(finding.heatmap, longest).uri
+        layers.append(
+            Layer(
+                finding,
+                wording.title(finding.detector),
+                uri,
+                finding.regions[:20],
+                tuple(_arrows(finding.regions[:20], max(media.width, media.height))),
+            )
+        )
+    moved = [reason.detector for reason in report.verdict.because if (reason.llr or 1.0) > 0]
+    chosen = next(
+        (n for n, layer in enumerate(layers, 1) if layer.finding.detector in moved),
+        0,
+    )
+    enlarge = max(1, _SMALL // max(shown.width, shown.height))
+    return Stage(
+        shown.uri,
+        media.width,
+        media.height,
+        shown.width,
+        shown.height,
+        shown.width * enlarge,
+        tuple(layers),
+        chosen,
+    )
+
+
+def _arrows(regions: tuple[Region, ...], side: int) -> Iterator[str]:
+    """SVG path data from each copy-move source to its target, with a head."""
+    sources = {region.pair: region for region in regions if region.role == "source"}
+    for target in regions:
+        source = sources.get(target.pair)
+        if target.role != "target" or target.pair < 0 or source is None:
+            continue
+        x0, y0 = source.x + source.width / 2, source.y + source.height / 2
+        x1, y1 = target.x + target.width / 2, target.y + target.height / 2
+        length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
+        if length < 1:
+            continue
+        head = min(0.025 * side, length / 2)
+        ux, uy = (x1 - x0) / length * head, (y1 - y0) / length * head
+        wings = [
+            (x1 - ux - 0.6 * uy, y1 - uy + 0.6 * ux),
+            (x1 - ux + 0.6 * uy, y1 - uy - 0.6 * ux),
+        ]
+        (ax, ay), (bx, by) = wings
+        yield f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}M{ax:.1f} {ay:.1f}L{x1:.1f} {y1:.1f}L{bx:.1f} {by:.1f}"
+
+
+def _render(macro: str, **values: Any) -> str:
+    return str(getattr(_template(), macro)(**values)).strip() + "\n"
+
+
+@cache
+def _template() -> TemplateModule:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: (
+            wording.clean(value)
+            if isinstance(value, str) and not isinstance(value, Markup)
+            else value
+        ),
+    )
+    ramp = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in preview.colours(9).tolist()]
+    style = _asset("template.css") + _layer_rules()
+    script = _asset("template.js")
+    environment.globals.update(
+        say=wording,
+        OK=Status.OK,
+        version=__version__,
+        ramp=ramp,
+        style=Markup(style),  # noqa: S704  # ours
+        script=Markup(script),  # noqa: S704  # ours
+        policy=(
+            "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+            f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
+        ),
+    )
+    return environment.get_template("template.html").module
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / name).read_text("utf-8").replace("\r\n", "\n")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _layer_rules() -> str:
+    """Radio button n shows layer n and caption n: choosing a map needs no script."""
+    numbers = range(MOST_LAYERS + 1)
+    shown = ",".join(
+        f".viewer:has([data-choice='{n}']:checked) [data-layer='{n}']" for n in numbers
+    )
+    hidden = [f"body:has(#show-{name}:checked) .file:not([data-verdict='{name}'])" for name, _ in _kinds()]
+    rows = [f"body:has(#show-{name}:checked) .entry:not([data-verdict='{name}'])" for name, _ in _kinds()]
+    return f"{shown}{{display:revert}}\n{','.join(hidden + rows)}{{display:none}}\n"

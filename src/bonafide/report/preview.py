@@ -1,0 +1,164 @@
+"""Small pictures for the page: the media itself, and maps as transparent colour over it.
+
+A preview is for looking at, never for measuring: detectors have read the original by then.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image as Pillow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LONGEST = 1600
+MARKED = 0.5  # a detector marks a pixel from here on
+_LEVELS = 63  # steps kept of a map; more cannot be told apart and cost bytes
+
+
+@dataclass(frozen=True)
+class Preview:
+    """An encoded picture.
+
+    Attributes:
+        data: the encoded bytes.
+        mime: "image/jpeg" or "image/png".
+        width, height: size in pixels.
+    """
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data: URI."""
+        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode('ascii')}"
+
+
+def picture(pixels: NDArray[np.uint8], longest: int = LONGEST) -> Preview:
+    """Shrink a picture to at most `longest` pixels on its longer side and encode it.
+
+    Args:
+        pixels: uint8 H×W×3 RGB in [0, 255].
+        longest: bound on both sides of the result, at least 1.
+
+    Returns:
+        PNG where the picture is so small that single pixels will be looked at, JPEG otherwise.
+    """
+    height, width = pixels.shape[:2]
+    size = fit(width, height, longest)
+    image = Pillow.fromarray(pixels)
+    if size != (width, height):
+        image = image.resize(size, Pillow.Resampling.LANCZOS, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    if max(width, height) <= 320 and longest >= max(width, height):
+        image.save(buffer, "PNG", optimize=True)
+        return Preview(buffer.getvalue(), "image/png", *size)
+    image.save(buffer, "JPEG", quality=88, optimize=True, progressive=True)
+    return Preview(buffer.getvalue(), "image/jpeg", *size)
+
+
+def overlay(heatmap: NDArray[np.float32], longest: int = LONGEST) -> Preview:
+    """Turn a heatmap into a transparent colour PNG of the size `picture` would give.
+
+    Shrinking keeps the largest value of each cell, so that a mark of one pixel survives.
+
+    Args:
+        heatmap: float32 H×W in [0, 1]; values outside are clipped, NaN counts as 0.
+        longest: bound on both sides of the result.
+
+    Returns:
+        A palette PNG: fully transparent at 0, more opaque and lighter as values grow, with a
+        visible step at 0.5, where a detector begins to mark.
+    """
+    height, width = heatmap.shape
+    size = fit(width, height, longest)
+    values = np.nan_to_num(shrink(heatmap, size[1], size[0]), nan=0.0, posinf=1.0, neginf=0.0)
+    # Rounding down keeps what is just under the mark under it.
+    levels = np.floor(np.clip(values, 0.0, 1.0) * _LEVELS + 1e-4).astype(np.uint8)
+    levels[(values >= MARKED) & (levels <= _LEVELS // 2)] = _LEVELS // 2 + 1
+    image = Pillow.fromarray(levels, mode=None)
+    image.putpalette(colours(_LEVELS + 1).tobytes())
+    steps = np.arange(_LEVELS + 1) / _LEVELS
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True, transparency=_alpha(steps).tobytes())
+    return Preview(buffer.getvalue(), "image/png", *size)
+
+
+def fit(width: int, height: int, longest: int) -> tuple[int, int]:
+    """(width, height) scaled down to at most `longest` on both sides; never scaled up."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def shrink(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Shrink a map by taking the largest value of each cell.
+
+    Args:
+        values: float32 H×W.
+        height: of the result, in [1, H].
+        width: of the result, in [1, W].
+
+    Returns:
+        float32 height×width.
+    """
+    if values.shape == (height, width):
+        return values
+    rows = np.arange(height) * values.shape[0] // height
+    columns = np.arange(width) * values.shape[1] // width
+    pooled: NDArray[np.float32] = np.maximum.reduceat(values, rows, axis=0)
+    pooled = np.maximum.reduceat(pooled, columns, axis=1)
+    return pooled
+
+
+@cache
+def colours(count: int) -> NDArray[np.uint8]:
+    """A ramp from dark violet over red to light yellow whose lightness rises evenly.
+
+    Built in OKLab (B. Ottosson, "A perceptual color space for image processing", 2020), so that
+    order is seen in print, in grey and by colour-blind readers too.
+
+    Args:
+        count: number of colours, at least 2.
+
+    Returns:
+        uint8 count×3 sRGB, read-only.
+    """
+    position = np.linspace(0.0, 1.0, count)
+    lightness = 0.36 + 0.58 * position
+    chroma = 0.13 + 0.14 * np.sin(np.pi * position) ** 0.8
+    hue = np.deg2rad(300.0 + 165.0 * position)
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
+    to_cone = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_linear = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip((lab @ to_cone.T) ** 3 @ to_linear.T, 0.0, 1.0)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    ramp = np.round(255.0 * encoded).astype(np.uint8)
+    ramp.flags.writeable = False
+    return ramp
+
+
+def _alpha(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    faint = 0.8 * np.maximum(values - 0.03, 0.0)
+    marked = 0.62 + 0.33 * (values - MARKED) / (1.0 - MARKED)
+    return np.round(255.0 * np.where(values >= MARKED, marked, faint)).astype(np.uint8)

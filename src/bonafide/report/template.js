@@ -1,0 +1,46 @@
+"use strict";
+// Everything that matters works without this file: it adds the slider, zoom, and printing whole.
+for (const viewer of document.querySelectorAll(".viewer")) {
+  const stage = viewer.querySelector(".stage");
+  const picture = viewer.querySelector(".picture");
+  const button = viewer.querySelector(".zoom");
+  const strength = viewer.querySelector(".strength input");
+  const fade = () => {
+    for (const map of viewer.querySelectorAll(".map")) map.style.opacity = strength.value / 100;
+  };
+  if (strength) {
+    strength.addEventListener("input", fade);
+    fade();
+  }
+  const zoom = (x, y) => {
+    const before = picture.getBoundingClientRect();
+    const enlarge = button.getAttribute("aria-pressed") === "false";
+    const full = Number(picture.dataset.full);
+    const width = full > 1.2 * before.width ? full : 2 * before.width;
+    button.setAttribute("aria-pressed", String(enlarge));
+    button.textContent = enlarge ? "Fit" : "Enlarge";
+    stage.classList.toggle("large", enlarge);
+    picture.style.width = enlarge ? width + "px" : "";
+    if (enlarge) {
+      stage.tabIndex = 0;
+      stage.scrollLeft = x * picture.clientWidth - stage.clientWidth / 2;
+      stage.scrollTop = y * picture.clientHeight - stage.clientHeight / 2;
+    } else {
+      stage.removeAttribute("tabindex");
+    }
+  };
+  button.addEventListener("click", () => zoom(0.5, 0.5));
+  picture.addEventListener("click", (event) => {
+    const box = picture.getBoundingClientRect();
+    zoom((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+  });
+}
+document.documentElement.classList.add("scripted");
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const details of opened) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of opened) details.open = false;
+});

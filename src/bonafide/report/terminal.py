@@ -1,0 +1,125 @@
+"""One report as a card in the terminal, or many as a line each.
+
+Nothing from a file is read as markup or obeyed as an escape sequence: text goes in as text, with
+unsafe characters written as their codes.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bonafide.report import wording
+from bonafide.types import Failure, Finding, Question, Report, Status
+
+_BAR = 24  # characters
+_STATES = {"hit": "bold", "good": "green", "quiet": "dim", "note": ""}
+
+
+def print_card(report: Report | Failure, console: Console) -> None:
+    """Print everything that matters about one file: verdict, why, findings, what was not tested."""
+    if isinstance(report, Failure):
+        print_line(report, console)
+        return
+    media, verdict = report.media, report.verdict
+    words = wording.VERDICTS[verdict.label]
+    console.print()
+    console.print(Text(wording.one_line(media.name), "bold"))
+    size = f" · {media.width} × {media.height}" if media.width else ""
+    facts = f"{wording.one_line(media.format)}{size} · sha256 {media.sha256[:16]}…"
+    console.print(Text(_plain(facts, console), "dim"))
+    console.print()
+    badge = Text(f" {_symbol(words, console)} {words.name} ", f"bold reverse {words.colour}")
+    console.print(badge + Text(f"  {words.meaning}", ""))
+    console.print()
+    console.print(_bars(report, console))
+    if verdict.because:
+        console.print(Text("\nWhy", "bold"))
+        for number, reason in enumerate(verdict.because, 1):
+            row = Table.grid(padding=(0, 1))
+            row.add_row(
+                Text(f"{number}."),
+                Text(wording.one_line(reason.text))
+                + Text(f" ({wording.one_line(reason.detector)})", "dim"),
+            )
+            console.print(row)
+    findings = wording.ordered(report)
+    if findings:
+        console.print()
+        console.print(_findings(findings, console))
+    missing = wording.untested(report)
+    if missing:
+        names = ", ".join(wording.one_line(detector) for detector, _, _ in missing)
+        console.print()
+        console.print(Text(f"Not tested ({len(missing)}): ", "bold") + Text(names, "dim"))
+    console.print()
+    console.print(Text(wording.one_line(verdict.caveat), "italic"))
+    console.print()
+
+
+def print_line(outcome: Report | Failure, console: Console) -> None:
+    """Print one file on one line: symbol, verdict, name, strongest reason."""
+    if isinstance(outcome, Failure):
+        words, name, reason = wording.FAILURE, outcome.name, outcome.why
+    else:
+        because = outcome.verdict.because
+        words, name = wording.VERDICTS[outcome.verdict.label], outcome.media.name
+        reason = because[0].text if because else ""
+    line = Text.assemble(
+        (f"{_symbol(words, console)} {words.name:<15}", f"bold {words.colour}"),
+        (wording.one_line(name), ""),
+        (f"  {wording.one_line(reason)}" if reason else "", "dim"),
+    )
+    # A pipe gets the whole line; a screen gets what fits.
+    overflow = "ellipsis" if console.is_terminal else "ignore"
+    console.print(line, no_wrap=True, overflow=overflow, crop=console.is_terminal, soft_wrap=False)
+
+
+def _bars(report: Report, console: Console) -> Table:
+    colour = wording.VERDICTS[report.verdict.label].colour
+    grid = Table.grid(padding=(0, 2))
+    full, empty = ("#", ".") if _ascii(console) else ("█", "░")
+    for question, probability in report.verdict.probabilities.items():
+        if question is Question.PROVENANCE:
+            continue
+        told = wording.percent(probability)
+        if told == "not assessed" or probability is None:
+            grid.add_row(wording.question(question), Text(" " * _BAR), Text(told, "dim"))
+            continue
+        length = round(_BAR * min(max(probability, 0.0), 1.0))
+        bar = Text(full * length, colour) + Text(empty * (_BAR - length), "dim")
+        grid.add_row(wording.question(question), bar, Text(told, "bold"))
+    return grid
+
+
+def _findings(findings: list[Finding], console: Console) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("Detector", no_wrap=console.width >= 80, overflow="fold")
+    table.add_column("Outcome", max_width=17)
+    table.add_column("Score", justify="right", no_wrap=True)
+    table.add_column("Prob.", justify="right", no_wrap=True)
+    table.add_column("What was measured", ratio=1, overflow="fold")
+    for finding in findings:
+        style, outcome = wording.state(finding)
+        assert finding.status is Status.OK
+        table.add_row(
+            Text(wording.one_line(finding.detector)),
+            Text(outcome, _STATES.get(style, "")),
+            Text("" if finding.score is None else wording.number(finding.score)),
+            Text("" if finding.probability is None else wording.percent(finding.probability)),
+            Text(wording.one_line(finding.summary)),
+        )
+    return table
+
+
+def _symbol(words: wording.Words, console: Console) -> str:
+    return words.plain_symbol if _ascii(console) else words.symbol
+
+
+def _ascii(console: Console) -> bool:
+    return console.options.ascii_only
+
+
+def _plain(text: str, console: Console) -> str:
+    return text.encode("ascii", "replace").decode() if _ascii(console) else text

@@ -1,0 +1,204 @@
+"""The words and plain text shared by the terminal and the page, safe for both.
+
+Whatever comes from a file (names, metadata, prompts) may try to pass for something else: control
+characters, terminal escapes and characters that reverse the reading direction are shown by
+their code, never obeyed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bonafide import registry
+from bonafide.errors import InvalidDetector, UnknownDetector
+from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
+from bonafide.types import Card, Fact, Finding, Label, Question, Report, Status
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a verdict is shown.
+
+    Attributes:
+        name: the verdict in one to three words.
+        meaning: what it says and what it does not, one sentence.
+        symbol: a shape of its own, so that colour never carries the meaning alone.
+        plain_symbol: the same in ASCII.
+        colour: name of a terminal colour.
+    """
+
+    name: str
+    meaning: str
+    symbol: str
+    plain_symbol: str
+    colour: str
+
+
+_SHAPES: Mapping[Label, tuple[str, str, str]] = {
+    Label.AI_GENERATED: ("◆", "*", "magenta"),
+    Label.MANIPULATED: ("▲", "!", "red"),
+    Label.FACE_FORGED: ("■", "#", "red"),
+    Label.AUTHENTICATED: ("✔", "+", "green"),
+    Label.NO_TRACE_FOUND: ("○", "-", "cyan"),
+    Label.INCONCLUSIVE: ("◐", "?", "yellow"),
+}
+VERDICTS: Mapping[Label, Words] = {
+    label: Words(VERDICT_WORDS[label], VERDICT_MEANING[label], *_SHAPES[label]) for label in Label
+}
+FAILURE = Words("Not examined", "This file could not be examined.", "✖", "x", "bright_black")
+
+# Controls, direction marks and overrides, invisible operators, lone surrogates (undecodable bytes
+# of a file name), tag characters. Joiners (U+200C, U+200D) stay: scripts and emoji need them.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` with every character that could steer a terminal or a page written as its code.
+
+    Tabs and line feeds are kept.
+    """
+    return _UNSAFE.sub(_code, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, longest: int = 400) -> str:
+    """`clean` text on a single line of at most `longest` characters."""
+    line = " ".join(clean(text[: 4 * longest]).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _code(match: re.Match[str]) -> str:
+    number = ord(match.group())
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def percent(probability: float | None) -> str:
+    """A probability in words a reader cannot mistake for certainty; "not assessed" for None."""
+    if probability is None or math.isnan(probability):
+        return "not assessed"
+    if probability < 0.01:
+        return "below 1 %"
+    if probability > 0.99:
+        return "above 99 %"
+    return f"{100 * probability:.0f} %"
+
+
+def question(asked: Question) -> str:
+    """A question in a few words, with a capital."""
+    words = QUESTION_WORDS[asked]
+    return words[0].upper() + words[1:]
+
+
+def rate(share: float) -> str:
+    """A false-positive rate such as "0.8 %", with two significant digits."""
+    return f"{100 * share:.2g} %" if share > 0 else "0 %"
+
+
+def number(value: float) -> str:
+    """A number with four significant digits and no needless zeros."""
+    if isinstance(value, int) or value.is_integer():
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def fact_text(value: Fact, longest: int = 2000) -> str:
+    """A fact as text for reading, at most about `longest` characters."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value) if math.isfinite(value) else str(value)
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, list) and all(not isinstance(item, list | dict) for item in value):
+        text = ", ".join(fact_text(item, longest) for item in value[:100])
+        text += f" … ({len(value)} in all)" if len(value) > 100 else ""
+    else:
+        text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    text = clean(text[: longest + 1])
+    return text if len(text) <= longest else f"{text[:longest]} …"
+
+
+def likelihood(llr: float | None) -> str:
+    """What a log-likelihood ratio amounts to, as a ratio a court would read."""
+    if llr is None:
+        return "a fact, not weighed"
+    ratio = math.exp(min(abs(llr), 40.0))
+    if ratio < 1.05:
+        return "moves nothing"
+    shown = f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:,.0f}"
+    if ratio > 1_000_000:
+        shown = "over 1,000,000"
+    return f"{shown} times likelier if {'true' if llr > 0 else 'not true'}"
+
+
+def state(finding: Finding) -> tuple[str, str]:
+    """How a finding came out: a class name for styling, and words."""
+    if finding.status is Status.FAILED:
+        return "failed", "Failed"
+    if finding.status is Status.NOT_APPLICABLE:
+        return "skipped", "Not applicable"
+    if finding.claim is not None:
+        good = finding.claim is Label.AUTHENTICATED
+        return ("good" if good else "hit"), f"States: {VERDICT_WORDS[finding.claim]}"
+    if finding.score is None:
+        return "note", "For information"
+    if finding.threshold is None:
+        return "note", "Measured, not calibrated"
+    return ("hit", "Trace found") if finding.score >= finding.threshold else ("quiet", "No trace")
+
+
+def card(detector: str) -> Card | None:
+    """The card of a detector, None where it is not installed here."""
+    try:
+        return registry.card(detector)
+    except (UnknownDetector, InvalidDetector, ImportError):
+        return None
+
+
+def title(detector: str) -> str:
+    """The plain name of a detector, made from its id where it is not installed here."""
+    found = card(detector)
+    return found.title if found else detector.replace("_", " ").capitalize()
+
+
+def method(detector: str) -> dict[str, str]:
+    """Heading → text of a detector's docstring, {} where it is not installed here."""
+    if card(detector) is None:
+        return {}
+    sections: dict[str, str] = {}
+    heading = ""
+    for line in (registry.module(detector).__doc__ or "").splitlines():
+        if line and not line[0].isspace():
+            heading = line.strip()
+            sections[heading] = ""
+        elif heading:
+            sections[heading] = f"{sections[heading]} {line.strip()}".strip()
+    return {name: text for name, text in sections.items() if text}
+
+
+def ordered(report: Report) -> list[Finding]:
+    """Findings that say something, those that moved the verdict first, then hits, then the rest."""
+    moved = {reason.detector: index for index, reason in enumerate(report.verdict.because)}
+    rank = {"hit": 0, "good": 0, "note": 1, "quiet": 2}
+    spoke = [finding for finding in report.findings if finding.status is Status.OK]
+    return sorted(
+        spoke, key=lambda f: (moved.get(f.detector, len(moved)), rank.get(state(f)[0], 3))
+    )
+
+
+def untested(report: Report) -> list[tuple[str, str, str]]:
+    """(detector, what happened, why) for every test that gave no answer."""
+    rows = [
+        (finding.detector, state(finding)[1], finding.why)
+        for finding in report.findings
+        if finding.status is not Status.OK
+    ]
+    return rows + [(detector, "Not asked", why) for detector, why in report.untested.items()]
