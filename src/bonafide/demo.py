@@ -137,8 +137,8 @@ def make_demo(folder: str | Path) -> list[DemoFile]:
     write(
         "09-exif-forged.jpg",
         _jpeg(coffee, 93, exif=_exif(coffee, photographs["chelsea"], forged=True)),
-        "EXIF was forged: a make and a model of two companies, digitised before it was taken, "
-        "another picture's thumbnail.",
+        "EXIF was forged: make and model of two companies, a date that does not exist, a wrong "
+        "size, another picture's thumbnail.",
         "The metadata contradict each other and the picture; the pixels are unchanged.",
     )
     write(
@@ -239,10 +239,8 @@ def _exif(picture: Pillow.Image, thumbnail: Pillow.Image, forged: bool = False) 
     small = thumbnail.copy()
     small.thumbnail((160, 160))
     taken = "2031:02:30 25:61:00" if forged else "2019:06:14 10:21:33"
-    contents = {
+    contents: dict[str, Any] = {
         "0th": {
-            piexif.ImageIFD.Make: b"Canon" if forged else b"Demonstration",
-            piexif.ImageIFD.Model: b"iPhone 12 Pro" if forged else b"Example camera 1",
             piexif.ImageIFD.Orientation: 1,
             piexif.ImageIFD.DateTime: b"2019:06:14 10:21:33",
         },
@@ -257,6 +255,9 @@ def _exif(picture: Pillow.Image, thumbnail: Pillow.Image, forged: bool = False) 
         "1st": {piexif.ImageIFD.Compression: 6},
         "thumbnail": _jpeg(small, 80),
     }
+    if forged:  # the honest one names no camera, since none that exists wrote it
+        contents["0th"][piexif.ImageIFD.Make] = b"Canon"
+        contents["0th"][piexif.ImageIFD.Model] = b"iPhone 12 Pro"
     return bytes(piexif.dump(contents))
 
 

@@ -71,8 +71,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         (tmp_path, "folder"),
         (tmp_path / "empty.jpg", "empty"),
         ("https://example.org/photo.jpg", "not fetched"),
-        ("bad\0name.jpg", ""),
-        ("x" * 5000, ""),
+        ("bad\0name.jpg", "null|no such file"),
+        ("x" * 5000, "too long|no such file"),
         (b"", "empty"),
         (io.BytesIO(), "empty"),
     ):
