@@ -132,7 +132,9 @@ class Detector:
         double = len(informative) >= 3 and gain > MIN_GAIN / 2
         results = []
         if double:
-            usable = ~_clipped(media.stored_pixels)[:rows, :columns] & _textured(coefficients)
+            usable = ~jpeg.clipped_blocks(media.stored_pixels)[:rows, :columns] & _textured(
+                coefficients
+            )
             results.append(_aligned(coefficients, informative, chosen, usable))
         shifted = _shifted_grid(luma)
         if shifted is not None:
@@ -263,16 +265,6 @@ def _aligned(
     return _Result("has", test, (0, 0))
 
 
-def _clipped(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Blocks with a pixel at the end of the scale, where saving again follows other rules."""
-    rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
-    result = np.zeros((rows, columns), bool)
-    for row in range(rows):
-        strip = pixels[8 * row : 8 * row + 8, : 8 * columns].reshape(8, columns, 24)
-        result[row] = (strip.min(axis=(0, 2)) == 0) | (strip.max(axis=(0, 2)) == 255)
-    return result
-
-
 def _textured(coefficients: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Blocks that change along both axes.
 
@@ -281,7 +273,8 @@ def _textured(coefficients: NDArray[np.int16]) -> NDArray[np.bool_]:
     """
     across = np.count_nonzero(coefficients[..., 1:], axis=(2, 3))
     down = np.count_nonzero(coefficients[..., 1:, :], axis=(2, 3))
-    return (across >= 2) & (down >= 2)
+    textured: NDArray[np.bool_] = (across >= 2) & (down >= 2)
+    return textured
 
 
 def _first_quality(models: list[_Frequency], chosen: int) -> int | None:
@@ -307,8 +300,8 @@ def _shifted_grid(
     """An earlier save on another grid, seen as a period of block means.
 
     Returns:
-        Cosine of the phase per block of that grid, its origin and step; None if no grid stands
-        out from the others.
+        Cosine of the phase per block of that grid (NaN in smooth parts), its origin and step;
+        None if no grid stands out from the others.
 
     Source:
         T. Bianchi, A. Piva, "Detection of Nonaligned Double JPEG Compression Based on Integer
@@ -332,7 +325,10 @@ def _shifted_grid(
         return None
     shift, step = found[1], int(steps[found[2]])
     part = means[shift // 8 :: 8, shift % 8 :: 8][:rows, :columns]
+    # Neighbours in a smooth part share their phase and would count as one; leave them out.
+    change = np.abs(part - cv2.blur(part, (3, 3)))
     phase = np.cos((part - 1024) * np.float32(2 * np.pi / step))
+    phase[change < step / 4] = np.nan
     return phase.astype(np.float32), (shift % 8, shift // 8), step
 
 
@@ -361,8 +357,8 @@ def _strongest_shift(
 def _shifted_windows(phase: NDArray[np.float32], origin: tuple[int, int]) -> _Result:
     """Windows in which block means keep the period of a shifted grid while the rest does not."""
     hits = (phase > 0.5).astype(np.float32)  # one third of all phases by chance
-    trials = np.ones_like(hits)
-    expected = np.full_like(hits, hits.mean())
+    trials = np.isfinite(phase).astype(np.float32)
+    expected = trials * np.float32(hits.sum() / max(float(trials.sum()), 1.0))
     return _Result("shifted", jpeg.excess_windows(hits, trials, expected, (10, 20, 40)), origin)
 
 

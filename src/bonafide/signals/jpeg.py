@@ -139,6 +139,24 @@ def stored_luma(media: Image) -> NDArray[np.float32]:
     return media.memo("jpeg.stored_luma", compute)
 
 
+def clipped_blocks(
+    pixels: NDArray[np.uint8], origin: tuple[int, int] = (0, 0)
+) -> NDArray[np.bool_]:
+    """Blocks with a value of 0 or 255, where saving again follows other rules, bool rows×columns.
+
+    Args:
+        pixels: uint8 H×W×3.
+        origin: first column and row of the grid.
+    """
+    pixels = pixels[origin[1] :, origin[0] :]
+    rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
+    result = np.zeros((rows, columns), bool)
+    for row in range(rows):
+        strip = pixels[8 * row : 8 * row + 8, : 8 * columns].reshape(8, columns, 24)
+        result[row] = (strip.min(axis=(0, 2)) == 0) | (strip.max(axis=(0, 2)) == 255)
+    return result
+
+
 def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
     """How many of the 64 DCT coefficients are zero, for the 8×8 window at every position.
 

@@ -1,0 +1,216 @@
+"""JPEG ghosts: parts that fit another compression quality than the rest.
+
+What it looks for
+    Parts whose block coefficients are multiples of the steps of some JPEG quality while those of
+    the rest are not, or the reverse.
+
+Why it works
+    Saving a picture again at the quality of an earlier save changes it least, since its
+    coefficients already are multiples of those steps. Along a ladder of qualities each part
+    thus shows a dip at its own past qualities. A part pasted from a file of another quality,
+    or made new, dips elsewhere or nowhere.
+
+When it fails
+    When the part's own grid is not the one of the rest (see `jpeg_grid`), which happens 63 times
+    in 64 by chance; when the last save was coarser than the earlier one; after resizing; for
+    earlier qualities above about 93 or with tables unlike those of IJG software; on smooth or
+    clipped areas, which are left out.
+
+How to read it
+    `ghost_quality` is the rung of the ladder at which a part differs most from the rest. In a
+    picture that is not a JPEG file now, 'lacks' says that the rest was once a JPEG and the
+    marked part was not saved with it.
+
+Reference
+    H. Farid, "Exposing Digital Forgeries from JPEG Ghosts", IEEE Transactions on Information
+    Forensics and Security 4(1), 2009. The squared difference of the paper is replaced by the
+    share of coefficients that a save leaves in place, so that windows can be tested a contrario.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bonafide.media.image import Image
+from bonafide.media.jpeg import ZIGZAG
+from bonafide.signals import jpeg
+from bonafide.signals.acontrario import log10_false_alarms
+from bonafide.types import Card, Fact, Finding, Needs, Question
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CARD = Card(
+    id="jpeg_ghost",
+    version="1",
+    question=Question.EDITED,
+    title="JPEG ghosts",
+    needs=Needs(min_side=128),
+    facts={
+        "grid_origin": "column and row where the examined grid starts [pixels, 0–7]",
+        "ladder": "lowest and highest quality tried [1–100]",
+        "ghost_quality": "quality at which a part differs most from the rest, null if none does "
+        "[1–100]",
+        "kind": "whether the marked part 'has' the ghost of that quality or 'lacks' it, null if "
+        "nothing is marked",
+        "earlier_quality": "highest quality at which most coefficients of the whole picture stay "
+        "in place, null if there is none [1–100]",
+        "log10_false_alarms": "log10 of the number of false alarms of the clearest window [log10 "
+        "count]",
+        "marked_share": "share of the picture that is marked [0–1]",
+    },
+    paper="H. Farid, IEEE TIFS 4(1), 2009",
+    limits="",
+)
+
+# Steps follow the quality faster at the upper end.
+LADDER = (*range(40, 70, 3), *range(70, 85, 2), *range(85, 94))
+# Zigzag positions of the frequencies that textured blocks fill.
+FREQUENCIES = tuple(int(position) for position in ZIGZAG[1:22])
+SMALLEST_STEP = 4  # below, rounding of pixels hides the multiples
+LARGEST_MULTIPLE = 5
+TOLERANCE = 0.125  # of a step; a quarter of all values lie as near by chance
+WINDOWS = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class _Rung:
+    quality: int
+    rate: float  # share of coefficients in place
+    kind: str
+    test: jpeg.WindowTest
+
+
+class Detector:
+    """Climbs a ladder of qualities and tests windows of blocks for coefficients in place."""
+
+    def __call__(self, media: Image) -> Finding:
+        """Return the score (−log10 false alarms of the clearest window), its map and facts."""
+        if min(media.width, media.height) < 128:
+            return CARD.not_applicable("the picture is too small to compare its parts")
+        luma = jpeg.stored_luma(media)
+        origin = (0, 0) if media.format == "JPEG" else _main_origin(media, luma)
+        blocks = jpeg.block_dct(luma, origin)
+        usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
+        # Where all rows or columns of a block are alike, rounding errors add up in one value.
+        usable &= (np.abs(blocks[..., 1:]) >= 2).sum(axis=(2, 3)) >= 2
+        usable &= (np.abs(blocks[..., 1:, :]) >= 2).sum(axis=(2, 3)) >= 2
+        if usable.sum() < 100:
+            return CARD.not_applicable("too little of the picture is textured enough to compare")
+        values = np.abs(blocks.reshape(*blocks.shape[:2], 64)[..., FREQUENCIES])
+        values[~usable] = 0
+        del blocks
+        rungs = [rung for quality in _ladder(media) if (rung := _climb(values, quality))]
+        if not rungs:
+            return CARD.not_applicable("the picture is too smooth to compare its parts")
+        penalty = math.log10(len(LADDER))
+        best = min(rungs, key=lambda rung: rung.test.log10_false_alarms)
+        alarms = best.test.log10_false_alarms + penalty
+        hit = alarms < 0 and bool(best.test.marked.any())
+        marked = _draw(best, alarms, luma.shape, origin) if hit else np.zeros_like(luma)
+        heatmap = media.orient(marked)
+        score = round(min(max(0.0, -alarms), 300.0), 3)
+        earlier = [rung.quality for rung in rungs if rung.rate > 0.6]
+        facts: dict[str, Fact] = {
+            "grid_origin": list(origin),
+            "ladder": [rungs[0].quality, rungs[-1].quality],
+            "ghost_quality": best.quality if hit else None,
+            "kind": best.kind if hit else None,
+            "earlier_quality": max(earlier) if earlier else None,
+            "log10_false_alarms": round(max(alarms, -300.0), 2),
+            "marked_share": round(float((marked >= 0.5).mean()), 4),
+        }
+        return CARD.finding(
+            score=score,
+            heatmap=heatmap,
+            regions=jpeg.regions_of(heatmap, round(score, 2)),
+            facts=facts,
+            summary=_summary(facts),
+        )
+
+
+def _main_origin(media: Image, luma: NDArray[np.float32]) -> tuple[int, int]:
+    """The grid of most of the picture, (0, 0) if none is meaningful."""
+    votes = media.memo("jpeg.grid_votes", lambda: jpeg.grid_votes(luma))
+    totals = np.bincount(votes.ravel(), minlength=256)[:64]
+    main = int(np.argmax(totals))
+    alarms = log10_false_alarms(
+        2 * math.log10(64 * luma.size), float(totals[main] // 64), luma.size / 64, 1 / 64
+    )
+    return (main % 8, main // 8) if alarms < 0 else (0, 0)
+
+
+def _ladder(media: Image) -> tuple[int, ...]:
+    """Qualities to try: those under the file's own, which every coefficient fits anyway."""
+    if media.jpeg is None:
+        return LADDER
+    own = jpeg.estimate_quality(media.jpeg.quantisation[0]).quality
+    return tuple(quality for quality in LADDER if quality <= own - 4)
+
+
+def _climb(values: NDArray[np.float32], quality: int) -> _Rung | None:
+    """Test one quality.
+
+    A coefficient speaks when a save at `quality` would keep it as 1 to 5 steps. Its chance to be
+    in place is read off the whole picture, per frequency and number of steps, so that textured
+    and smooth parts have the same expectation.
+    """
+    shape = values.shape[:2]
+    hits, trials, expected = (np.zeros(shape, np.float32) for _ in range(3))
+    table = jpeg.standard_table(quality).ravel()
+    for index, frequency in enumerate(FREQUENCIES):
+        step = int(table[frequency])
+        if step < SMALLEST_STEP:
+            continue
+        steps = values[..., index] / np.float32(step)
+        multiple = np.rint(steps)
+        in_place = np.abs(steps - multiple) < TOLERANCE
+        for wanted in range(1, LARGEST_MULTIPLE + 1):
+            chosen = multiple == wanted
+            count = int(np.count_nonzero(chosen))
+            if count < 50:
+                continue
+            kept = chosen & in_place
+            trials += chosen
+            hits += kept
+            expected += chosen * np.float32(np.count_nonzero(kept) / count)
+    total = float(trials.sum())
+    if total < 500:
+        return None
+    rate = float(hits.sum()) / total
+    if rate > 0.5:
+        test = jpeg.excess_windows(trials - hits, trials, trials - expected, WINDOWS)
+        return _Rung(quality, rate, "lacks", test)
+    return _Rung(quality, rate, "has", jpeg.excess_windows(hits, trials, expected, WINDOWS))
+
+
+def _draw(
+    rung: _Rung, alarms: float, shape: tuple[int, ...], origin: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The marked blocks as a stored-orientation map of the whole picture."""
+    drawn = np.zeros(shape, np.float32)
+    blocks = rung.test.marked.astype(np.float32) * np.float32(0.5 + 0.5 * min(-alarms / 30, 1.0))
+    big = np.repeat(np.repeat(blocks, 8, axis=0), 8, axis=1)
+    x, y = origin
+    drawn[y : y + big.shape[0], x : x + big.shape[1]] = big
+    return drawn
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    share, quality = 100 * facts["marked_share"], facts["ghost_quality"]
+    if facts["kind"] == "has":
+        return (
+            f"A part covering {share:.0f} % of the picture looks as if it had once been saved as "
+            f"JPEG at about quality {quality}, unlike the rest."
+        )
+    if facts["kind"] == "lacks":
+        return (
+            f"Most of the picture looks as if it had once been saved as JPEG at about quality "
+            f"{quality}; a part covering {share:.0f} % of it does not."
+        )
+    return "No part of the picture fits another JPEG quality than the rest."
