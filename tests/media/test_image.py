@@ -235,6 +235,11 @@ def test_the_pixel_limit_is_exact() -> None:
         Image(flat_png(8001, 8000, 8, 0))
 
 
+def test_a_raised_limit_is_not_named_when_it_is_not_what_stops() -> None:
+    with pytest.raises(LimitExceeded, match="that Pillow decodes"):
+        Image(sample_files()["bomb.png"], limits=Limits(pixels=10**12))
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 @pytest.mark.parametrize(("depth", "colour"), [(8, 2), (16, 0)])
 def test_a_picture_at_the_limit_fits_into_a_gigabyte(

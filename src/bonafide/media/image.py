@@ -195,9 +195,12 @@ def _open(data: bytes, name: str, limits: Limits) -> Pillow.Image:
             "not a picture in a supported format (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, HEIC)",
         ) from None
     except Pillow.DecompressionBombError:
+        ceiling = 2 * (Pillow.MAX_IMAGE_PIXELS or 0)
         raise LimitExceeded(
             name,
-            f"pixels: far over the limit of {limits.pixels:,} (raise it with --max-pixels)",
+            f"pixels: far over the limit of {limits.pixels:,} (raise it with --max-pixels)"
+            if limits.pixels < ceiling
+            else f"pixels: over the {ceiling:,} that Pillow decodes",
         ) from None
     except Exception as error:
         raise DecodeError(name, _sentence("the header", "picture", error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ ZIGZAG = np.array(
 _FRAME_MARKERS = {0xC0 + k for k in range(16)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _MAX_SEGMENTS = 10_000
+
+# Anything but stuffing, fill bytes, restart markers and others that carry nothing. A regular
+# expression, since a hostile file may hold a hundred million of those.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]", re.DOTALL)
 
 # jpeglib loads its C library at first use and is not documented as thread-safe.
 _JPEGLIB_LOCK = threading.Lock()
@@ -86,13 +91,10 @@ def read_structure(data: bytes) -> JpegStructure | None:
     position, end = 2, len(data)
     trailing = 0
     while position + 4 <= end and len(segments) < _MAX_SEGMENTS:
-        if data[position] != 0xFF:
-            position = _next_marker(data, position)
-            continue
+        position = _next_marker(data, position)
+        if position + 4 > end:
+            break
         marker = data[position + 1]
-        if marker in (0xFF, 0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            position += 1 if marker == 0xFF else 2
-            continue
         if marker == 0xD9:
             trailing = end - position - 2
             break
@@ -113,7 +115,6 @@ def read_structure(data: bytes) -> JpegStructure | None:
         position += 2 + max(length, 2)
         if marker == 0xDA:
             scans += 1
-            position = _next_marker(data, position)
     if not components:
         return None
     flat = np.ones((8, 8), np.int32)
@@ -158,16 +159,9 @@ def read_coefficients(data: bytes) -> tuple[NDArray[np.int16], ...]:
 
 
 def _next_marker(data: bytes, position: int) -> int:
-    """Offset of the next marker that is neither stuffing nor a restart marker."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(data):
-            return len(data)
-        following = data[position + 1]
-        if following in (0x00, 0xFF) or 0xD0 <= following <= 0xD7:
-            position += 1 if following == 0xFF else 2
-            continue
-        return position
+    """Offset of the next marker that has a meaning here; the end of `data` if there is none."""
+    found = _MARKER.search(data, position)
+    return found.start() if found else len(data)
 
 
 def _read_quantisation(body: bytes, tables: dict[int, NDArray[np.int32]]) -> None:
