@@ -22,7 +22,7 @@ from PIL import (  # isort: skip
     WebPImagePlugin,  # noqa: F401
 )
 
-from bonafide.errors import DecodeError, LimitExceeded, MediaError, MissingExtra, UnsupportedFormat
+from bonafide.errors import DecodeError, LimitExceeded, UnsupportedFormat
 from bonafide.media.jpeg import JpegStructure, read_coefficients, read_structure
 from bonafide.media.limits import Limits
 from bonafide.media.metadata import Metadata, read_metadata
@@ -59,10 +59,10 @@ class Image(Media):
         """Read the header of `data` and its metadata; pixels are decoded later.
 
         Raises:
-            UnsupportedFormat: no supported picture format recognises the bytes.
+            UnsupportedFormat: no supported picture format recognises the bytes, or it is HEIC
+                and `pillow-heif` is not installed.
             DecodeError: the header is damaged.
             LimitExceeded: the picture has more pixels than allowed.
-            MissingExtra: it is HEIC and `pillow-heif` is not installed.
         """
         self._limits = limits or Limits()
         picture = _open(data, name, self._limits)
@@ -107,8 +107,6 @@ class Image(Media):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     array = _to_rgb(picture)
-            except (MediaError, MissingExtra):
-                raise
             except Exception as error:  # decoders raise nearly anything on damaged input
                 raise DecodeError(self.name, _sentence("the pixels", self.format, error)) from error
             finally:
@@ -183,7 +181,7 @@ class Image(Media):
 def _open(data: bytes, name: str, limits: Limits) -> Pillow.Image:
     formats = list(FORMATS)
     if _is_heic(data):
-        _register_heif()
+        _register_heif(name)
         formats = ["HEIF"]
     try:
         with warnings.catch_warnings():
@@ -216,11 +214,13 @@ def _is_heic(data: bytes) -> bool:
     )  # fmt: skip
 
 
-def _register_heif() -> None:
+def _register_heif(name: str) -> None:
     try:
         import pillow_heif
     except ImportError:
-        raise MissingExtra("heic", "reading HEIC") from None
+        # Of this file, so that the rest of a folder is still examined.
+        why = "reading HEIC needs an optional dependency: pip install 'bonafide[heic]'"
+        raise UnsupportedFormat(name, why) from None
     if "HEIF" not in Pillow.OPEN:
         pillow_heif.register_heif_opener()
 
