@@ -49,7 +49,7 @@ def make_report(image: Image, label: Label = Label.MANIPULATED, hostile: str = "
             summary="A part of 14 % of the picture was saved before at another quality (70).",
             score=18.42, threshold=6.0, false_positive_rate=0.008, probability=0.9968, llr=5.73,
             heatmap=blob(height, width, 0.35, 0.4, 0.3),
-            regions=(Region(int(width * .2), int(height * .15), int(width * .3), int(height * .5)),),
+            regions=(Region(width // 5, height // 7, width // 3, height // 2),),
             facts={"ghost_quality": 70, "area": 0.1423, "note": hostile or "none of note"},
             seconds=0.213,
         ),
@@ -158,6 +158,11 @@ def make_report(image: Image, label: Label = Label.MANIPULATED, hostile: str = "
 @pytest.fixture(scope="session")
 def image() -> Image:
     return make_image(skimage.data.coffee())
+
+
+@pytest.fixture(scope="session")
+def one_pixel() -> Image:
+    return make_image(np.zeros((1, 1, 3), np.uint8))
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def render_section(report: Report, media: Media, longest: int = preview.LONGEST)
         report=report,
         id=_identifier(report.media.name, report.media.path, report.media.sha256),
         words=wording.VERDICTS[report.verdict.label],
-        reason=because[0].text if because else "",
+        reason=because[0].text if because else wording.VERDICTS[report.verdict.label].meaning,
         sentences=[text for text in report.explanation if text not in said],
         questions=_questions(report),
         stage=stage,
@@ -270,7 +270,8 @@ def _arrows(regions: tuple[Region, ...], side: int) -> Iterator[str]:
             (x1 - ux + 0.6 * uy, y1 - uy - 0.6 * ux),
         ]
         (ax, ay), (bx, by) = wings
-        yield f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}M{ax:.1f} {ay:.1f}L{x1:.1f} {y1:.1f}L{bx:.1f} {by:.1f}"
+        tip = f"L{x1:.1f} {y1:.1f}"
+        yield f"M{x0:.1f} {y0:.1f}{tip}M{ax:.1f} {ay:.1f}{tip}L{bx:.1f} {by:.1f}"
 
 
 def _render(macro: str, **values: Any) -> str:
@@ -299,8 +300,8 @@ def _template() -> TemplateModule:
         OK=Status.OK,
         version=__version__,
         ramp=ramp,
-        style=Markup(style),  # noqa: S704  # ours
-        script=Markup(script),  # noqa: S704  # ours
+        style=Markup(style),
+        script=Markup(script),
         policy=(
             "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
             f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
@@ -323,6 +324,11 @@ def _layer_rules() -> str:
     shown = ",".join(
         f".viewer:has([data-choice='{n}']:checked) [data-layer='{n}']" for n in numbers
     )
-    hidden = [f"body:has(#show-{name}:checked) .file:not([data-verdict='{name}'])" for name, _ in _kinds()]
-    rows = [f"body:has(#show-{name}:checked) .entry:not([data-verdict='{name}'])" for name, _ in _kinds()]
+    hidden = [
+        f"body:has(#show-{name}:checked) .file:not([data-verdict='{name}'])" for name, _ in _kinds()
+    ]
+    rows = [
+        f"body:has(#show-{name}:checked) .entry:not([data-verdict='{name}'])"
+        for name, _ in _kinds()
+    ]
     return f"{shown}{{display:revert}}\n{','.join(hidden + rows)}{{display:none}}\n"

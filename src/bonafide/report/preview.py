@@ -115,8 +115,7 @@ def shrink(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.f
     rows = np.arange(height) * values.shape[0] // height
     columns = np.arange(width) * values.shape[1] // width
     pooled: NDArray[np.float32] = np.maximum.reduceat(values, rows, axis=0)
-    pooled = np.maximum.reduceat(pooled, columns, axis=1)
-    return pooled
+    return np.asarray(np.maximum.reduceat(pooled, columns, axis=1))
 
 
 @cache
@@ -136,7 +135,6 @@ def colours(count: int) -> NDArray[np.uint8]:
     lightness = 0.36 + 0.58 * position
     chroma = 0.13 + 0.14 * np.sin(np.pi * position) ** 0.8
     hue = np.deg2rad(300.0 + 165.0 * position)
-    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
     to_cone = np.array(
         [
             [1.0, 0.3963377774, 0.2158037573],
@@ -151,9 +149,14 @@ def colours(count: int) -> NDArray[np.uint8]:
             [-0.0041960863, -0.7034186147, 1.7076147010],
         ]
     )
-    linear = np.clip((lab @ to_cone.T) ** 3 @ to_linear.T, 0.0, 1.0)
+    linear = np.full((count, 3), 2.0)
+    # Clipping single channels would bend lightness; colours that a screen lacks turn paler.
+    while linear.min() < 0.0 or linear.max() > 1.0:
+        lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
+        linear = (lab @ to_cone.T) ** 3 @ to_linear.T
+        chroma = np.where((linear.min(axis=1) < 0) | (linear.max(axis=1) > 1), 0.97, 1.0) * chroma
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    ramp = np.round(255.0 * encoded).astype(np.uint8)
+    ramp = np.asarray(np.round(255.0 * encoded), np.uint8)
     ramp.flags.writeable = False
     return ramp
 
@@ -161,4 +164,5 @@ def colours(count: int) -> NDArray[np.uint8]:
 def _alpha(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     faint = 0.8 * np.maximum(values - 0.03, 0.0)
     marked = 0.62 + 0.33 * (values - MARKED) / (1.0 - MARKED)
-    return np.round(255.0 * np.where(values >= MARKED, marked, faint)).astype(np.uint8)
+    alpha = np.round(255.0 * np.where(values >= MARKED, marked, faint))
+    return np.asarray(alpha, np.uint8)

@@ -76,7 +76,9 @@ def _capture(exif: Mapping[str, Fact]) -> list[Event]:
         return []
     camera = _text(exif, "camera")
     return [
-        Event(_text(exif, "captured_at"), "Captured", camera and f"Camera: {camera}", "EXIF", "stated")
+        Event(
+            _text(exif, "captured_at"), "Captured", camera and f"Camera: {camera}", "EXIF", "stated"
+        )
     ]
 
 
@@ -103,8 +105,10 @@ def _signed(c2pa: Mapping[str, Fact]) -> list[Event]:
     if state in ("", "none"):
         return []
     if state in ("remote", "unreadable"):
-        what = "Content credentials kept elsewhere" if state == "remote" else (
-            "Content credentials that cannot be read"
+        what = (
+            "Content credentials kept elsewhere"
+            if state == "remote"
+            else ("Content credentials that cannot be read")
         )
         detail = _text(c2pa, "remote_url") or _text(c2pa, "problem")
         return [Event("", what, detail, "C2PA", "stated")]

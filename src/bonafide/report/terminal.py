@@ -26,9 +26,9 @@ def print_card(report: Report | Failure, console: Console) -> None:
     words = wording.VERDICTS[verdict.label]
     console.print()
     console.print(Text(wording.one_line(media.name), "bold"))
-    size = f" · {media.width} × {media.height}" if media.width else ""
-    facts = f"{wording.one_line(media.format)}{size} · sha256 {media.sha256[:16]}…"
-    console.print(Text(_plain(facts, console), "dim"))
+    size = f", {media.width} x {media.height}" if media.width else ""
+    facts = f"{wording.one_line(media.format)}{size}, sha256 {media.sha256[:16]}"
+    console.print(Text(facts, "dim"))
     console.print()
     badge = Text(f" {_symbol(words, console)} {words.name} ", f"bold reverse {words.colour}")
     console.print(badge + Text(f"  {words.meaning}", ""))
@@ -72,8 +72,10 @@ def print_line(outcome: Report | Failure, console: Console) -> None:
         (f"  {wording.one_line(reason)}" if reason else "", "dim"),
     )
     # A pipe gets the whole line; a screen gets what fits.
-    overflow = "ellipsis" if console.is_terminal else "ignore"
-    console.print(line, no_wrap=True, overflow=overflow, crop=console.is_terminal, soft_wrap=False)
+    if console.is_terminal:
+        console.print(line, no_wrap=True, overflow="ellipsis")
+    else:
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def _bars(report: Report, console: Console) -> Table:
@@ -119,7 +121,3 @@ def _symbol(words: wording.Words, console: Console) -> str:
 
 def _ascii(console: Console) -> bool:
     return console.options.ascii_only
-
-
-def _plain(text: str, console: Console) -> str:
-    return text.encode("ascii", "replace").decode() if _ascii(console) else text

@@ -113,7 +113,9 @@ def fact_text(value: Fact, longest: int = 2000) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return str(value)  # a seed or a tag, too, is a whole number
+    if isinstance(value, float):
         return number(value) if math.isfinite(value) else str(value)
     if isinstance(value, str):
         text = value
@@ -124,6 +126,11 @@ def fact_text(value: Fact, longest: int = 2000) -> str:
         text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
     text = clean(text[: longest + 1])
     return text if len(text) <= longest else f"{text[:longest]} …"
+
+
+def moment(iso: str) -> str:
+    """An ISO 8601 time for reading, unchanged where it is not in UTC."""
+    return f"{iso[:10]} {iso[11:19]} UTC" if iso.endswith("+00:00") else iso
 
 
 def likelihood(llr: float | None) -> str:
@@ -148,7 +155,7 @@ def state(finding: Finding) -> tuple[str, str]:
     if finding.claim is not None:
         good = finding.claim is Label.AUTHENTICATED
         return ("good" if good else "hit"), f"States: {VERDICT_WORDS[finding.claim]}"
-    if finding.score is None:
+    if finding.score is None or finding.question is Question.PROVENANCE:
         return "note", "For information"
     if finding.threshold is None:
         return "note", "Measured, not calibrated"
@@ -170,7 +177,7 @@ def title(detector: str) -> str:
 
 
 def method(detector: str) -> dict[str, str]:
-    """Heading → text of a detector's docstring, {} where it is not installed here."""
+    """Heading → text, without back-ticks, of a detector's docstring; {} if not installed here."""
     if card(detector) is None:
         return {}
     sections: dict[str, str] = {}
@@ -181,7 +188,7 @@ def method(detector: str) -> dict[str, str]:
             sections[heading] = ""
         elif heading:
             sections[heading] = f"{sections[heading]} {line.strip()}".strip()
-    return {name: text for name, text in sections.items() if text}
+    return {name: text.replace("`", "") for name, text in sections.items() if text}
 
 
 def ordered(report: Report) -> list[Finding]:

@@ -1,0 +1,214 @@
+"""The page in a real browser, opened as a file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bonafide.media.image import Image
+from bonafide.report.html import render_failure, render_section, write_html
+from bonafide.types import Failure, Report
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Opened:
+    """A page, and everything it should not have done."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    contexts = []
+
+    def open_page(path: Path, **options: Any) -> Opened:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        opened = Opened(context.new_page())
+        note = opened.complaints.append
+        opened.page.on("console", lambda message: note(message.text))
+        opened.page.on("pageerror", lambda error: note(str(error)))
+        opened.page.on("dialog", lambda dialog: note(dialog.message))
+        address = path.absolute().as_uri()
+
+        def request(made: Any) -> None:
+            if made.url.split("#")[0] != address and not made.url.startswith("data:"):
+                note(made.url)
+
+        opened.page.on("request", request)
+        opened.page.goto(address)
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: Any, hostile: Report, image: Image) -> Path:
+    path = tmp_path_factory.mktemp("one") / "report.html"
+    return write_html(path, [render_section(hostile, image)], "one")
+
+
+@pytest.fixture(scope="module")
+def many(
+    tmp_path_factory: Any, report: Report, quiet: Report, image: Image, failure: Failure
+) -> Path:
+    path = tmp_path_factory.mktemp("many") / "report.html"
+    sections = [render_section(report, image), render_section(quiet, image)]
+    return write_html(path, [*sections, render_failure(failure)], "three files")
+
+
+def displayed(page: Any) -> list[str]:
+    script = (
+        "all => all.filter(e => getComputedStyle(e).display != 'none').map(e => e.dataset.layer)"
+    )
+    return list(page.eval_on_selector_all(".picture [data-layer]", script))
+
+
+def test_overlays_switch_and_fade(visit: Any, one: Path) -> None:
+    opened = visit(one)
+    page = opened.page
+    assert displayed(page) == ["1"]
+    page.locator("label.chip", has_text="Error level analysis").click()
+    assert displayed(page) == ["3"]
+    assert page.locator(".captions p:visible").inner_text().startswith("Error level analysis.")
+    page.locator(".strength input").fill("40")
+    style = "e => getComputedStyle(e).opacity"
+    assert page.locator("[data-layer='3'] .map").evaluate(style) == "0.4"
+    page.keyboard.press("Tab")
+    page.locator("label.chip", has_text="Nothing").click()
+    assert displayed(page) == []
+    page.keyboard.press("ArrowRight")
+    assert displayed(page) == ["1"]
+    assert opened.complaints == []
+
+
+def test_the_picture_is_really_drawn(visit: Any, one: Path) -> None:
+    opened = visit(one)
+    loaded = """async all => { for (const e of all) {
+        const probe = new Image(); probe.src = e.getAttribute('href'); await probe.decode();
+        if (!probe.naturalWidth) return false; } return all.length }"""
+    assert opened.page.eval_on_selector_all(".picture image", loaded) == 4
+    assert opened.complaints == []
+
+
+def test_zoom_by_button_and_by_click(visit: Any, one: Path) -> None:
+    opened = visit(one)
+    page = opened.page
+    before = page.locator(".picture").bounding_box()["width"]
+    button = page.locator(".zoom")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.locator(".picture").bounding_box()["width"] > 1.2 * before
+    page.locator(".stage").click(position={"x": 50, "y": 50})
+    assert button.get_attribute("aria-pressed") == "false"
+    assert page.locator(".picture").bounding_box()["width"] == before
+    assert opened.complaints == []
+
+
+def test_hostile_markup_does_not_run(visit: Any, one: Path) -> None:
+    opened = visit(one)
+    assert "owned" not in opened.page.title()
+    assert opened.page.locator("script").count() == 1
+    assert opened.page.locator("img").count() == 0
+    assert "onerror=" in opened.page.locator("h2").inner_text()
+    assert opened.complaints == []
+
+
+def test_injected_code_would_be_stopped_by_the_policy(visit: Any, one: Path) -> None:
+    opened = visit(one)
+    page = opened.page
+    page.evaluate(
+        """() => { for (const html of ["<img src='https://example.org/x.png'>",
+            "<img src=data: onerror='document.title=1'>", "<p style='color:red' id=p></p>"])
+            document.body.insertAdjacentHTML("beforeend", html);
+            const code = document.createElement("script"); code.textContent = "document.title=2";
+            document.body.append(code); }"""
+    )
+    page.wait_for_timeout(200)
+    assert page.title() == "one · bonafide"
+    refused = [text for text in opened.complaints if "Content Security Policy" in text]
+    assert len(refused) >= 4
+
+
+def test_filter_and_anchors_without_script(visit: Any, many: Path) -> None:
+    opened = visit(many, java_script_enabled=False)
+    page = opened.page
+    assert page.locator(".file:visible").count() == 3
+    page.locator("label.chip", has_text="Not examined").click()
+    assert page.locator(".file:visible").count() == page.locator(".entry:visible").count() == 1
+    page.locator("label.chip", has_text="All").click()
+    assert page.locator(".entry:visible").count() == 3
+    page.locator(".entry a").nth(2).click()
+    assert page.url.split("#")[1].startswith("f-")
+    page.locator("label.chip", has_text="Copied and moved").first.click()
+    assert page.locator(".captions p:visible").first.inner_text().startswith("Copied and moved")
+    assert not page.locator(".tools:visible").count()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out(visit: Any, many: Path, one: Path, width: int, scheme: str) -> None:
+    for path in (many, one):
+        opened = visit(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+        assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert opened.complaints == []
+
+
+CONTRAST = """() => {
+  const parse = c => c.match(/[\\d.]+/g).map(Number);
+  const light = c => { const [r, g, b] = parse(c).map(v => v / 255).map(
+    v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126*r + .7152*g + .0722*b };
+  const behind = e => { for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor; if ((parse(c)[3] ?? 1) > 0) return c } };
+  const poor = [];
+  for (const e of document.querySelectorAll("main *, nav *, header *, footer *")) {
+    const own = [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim());
+    if (!own || e.closest("svg") || !e.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) poor.push(e.className + ": " + e.textContent.slice(0, 40));
+  }
+  return poor }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(visit: Any, many: Path, scheme: str) -> None:
+    opened = visit(many, color_scheme=scheme)
+    opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+    assert opened.page.evaluate(CONTRAST) == []
+
+
+def test_controls_are_named_for_screen_readers(visit: Any, one: Path) -> None:
+    tree = visit(one).page.locator("body").aria_snapshot()
+    for control in ('slider "Strength', 'button "Enlarge"', 'radio "Nothing"', 'group "Lay over'):
+        assert control in tree

@@ -1,0 +1,108 @@
+"""What the terminal shows, and what it must not obey."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from bonafide.report import terminal, wording
+from bonafide.types import Failure, Label, Report
+
+
+def shown(
+    outcome: Report | Failure, line: bool = False, width: int = 100, tty: bool = False
+) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=tty, color_system="standard" if tty else None
+    )
+    (terminal.print_line if line else terminal.print_card)(outcome, console)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_the_card_says_everything_once(report: Report) -> None:
+    text = " ".join(shown(report, width=200).split())
+    for words in ("▲ Manipulated", "above 99 %", "22 %", "not assessed", report.verdict.caveat):
+        assert words in text
+    assert "Not tested (3): cfa_pattern, prnu, patchmatch_moves" in text
+    for reason in report.verdict.because:
+        assert reason.text in text
+    assert [row for row in ("jpeg_ghost", "Trace found", "18.42") if row not in text] == []
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 300])
+def test_no_line_is_wider_than_the_screen(report: Report, width: int) -> None:
+    assert all(len(line) <= width for line in shown(report, width=width).splitlines())
+
+
+def test_a_line_per_file(report: Report, quiet: Report, failure: Failure) -> None:
+    for outcome in (report, quiet, failure):
+        assert shown(outcome, line=True).count("\n") == 1
+    assert shown(report, line=True).startswith("▲ Manipulated")
+    assert "broken.jpg  the pixels cannot be decoded" in shown(failure, line=True, width=30)
+    assert len(shown(report, line=True, width=40, tty=True).splitlines()) == 1
+
+
+def test_markup_and_escapes_in_names_are_printed_not_obeyed(report: Report) -> None:
+    name = "[bold red]x[/] \x1b[2J\x1b]8;;http://a\x07link\u202e\x9b31m\nnew line.jpg"
+    hostile = replace(report, media=replace(report.media, name=name))
+    for line in (True, False):
+        text = shown(hostile, line=line, width=200)
+        assert "[bold red]x[/] \\x1b[2J\\x1b]8;;http://a\\x07link\\u202e\\x9b31m new" in text
+        assert not any(sign in text for sign in "\x1b\x07\x9b\u202e")
+
+
+@given(st.text())
+def test_clean_text_has_no_control_characters(text: str) -> None:
+    cleaned = wording.clean(text + "\x1b\u202e\udc80")
+    assert all(ch in "\t\n" or (ord(ch) >= 0x20 and not 0x7F <= ord(ch) < 0xA0) for ch in cleaned)
+    cleaned.encode("utf-8")
+    assert "\n" not in wording.one_line(text)
+
+
+@pytest.mark.parametrize("label", list(Label))
+def test_verdicts_are_told_apart_without_colour_and_without_unicode(
+    report: Report, label: Label
+) -> None:
+    told = replace(report, verdict=replace(report.verdict, label=label))
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, "ascii")
+    terminal.print_line(replace(told, verdict=replace(told.verdict, because=())), Console(file=out))
+    out.flush()
+    assert raw.getvalue().decode().startswith(wording.VERDICTS[label].plain_symbol)
+    symbols = [words.symbol for words in wording.VERDICTS.values()]
+    plain = [words.plain_symbol for words in wording.VERDICTS.values()]
+    assert len(set(symbols)) == len(set(plain)) == len(Label)
+
+
+@pytest.mark.parametrize(
+    ("probability", "told"),
+    [(None, "not assessed"), (0.0, "below 1 %"), (1.0, "above 99 %"), (0.5, "50 %")],
+)
+def test_no_probability_reads_as_certainty(probability: float | None, told: str) -> None:
+    assert wording.percent(probability) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (True, "yes"), (None, "none"), (123456789, "123456789"), (0.1423123, "0.1423"),
+        (2.0, "2"), (1e-9, "1e-09"), ([1, 2.5, "a"], "1, 2.5, a"), (float("inf"), "inf"),
+    ],
+)  # fmt: skip
+def test_facts_read_well(value: wording.Fact, told: str) -> None:
+    assert wording.fact_text(value) == told
+
+
+@pytest.mark.parametrize(
+    ("llr", "told"),
+    [(None, "not weighed"), (0.0, "nothing"), (3.0, "20 times likelier if true"),
+     (-3.0, "if not true"), (500.0, "over 1,000,000")],
+)  # fmt: skip
+def test_likelihood_in_words(llr: float | None, told: str) -> None:
+    assert told in wording.likelihood(llr)
