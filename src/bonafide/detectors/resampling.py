@@ -38,6 +38,7 @@ import numpy as np
 from scipy import special
 
 from bonafide.media.image import Image
+from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.resample import prediction_error, probability_map
 from bonafide.signals.spectrum import (
     crossed,
@@ -253,13 +254,13 @@ def _mark_tried(tried: NDArray[np.bool_], row: int, column: int) -> None:
 
 
 def _global_line(tiles: _Tiles) -> tuple[int, int] | None:
-    """Bin of a line that the picture shows as a whole, or None."""
-    # A cap keeps one strong tile from passing for many weak ones.
-    mean = np.minimum(tiles.lines, 8).mean(axis=0, dtype=np.float32)
-    place = np.unravel_index(int(mean.argmax()), mean.shape)
-    effective = max(1.0, len(tiles.lines) / 2)
-    tail = special.gammaincc(effective, float(mean[place]) * effective) * mean.size
-    return None if tail > 1e-3 else (int(place[0]), int(place[1]))
+    """Bin of a line that at least half of the tiles show, or None."""
+    count = len(tiles.lines)
+    shares = (tiles.lines > 3).sum(axis=0)
+    place = np.unravel_index(int(shares.argmax()), shares.shape)
+    share = int(shares[place])
+    alarms = log10_false_alarms(math.log10(shares.size), share, count, math.exp(-3))
+    return (int(place[0]), int(place[1])) if share >= count / 2 and alarms < -3 else None
 
 
 def _period(size: int, row: int, column: int) -> float:
