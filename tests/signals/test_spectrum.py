@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bonafide.signals.spectrum import (
     crossed,
+    fraction_lines,
     frequencies,
     near_fractions,
     periodogram,
@@ -72,3 +73,15 @@ def test_the_profile_of_white_noise_is_flat_and_of_blur_falls() -> None:
     vertical, horizontal = frequencies(128)
     falling = radial_profile(power * np.exp(-20 * np.hypot(vertical, horizontal)), 16)
     assert (np.diff(falling[2:]) < 0).all()
+
+
+def test_the_lattice_of_up_sampling_is_split_without_overlap() -> None:
+    total = np.zeros((128, 65), int)
+    for denominator in (2, 4, 8):
+        for axes in (True, False):
+            total += fraction_lines(128, denominator, axes)
+    expected = np.zeros_like(total)
+    expected[::16, ::16] = 1
+    expected[0, 0] = 0
+    np.testing.assert_array_equal(total, expected)
+    assert fraction_lines(128, 2, axes=True).sum() == 2

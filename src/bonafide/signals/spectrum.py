@@ -93,6 +93,29 @@ def near_fractions(size: int, denominator: int, bins: float = 1.6) -> NDArray[np
     return mask
 
 
+def fraction_lines(size: int, denominator: int, axes: bool) -> NDArray[np.bool_]:
+    """Bins at multiples of 1/denominator that are not multiples of twice that.
+
+    Args:
+        size: side n of the tile, a multiple of `denominator`.
+        denominator: a power of two, at least 2.
+        axes: whether to give the bins on the two axes (zero frequency in one direction) or the
+            bins off them.
+
+    Returns:
+        bool n×(n // 2 + 1).
+    """
+    spacing = size // denominator
+    vertical, horizontal = (np.abs(np.round(f * size)).astype(int) for f in frequencies(size))
+    on = (vertical % spacing == 0) & (horizontal % spacing == 0)
+    if denominator > 2:
+        coarse = 2 * spacing
+        on &= ~((vertical % coarse == 0) & (horizontal % coarse == 0))
+    on &= ((vertical == 0) | (horizontal == 0)) == axes
+    mask: NDArray[np.bool_] = on & (vertical + horizontal > 0)
+    return mask
+
+
 def crossed(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Prominence that a frequency shares with the one at a right angle to it.
 
