@@ -96,6 +96,7 @@ def test_a_consistent_file_is_quiet() -> None:
     finding = examine(jpeg())
     assert finding.facts["contradictions"] == []
     assert finding.score == 0.0
+    assert finding.heatmap is None and finding.regions == ()
     assert finding.facts["camera"] == "NIKON D300"
     assert finding.facts["captured_at"] == "2012-07-14T16:30:12"
     assert finding.facts["checks"] == 7
@@ -165,6 +166,18 @@ def test_each_contradiction_alone(name: str) -> None:
 
 def _without_scan(data: bytes) -> bytes:
     return data[: data.index(b"\xff\xda") + 14] + b"\xff\xd9"
+
+
+def test_a_local_edit_under_an_old_thumbnail_is_mapped() -> None:
+    edited = picture()
+    edited.paste(picture("astronaut").resize((120, 100)), (300, 60))
+    finding = examine(jpeg(shown=edited))
+    assert finding.facts["contradictions"] == ["thumbnail_differs"]
+    assert finding.heatmap is not None and finding.heatmap.shape == (HEIGHT, WIDTH)
+    marked = finding.heatmap >= 0.5
+    assert marked[60:160, 300:420].mean() > 0.5
+    assert marked.mean() < 0.2
+    assert finding.regions[0].x >= 270 and finding.regions[0].y >= 40
 
 
 HARMLESS: dict[str, dict[str, Any]] = {

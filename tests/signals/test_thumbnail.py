@@ -38,6 +38,27 @@ def test_own_thumbnails_fit(name: str) -> None:
         found = compare(picture, np.ascontiguousarray(made))
         assert found is not None
         assert found.correlation > 0.9
+        assert not found.changed.any()
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_a_later_splice_is_marked_where_it_is(name: str, quarters: int) -> None:
+    picture = luma(name)
+    other = cv2.resize(luma("coffee" if name != "coffee" else "rocket"), picture.shape[::-1])
+    edited = picture.copy()
+    height, width = picture.shape
+    rows = slice(height // 2, height // 2 + height // 3)
+    columns = slice(width // 8, width // 8 + width // 3)
+    edited[rows, columns] = 255 - other[rows, columns]
+    truth = np.zeros(picture.shape, np.uint8)
+    truth[rows, columns] = 1
+    found = compare(edited, np.ascontiguousarray(np.rot90(shrink(picture), quarters)))
+    assert found is not None
+    shape = found.changed.shape[::-1]
+    expected = cv2.resize(truth, shape, interpolation=cv2.INTER_AREA) > 0
+    assert (found.changed & expected).sum() > 0.4 * expected.sum()
+    assert (found.changed & ~expected).sum() < 0.25 * found.changed.sum()  # blur adds a rim
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ _MAX_JSON = 4 * 1024**2  # characters
 
 # The character code that opens EXIF UserComment (EXIF 3.0, section 4.6.5).
 _UNICODE, _CODES = b"UNICODE\x00", (b"ASCII\x00\x00\x00", b"JIS\x00\x00\x00\x00\x00", bytes(8))
+
+_DATE = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?")
 
 _EXIF_TEXTS = (
     "UserComment",
@@ -59,6 +63,22 @@ def decode_user_comment(value: object, big_endian: bool = True) -> str:
         return _decode_utf16(value[8:], big_endian)
     body = value[8:] if value[:8] in _CODES else value
     return body.decode("utf-8", "replace").strip("\x00 ")
+
+
+def exif_date(value: object) -> datetime.datetime | None:
+    """A date in EXIF's notation, without zone; None where there is none or the clock was unset.
+
+    Raises:
+        ValueError: there is no such day or time.
+    """
+    match = _DATE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    if year == 0 or month == 0 or day == 0:
+        return None
+    # Some cameras write midnight as hour 24, and leap seconds exist.
+    return datetime.datetime(year, month, day, hour if hour != 24 else 0, minute, min(second, 59))
 
 
 def text_fields(metadata: Metadata) -> dict[str, str]:

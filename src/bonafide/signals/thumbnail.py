@@ -7,7 +7,7 @@ another aspect ratio, turned, toned otherwise and heavily compressed; none of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 _DARK = 16.0  # 8-bit levels: a letterbox bar, after JPEG
 _FLAT = 4.0  # 8-bit levels: below this spread a picture has no content to compare
 _SIDE = 96  # pixels: longer side at which both are compared
+_CHANGED = 25.0  # 8-bit levels: mean over 5×5 that a change of content exceeds, tone and JPEG not
+_PART = 0.005  # share of the picture: smaller differences are misfits along edges
 _SCALES = np.geomspace(0.3, 0.95, 16)
 
 
@@ -27,11 +29,14 @@ class Comparison:
         correlation: best Pearson correlation over turns, letterboxing and centre crops, [-1, 1].
         crop_correlation: best correlation of the whole picture with a part of the thumbnail.
         crop_scale: size of that part relative to the thumbnail, (0, 1].
+        changed: bool h×w, the picture in small: where it differs from the thumbnail after a
+            linear change of tone; means nothing where `correlation` is low.
     """
 
     correlation: float
     crop_correlation: float
     crop_scale: float
+    changed: NDArray[np.bool_] = field(compare=False, repr=False)
 
 
 def compare(luma: NDArray[np.float32], thumbnail: NDArray[np.float32]) -> Comparison | None:
@@ -51,14 +56,48 @@ def compare(luma: NDArray[np.float32], thumbnail: NDArray[np.float32]) -> Compar
     views = [view for view in views if min(view.shape) >= 8 and float(view.std()) >= _FLAT]
     if not views:
         return None
-    best, part, part_scale = -1.0, -1.0, 1.0
-    for turned in _turns(small):
+    best, part, part_scale = -2.0, -1.0, 1.0
+    changed = np.zeros(small.shape, bool)
+    winner = None
+    for quarters, turned in enumerate(_turns(small)):
         for view in views:
-            best = max(best, *(_correlation(fitted, view) for fitted in _fits(turned, view.shape)))
+            for fitted, box in _fits(turned, view.shape):
+                correlation = _correlation(fitted, view)
+                if correlation > best:
+                    best, winner = correlation, (quarters, turned.shape, fitted, box, view)
             correlation, scale = _best_part(turned, view)
             if correlation > part:
                 part, part_scale = correlation, scale
-    return Comparison(best, part, part_scale)
+    if winner is not None:
+        quarters, shape, fitted, (top, left, rows, columns), view = winner
+        mask = _changed(fitted, view).astype(np.uint8)
+        placed = np.zeros(shape, np.uint8)
+        placed[top : top + rows, left : left + columns] = cv2.resize(
+            mask, (columns, rows), interpolation=cv2.INTER_NEAREST
+        )
+        changed = np.rot90(placed, -quarters) > 0
+    return Comparison(best, part, part_scale, changed)
+
+
+def _changed(picture: NDArray[np.float32], thumbnail: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where two aligned pictures of equal shape differ by more than tone, noise and misfit."""
+    first = cv2.GaussianBlur(picture, (0, 0), 1.5).astype(np.float64)
+    second = cv2.GaussianBlur(thumbnail, (0, 0), 1.5).astype(np.float64)
+    residual = second - first
+    for _ in range(20):  # redescending weights, so that a changed part has no say
+        weights = 1 / (1 + (residual / 2) ** 2)
+        total = float(weights.sum())
+        x, y = float((weights * first).sum()) / total, float((weights * second).sum()) / total
+        variance = float((weights * (first - x) ** 2).sum())
+        covariance = float((weights * (first - x) * (second - y)).sum())
+        slope = covariance / variance if variance > 0 else 1.0
+        residual = second - y - slope * (first - x)
+    spread = 1.4826 * float(np.median(np.abs(residual))) + 1.0
+    smooth = np.abs(cv2.blur(residual, (5, 5)))
+    mask = (smooth > max(_CHANGED, 6 * spread)).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    kept = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= _PART * mask.size) + 1
+    return np.isin(labels, kept)
 
 
 def _turns(array: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -67,17 +106,24 @@ def _turns(array: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         yield np.ascontiguousarray(np.rot90(array, quarters))
 
 
-def _fits(array: NDArray[np.float32], shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
-    """`array` brought to `shape` (h, w): by a centre crop, and stretched."""
+def _fits(
+    array: NDArray[np.float32], shape: tuple[int, ...]
+) -> Iterator[tuple[NDArray[np.float32], tuple[int, int, int, int]]]:
+    """`array` brought to `shape` (h, w) by a centre crop and by stretching.
+
+    Yields:
+        The result, and the part of `array` that it shows: top, left, rows, columns.
+    """
     height, width = shape
     scale = max(height / array.shape[0], width / array.shape[1])
     rows = min(array.shape[0], max(1, round(height / scale)))
     columns = min(array.shape[1], max(1, round(width / scale)))
     top, left = (array.shape[0] - rows) // 2, (array.shape[1] - columns) // 2
-    yield _resize(array[top : top + rows, left : left + columns], width, height)
+    part = array[top : top + rows, left : left + columns]
+    yield _resize(part, width, height), (top, left, rows, columns)
     aspect = (array.shape[1] / array.shape[0]) / (width / height)
     if 0.8 < aspect < 1.25:  # stretching further would let anything fit
-        yield _resize(array, width, height)
+        yield _resize(array, width, height), (0, 0, array.shape[0], array.shape[1])
 
 
 def _best_part(array: NDArray[np.float32], view: NDArray[np.float32]) -> tuple[float, float]:
