@@ -27,7 +27,7 @@ from markupsafe import Markup
 from bonafide import __version__
 from bonafide.media.image import Image
 from bonafide.report import preview, provenance, wording
-from bonafide.types import Failure, Finding, Label, Media, Question, Region, Report, Status
+from bonafide.types import Failure, Finding, Label, Media, Region, Report, Status
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateModule
@@ -45,6 +45,7 @@ class Layer:
     finding: Finding
     title: str
     uri: str
+    empty: bool
     outlines: tuple[Region, ...]
     arrows: tuple[str, ...]
 
@@ -209,12 +210,7 @@ def _entry(section: str) -> Entry:
 
 def _questions(report: Report) -> list[tuple[str, float | None]]:
     asked = report.verdict.probabilities
-    return [
-        (wording.question(question), asked.get(question))
-        for question in Question
-        if question is not Question.PROVENANCE
-        and (question in asked or question is not Question.SPOOFED)
-    ]
+    return [(wording.question(question), asked.get(question)) for question in wording.asked(report)]
 
 
 def _stage(report: Report, media: Image, longest: int) -> Stage:
@@ -229,6 +225,7 @@ def _stage(report: Report, media: Image, longest: int) -> Stage:
                 finding,
                 wording.title(finding.detector),
                 uri,
+                _empty(finding),
                 finding.regions[:20],
                 tuple(_arrows(finding.regions[:20], max(media.width, media.height))),
             )
@@ -249,6 +246,14 @@ def _stage(report: Report, media: Image, longest: int) -> Stage:
         tuple(layers),
         chosen,
     )
+
+
+def _empty(finding: Finding) -> bool:
+    """Whether a map that votes marks no pixel; a map for the eye alone has no mark to reach."""
+    heatmap = finding.heatmap
+    if finding.regions or finding.score is None or heatmap is None:
+        return False
+    return not bool((heatmap >= preview.MARKED).any())
 
 
 def _arrows(regions: tuple[Region, ...], side: int) -> Iterator[str]:

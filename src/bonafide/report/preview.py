@@ -9,6 +9,7 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +90,7 @@ def overlay(heatmap: NDArray[np.float32], longest: int = LONGEST) -> Preview:
     image.putpalette(colours(_LEVELS + 1).tobytes())
     steps = np.arange(_LEVELS + 1) / _LEVELS
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True, transparency=_alpha(steps).tobytes())
+    image.save(buffer, "PNG", compress_level=6, transparency=_alpha(steps).tobytes())
     return Preview(buffer.getvalue(), "image/png", *size)
 
 
@@ -114,7 +115,10 @@ def shrink(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.f
         return values
     rows = np.arange(height) * values.shape[0] // height
     columns = np.arange(width) * values.shape[1] // width
-    pooled: NDArray[np.float32] = np.maximum.reduceat(values, rows, axis=0)
+    # Whole rows at a time: several times faster than reduceat along the first axis.
+    pooled = np.stack(
+        [values[a:b].max(axis=0) for a, b in pairwise([*rows.tolist(), values.shape[0]])]
+    )
     return np.asarray(np.maximum.reduceat(pooled, columns, axis=1))
 
 

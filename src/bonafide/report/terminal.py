@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.report import wording
-from bonafide.types import Failure, Finding, Question, Report, Status
+from bonafide.types import Failure, Finding, Question, Report
 
 _BAR = 24  # characters
 _STATES = {"hit": "bold", "good": "green", "quiet": "dim", "note": ""}
@@ -82,9 +82,8 @@ def _bars(report: Report, console: Console) -> Table:
     colour = wording.VERDICTS[report.verdict.label].colour
     grid = Table.grid(padding=(0, 2))
     full, empty = ("#", ".") if _ascii(console) else ("█", "░")
-    for question, probability in report.verdict.probabilities.items():
-        if question is Question.PROVENANCE:
-            continue
+    for question in wording.asked(report):
+        probability = report.verdict.probabilities.get(question)
         told = wording.percent(probability)
         if told == "not assessed" or probability is None:
             grid.add_row(wording.question(question), Text(" " * _BAR), Text(told, "dim"))
@@ -96,22 +95,26 @@ def _bars(report: Report, console: Console) -> Table:
 
 
 def _findings(findings: list[Finding], console: Console) -> Table:
+    wide = console.width >= 110
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("Detector", no_wrap=console.width >= 80, overflow="fold")
-    table.add_column("Outcome", max_width=17)
-    table.add_column("Score", justify="right", no_wrap=True)
-    table.add_column("Prob.", justify="right", no_wrap=True)
+    table.add_column("Outcome", max_width=22 if wide else 14, overflow="fold")
+    if wide:
+        table.add_column("Score", justify="right", no_wrap=True)
+        table.add_column("Probability", justify="right", no_wrap=True)
     table.add_column("What was measured", ratio=1, overflow="fold")
     for finding in findings:
         style, outcome = wording.state(finding)
-        assert finding.status is Status.OK
-        table.add_row(
-            Text(wording.one_line(finding.detector)),
-            Text(outcome, _STATES.get(style, "")),
-            Text("" if finding.score is None else wording.number(finding.score)),
-            Text("" if finding.probability is None else wording.percent(finding.probability)),
-            Text(wording.one_line(finding.summary)),
-        )
+        counts = finding.score is not None and finding.question is not Question.PROVENANCE
+        score = wording.number(finding.score or 0.0) if counts else ""
+        likely = "" if finding.probability is None else wording.percent(finding.probability)
+        told = Text(outcome, _STATES.get(style, ""))
+        if not wide:  # a narrow screen stacks the numbers under the outcome
+            for line in filter(None, (score and f"score {score}", likely)):
+                told.append(f"\n{line}", "dim")
+        cells = [Text(score), Text(likely)] if wide else []
+        summary = Text(wording.one_line(finding.summary))
+        table.add_row(Text(wording.one_line(finding.detector)), told, *cells, summary)
     return table
 
 

@@ -95,6 +95,15 @@ def question(asked: Question) -> str:
     return words[0].upper() + words[1:]
 
 
+def asked(report: Report) -> list[Question]:
+    """The questions to show a probability for: all, but liveness only where it was assessed."""
+    told = report.verdict.probabilities
+    hidden = {Question.PROVENANCE}
+    if told.get(Question.SPOOFED) is None:
+        hidden.add(Question.SPOOFED)
+    return [question for question in Question if question not in hidden]
+
+
 def rate(share: float) -> str:
     """A false-positive rate such as "0.8 %", with two significant digits."""
     return f"{100 * share:.2g} %" if share > 0 else "0 %"
