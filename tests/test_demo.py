@@ -66,7 +66,7 @@ def test_only_signatures_differ_between_two_runs(made: dict[str, DemoFile], tmp_
     ("altered", "original"),
     [
         ("03-splice.jpg", "02-photograph-coffee.jpg"),
-        ("04-copy-move.jpg", "01-photograph-cat.jpg"),
+        ("04-copy-move.jpg", "02-photograph-coffee.jpg"),
         ("12-signed-then-altered.jpg", "11-signed.jpg"),
     ],
 )

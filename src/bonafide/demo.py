@@ -98,11 +98,11 @@ def make_demo(folder: str | Path) -> list[DemoFile]:
         "The compression history of the helmet differs from that of the table.",
         region,
     )
-    cloned, region = _copy_move(photographs["chelsea"])
+    cloned, region = _copy_move(coffee)
     write(
         "04-copy-move.jpg",
         _jpeg(cloned, 95),
-        "The cat's left eye was copied to its forehead.",
+        "The spoon was copied to the left edge of the table.",
         "Two areas of the picture are the same.",
         region,
     )
@@ -205,11 +205,11 @@ def _splice(
     return background, (371, 232, 220, 168)
 
 
-def _copy_move(cat: Pillow.Image) -> tuple[Pillow.Image, tuple[int, int, int, int]]:
-    picture = cat.copy()
-    eye = cat.crop((130, 80, 214, 152))
-    picture.paste(eye, (194, 9), _disc(eye.size, (3, 3, 80, 68), 1.5))
-    return picture, (194, 9, 84, 72)
+def _copy_move(table: Pillow.Image) -> tuple[Pillow.Image, tuple[int, int, int, int]]:
+    picture = table.copy()
+    spoon = table.crop((318, 222, 408, 332))
+    picture.paste(spoon, (30, 270), _disc(spoon.size, (3, 3, 86, 106), 1.5))
+    return picture, (30, 270, 90, 110)
 
 
 def _copy_move_turned(astronaut: Pillow.Image) -> tuple[Pillow.Image, tuple[int, int, int, int]]:
