@@ -1,0 +1,109 @@
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from skimage import data
+
+from bonafide.detectors.copy_move import CARD, Detector
+from bonafide.media.image import Image
+from bonafide.types import Status
+
+
+def media(pixels: np.ndarray, container: str = "PNG", **options: object) -> Image:
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, container, **options)
+    return Image(buffer.getvalue())
+
+
+def forge(turn: float = 0.0, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Part of the cat's fur, pasted elsewhere: picture and mask of both places."""
+    picture = data.chelsea()[:280, 60:400].copy()
+    height, width = picture.shape[:2]
+    source = np.zeros((height, width), np.uint8)
+    cv2.ellipse(source, (90, 190), (42, 36), 0, 0, 360, 1, -1)
+    matrix = cv2.getRotationMatrix2D((90, 190), turn, scale)
+    matrix[:, 2] += (190, -60)
+    moved = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC)
+    target = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_NEAREST)
+    picture[target > 0] = moved[target > 0]
+    return picture, (source | target) > 0
+
+
+def f1(heatmap: np.ndarray, mask: np.ndarray) -> float:
+    marked = heatmap >= 0.5
+    return float(2 * (marked & mask).sum() / max(1, marked.sum() + mask.sum()))
+
+
+def test_a_plain_copy_is_found_and_localised() -> None:
+    picture, mask = forge()
+    finding = Detector()(media(picture))
+    assert finding.score is not None and finding.score > 5
+    assert finding.heatmap is not None
+    assert f1(finding.heatmap, mask) > 0.8
+    (pair,) = finding.facts["pairs"]  # type: ignore[misc, union-attr]
+    assert sorted(abs(value) for value in pair["shift"]) == [60.0, 190.0]
+    assert pair["scale"] == 1.0 and pair["direction_known"] is False
+    assert {region.role for region in finding.regions} == {"source", "target"}
+    assert {region.pair for region in finding.regions} == {0}
+
+
+@pytest.mark.parametrize(("turn", "scale"), [(25.0, 1.0), (0.0, 1.2), (-10.0, 0.9)])
+def test_a_turned_or_scaled_copy_is_found_and_measured(turn: float, scale: float) -> None:
+    picture, mask = forge(turn, scale)
+    finding = Detector()(media(picture))
+    assert finding.heatmap is not None
+    assert f1(finding.heatmap, mask) > 0.7
+    pair = finding.facts["pairs"][0]  # type: ignore[index]
+    assert pair["direction_known"] is True
+    assert pair["scale"] == pytest.approx(scale, abs=0.02)
+    assert pair["rotation"] == pytest.approx(-turn, abs=1.0)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket", "brick"])
+def test_untouched_photographs_are_quiet(name: str) -> None:
+    picture = getattr(data, name)()[:300, :300]
+    finding = Detector()(media(picture))
+    assert finding.status is Status.OK
+    assert finding.score == 0.0
+    assert finding.heatmap is not None and finding.heatmap.max() < 0.5
+    assert finding.regions == ()
+
+
+def test_repeated_structure_with_its_own_noise_is_not_a_copy() -> None:
+    """The same motif photographed twice: equal structure, independent grain."""
+    random = np.random.default_rng(0)
+    picture = data.chelsea()[:300, :450].astype(np.float32)
+    picture[100:200, 20:140] = picture[100:200, 300:420]
+    noisy = picture + random.normal(0, 6, picture.shape)
+    finding = Detector()(media(np.clip(noisy, 0, 255).astype(np.uint8)))
+    assert finding.score == 0.0
+
+
+def test_drawn_graphics_are_not_judged() -> None:
+    picture = np.full((256, 256, 3), 200, np.uint8)
+    for x in range(10, 240, 40):
+        for y in range(10, 240, 40):
+            cv2.putText(picture, "A", (x, y + 20), cv2.FONT_HERSHEY_PLAIN, 1.2, (20, 40, 90), 1)
+    finding = Detector()(media(picture))
+    assert finding.status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (63, 400, 3), (64, 64, 3), (64, 900, 3)])
+def test_small_and_flat_pictures_survive(shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(1)
+    for picture in (np.full(shape, 90), random.integers(0, 256, shape)):
+        finding = Detector()(media(picture.astype(np.uint8)))
+        assert finding.status in (Status.OK, Status.NOT_APPLICABLE)
+        assert not finding.score
+
+
+def test_findings_repeat_and_are_json() -> None:
+    picture, _ = forge()
+    one, two = Detector()(media(picture)), Detector()(media(picture))
+    assert one.score == two.score and one.regions == two.regions
+    assert np.array_equal(one.heatmap, two.heatmap)
+    assert json.loads(json.dumps(dict(one.facts))) == dict(one.facts)
+    assert set(one.facts) == set(CARD.facts)
