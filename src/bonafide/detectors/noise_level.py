@@ -59,7 +59,13 @@ CARD = Card(
         "as_quiet_elsewhere": "share of compared blocks elsewhere that are as quiet [0–1]",
     },
     paper="Gardella, Musé, Morel, Colom, Noisesniffer, IWBF 2021; IPOL 14, 2024",
-    limits="",
+    limits="On 75 web edits it marked 2, hardly where the edit was (pixel F1 0.001 on 33 masks), "
+    "against 16 of 646 untouched pictures (2.5 %): AUC 0.50. About 30 % of pictures have no "
+    "measurable noise. In 100 genuine pictures that do, mostly small, it found 25 % to 28 % of "
+    "squares filled by diffusion inpainting (18 % after JPEG 85), 28 % of blurred ones in lossless "
+    "files (17 % after JPEG 95, 7 % after JPEG 85) and 3 % to 9 % of denoised ones; it marked 2 % "
+    "to 3 % of them before editing. Noise above 6 levels is taken for texture and not judged. "
+    "Parts that are noisier than the rest are not reported.",
 )
 
 QUIET = 0.5  # chance that a smooth block is quieter than the median of its brightness
@@ -67,7 +73,14 @@ QUIET = 0.5  # chance that a smooth block is quieter than the median of its brig
 
 @dataclass(frozen=True)
 class _Smooth:
-    """The blocks compared: flat block index, cell, noise over the median of its brightness."""
+    """The blocks compared, one element each.
+
+    Attributes:
+        cell: number of the grid cell that the block's middle lies in.
+        quiet: whether it is no noisier than the median of its brightness.
+        relative: its noise over that median.
+        level: median noise of all [8-bit levels].
+    """
 
     cell: NDArray[np.int64]
     quiet: NDArray[np.bool_]
@@ -132,11 +145,14 @@ class Detector:
     def _smooth(self, blocks: NoiseBlocks, side: int, grid: tuple[int, int]) -> _Smooth | None:
         usable = np.flatnonzero(blocks.usable)
         order = usable[np.argsort(blocks.mean.ravel()[usable], kind="stable")]
-        low, high = blocks.low.ravel(), blocks.high.ravel()
+        high = blocks.high.ravel()
+        # A block's own noise adds to its low frequencies too; less that, noisy and quiet blocks
+        # compete for smoothness by structure alone.
+        structure = blocks.low.ravel() - np.square(high)
         chosen, ratios = [], []
         for bin_ in np.array_split(order, int(np.clip(order.size // 4000, 1, 20))):
-            structure = low[bin_]
-            smooth = bin_[structure <= np.quantile(structure, self.smooth_share)]
+            limit = np.quantile(structure[bin_], self.smooth_share)
+            smooth = bin_[structure[bin_] <= limit]
             median = float(np.median(high[smooth]))
             if self.visible <= median <= self.textured:
                 chosen.append(smooth)

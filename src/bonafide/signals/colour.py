@@ -98,7 +98,7 @@ def contrary_windows(
 def _strip_votes(
     pixels: NDArray[np.uint8], top: int, bottom: int, columns: int
 ) -> NDArray[np.int8]:
-    height, width = bottom - top, columns * VOTER
+    width = columns * VOTER
     rows = np.clip(np.arange(top - 1, bottom + 1), 0, pixels.shape[0] - 1)
     # One row or column beyond the voters on each side; mirrored at the border, where the
     # residual then keeps the parity of its pixel.
@@ -127,7 +127,6 @@ def _strip_votes(
         site(red_over_blue, 0, 0).astype(np.int32) - site(red_over_blue, 1, 1),
         site(red_over_blue, 0, 1).astype(np.int32) - site(red_over_blue, 1, 0),
     )
-    assert departure.shape == (height, width)
     return np.stack([np.sign(_block_sums(b, VOTER // 2)) for b in balances]).astype(np.int8)
 
 
