@@ -50,6 +50,7 @@ def test_each_mark_is_found(name: str, neutral: float, order: str) -> None:
 
 def test_a_mark_survives_high_quality_jpeg() -> None:
     marked = mark(data.astronaut(), "Stable Diffusion 1", NEUTRAL_8BIT, "BGR")
+    assert examine(marked, "JPEG", quality=95).claim is Label.AI_GENERATED  # chroma halved
     assert examine(marked, "JPEG", quality=95, subsampling=0).claim is Label.AI_GENERATED
     assert examine(marked, "JPEG", quality=90, subsampling=0).claim is Label.AI_GENERATED
 

@@ -59,3 +59,26 @@ def test_folding_equals_counting(length: int, rows: list[int], columns: int, see
                 for column in range(columns):
                     expected[(row * stride + column) % length] += votes[variant, r, column]
             np.testing.assert_allclose(sums[variant, stride], expected, atol=1e-3)
+
+
+def test_the_smoothing_of_halved_chroma_is_undone() -> None:
+    random = np.random.default_rng(2)
+    plane = random.integers(90, 160, (24, 40)).astype(np.float32)  # stored at half size
+    padded = np.pad(plane, 1, mode="edge")
+    rows = np.stack(
+        [0.25 * padded[:-2] + 0.75 * padded[1:-1], 0.75 * padded[1:-1] + 0.25 * padded[2:]]
+    )
+    tall = rows.transpose(1, 0, 2).reshape(48, 42)
+    sides = np.stack(
+        [0.25 * tall[:, :-2] + 0.75 * tall[:, 1:-1], 0.75 * tall[:, 1:-1] + 0.25 * tall[:, 2:]]
+    )
+    decoded = sides.transpose(1, 2, 0).reshape(48, 80)
+    pixels = np.zeros((48, 80, 3), np.uint8)
+    pixels[..., 0] = decoded.round().astype(np.uint8)
+    exact = np.zeros((48, 80, 3), np.uint8)
+    exact[..., 0] = plane.repeat(2, axis=0).repeat(2, axis=1).astype(np.uint8)
+    chosen = np.array([0, 2, 5])
+    wanted = haar_chroma(exact, chosen)
+    plain = np.abs(haar_chroma(pixels, chosen) - wanted).mean()
+    undone = np.abs(haar_chroma(pixels, chosen, halved=True) - wanted).mean()
+    assert undone < 1.0 < plain / 5

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -26,26 +27,45 @@ NEUTRAL_8BIT = 256.0
 NEUTRAL_FLOAT = 1.0
 
 
-def haar_chroma(pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+# JPEG decoders enlarge halved chroma with the triangle filter (1/4, 3/4), so that the mean of
+# two neighbours is the stored value smoothed by (1/8, 3/4, 1/8). These five values undo that to
+# within 1 %: the inverse falls off by 2√2 - 3 from one value to the next.
+_UNSMOOTH = np.array([0.0416, -0.2427, 1.4142, -0.2427, 0.0416], np.float32)
+_UNSMOOTH /= _UNSMOOTH.sum()
+
+
+def haar_chroma(
+    pixels: NDArray[np.uint8], rows: NDArray[np.intp], halved: bool = False
+) -> NDArray[np.float32]:
     """Haar approximation of the U plane in the chosen rows of blocks.
 
     Args:
         pixels: uint8 H×W×3 with the channel that U is built on first (BGR for true U).
         rows: 0-based indices of block rows, each below H // 8.
+        halved: whether the pixels come from a JPEG that stores chroma at half size both ways
+            (4:2:0); the smoothing by its decoder is then undone.
 
     Returns:
         float32 (len(rows), W // 8, 4, 4), neutral chroma at 0, about -250 to 250: OpenCV's
         U = 0.492 (B - Y) times two.
     """
     columns = pixels.shape[1] // BLOCK
+    end = pixels.shape[0] // BLOCK * BLOCK
     result = np.empty((len(rows), columns, 4, 4), np.float32)
     weights = 0.492 * (np.array([1.0, 0.0, 0.0]) - np.array([0.114, 0.587, 0.299]))
+    margin = 4 if halved else 0
     for k, row in enumerate(rows):
-        strip = pixels[row * BLOCK : (row + 1) * BLOCK, : columns * BLOCK]
+        first, last = max(0, row * BLOCK - margin), min(end, (row + 1) * BLOCK + margin)
+        strip = pixels[first:last, : columns * BLOCK]
         pairs = strip[0::2].astype(np.int16) + strip[1::2]
         quads = pairs[:, 0::2] + pairs[:, 1::2]
         values = quads.astype(np.float32) @ (weights / 2).astype(np.float32)
-        result[k] = values.reshape(4, columns, 4).transpose(1, 0, 2)
+        if halved:
+            values = cv2.sepFilter2D(
+                values, cv2.CV_32F, _UNSMOOTH, _UNSMOOTH, borderType=cv2.BORDER_REPLICATE
+            )
+        inner = (row * BLOCK - first) // 2
+        result[k] = values[inner : inner + 4].reshape(4, columns, 4).transpose(1, 0, 2)
     return result
 
 
