@@ -92,7 +92,7 @@ def test_claims_outrank_pixels() -> None:
     drawn = decide([claim, finding("grid", 0.0)], TABLE)
     assert drawn.label is Label.AI_GENERATED
     assert drawn.probabilities[Question.SYNTHETIC] == pytest.approx(0.982, abs=1e-3)
-    assert "Metadata" in drawn.caveat or "declares" in drawn.caveat
+    assert "not signed" in drawn.caveat
 
 
 @pytest.mark.parametrize("state", ["Valid", "Invalid", "none"])

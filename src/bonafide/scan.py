@@ -123,7 +123,7 @@ def _jobs(
 ) -> Iterator[Job]:
     seen: dict[str, int] = {}
     for path, data, name in files:
-        stem = Path(name).stem or "file"
+        stem = Path(name.replace("\\", "_")).stem or "file"
         if maps is not None:  # two files of one stem must not overwrite each other's maps
             seen[stem] = seen.get(stem, 0) + 1
             stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"

@@ -126,7 +126,7 @@ def decide(
     claimed = _claimed(spoken)
     if claimed is not None:
         label, reasons = claimed
-        caveat = _claim_caveat(label, reasons)
+        caveat = _claim_caveat(label, [f for f in spoken if f.claim is label])
         return Verdict(label, probabilities, reasons, caveat)
     return _weighed(spoken, evidence, probabilities, calibration, false_accusation_rate)
 
@@ -187,23 +187,29 @@ def _claimed(findings: Sequence[Finding]) -> tuple[Label, tuple[Reason, ...]] | 
     return None
 
 
-def _claim_caveat(label: Label, reasons: Sequence[Reason]) -> str:
+def _claim_caveat(label: Label, claims: Sequence[Finding]) -> str:
     if label is Label.AUTHENTICATED:
         return (
             "The signature vouches for who signed these bytes and that they are unchanged since; "
             "it does not vouch that the scene was not staged."
         )
-    if label is Label.MANIPULATED:
+    states = {finding.facts.get("state") for finding in claims}
+    if label is Label.MANIPULATED and "Invalid" in states:
         return (
             "The file is not as its content credentials describe it; a re-save by a platform is "
             "enough for that, so ask for the file as it was signed."
         )
-    if all(reason.detector == "generator_metadata" for reason in reasons):
+    if states == {"Invalid"}:
+        return (
+            "The content credentials that declare this do not fit these bytes: the file was "
+            "re-saved, or they were moved here from another file."
+        )
+    if states <= {None, "Invalid"}:
         return (
             "Metadata are not signed: they are easily removed from a generated picture, and could "
             "be planted in a genuine one."
         )
-    return "This rests on what the file declares about itself, not on its pixels."
+    return "This rests on what the file's signed credentials declare, not on its pixels."
 
 
 def _weighed(

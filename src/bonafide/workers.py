@@ -139,7 +139,7 @@ def _collect(pool: list[_Worker], seconds: float) -> None:
     deadline = min(pool[index].began for index in busy.values()) + seconds
     ready = connection.wait(list(busy), timeout=max(0.0, deadline - time.monotonic()))
     for pipe in ready:
-        index = busy[pipe]  # type: ignore[index]
+        index = busy[pipe]
         worker = pool[index]
         try:
             failed, answer = worker.pipe.recv()

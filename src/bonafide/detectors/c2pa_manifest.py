@@ -43,6 +43,7 @@ from bonafide.media.credentials import (
     software_agents,
     source_types,
     status_codes,
+    wholly_of,
 )
 from bonafide.media.text_metadata import clean, quote
 from bonafide.types import Card, Fact, Finding, Kind, Label, Media, Profile, Question
@@ -266,6 +267,8 @@ def _report(
             for term in source_types(as_mapping(manifest))
         }
     )
+    if _COMPOSITE_AI in types and _AI not in types and wholly_of(_AI, manifests, declared_in):
+        types = [*types, _AI]  # composed of nothing but generated pictures
     claim, basis = _claim(media, state, failures, successes, types, elsewhere)
     if types and declared_in != active_label:
         basis += ", in the one ingredient that this file only wraps"

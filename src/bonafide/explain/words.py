@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bonafide import registry
+from bonafide.errors import BonafideError
 from bonafide.types import Finding, Label, MediaFacts, Question, Status, Verdict
 
 VERDICT_WORDS: Mapping[Label, str] = {
@@ -48,15 +50,36 @@ def explain(media: MediaFacts, findings: Sequence[Finding], verdict: Verdict) ->
         Sentences in reading order.
     """
     sentences = [VERDICT_MEANING[verdict.label]]
+    moved = {reason.detector for reason in verdict.because}
     sentences += [reason.text for reason in verdict.because[:4] if reason.text]
+    sentences += [
+        finding.summary
+        for finding in findings
+        if finding.detector not in moved and _worth_saying(finding)
+    ]
     sentences += _assessments(verdict)
     silent = [finding for finding in findings if finding.status is not Status.OK]
     if silent:
-        names = ", ".join(f"{finding.detector} ({finding.why})" for finding in silent[:6])
+        named = "; ".join(f"{title(finding.detector)} ({finding.why})" for finding in silent[:6])
         more = f" and {len(silent) - 6} more" if len(silent) > 6 else ""
-        sentences.append(f"These tests could not be made: {names}{more}.")
+        sentences.append(f"Tests that could not be made: {named}{more}.")
     sentences.append(verdict.caveat)
     return tuple(sentences)
+
+
+def title(detector: str) -> str:
+    """The plain name of a detector, made from its id where it is not installed here."""
+    try:
+        return registry.card(detector).title
+    except BonafideError:
+        return detector.replace("_", " ").capitalize()
+
+
+def _worth_saying(finding: Finding) -> bool:
+    """Provenance that is not weighed but that a reader must not miss."""
+    if finding.question is not Question.PROVENANCE or finding.status is not Status.OK:
+        return False
+    return bool(finding.score) or finding.facts.get("state", "none") != "none"
 
 
 def _assessments(verdict: Verdict) -> list[str]:

@@ -57,6 +57,13 @@ def declaration(
     return [], label
 
 
+def wholly_of(term: str, manifests: Mapping[str, Any], label: str) -> bool:
+    """Whether every ingredient of a manifest, and there is one, declares the source type `term`."""
+    ingredients = as_list(as_mapping(manifests.get(label)).get("ingredients"))
+    inner = [str(as_mapping(i).get("active_manifest", "")) for i in ingredients]
+    return bool(inner) and all(term in source_types(as_mapping(manifests.get(i))) for i in inner)
+
+
 def source_types(manifest: Mapping[str, Any]) -> list[str]:
     """IPTC digital source types anywhere in the assertions of one manifest, sorted."""
     found = set()

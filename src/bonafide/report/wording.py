@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
 from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
+from bonafide.explain.words import title as title
 from bonafide.types import Card, Fact, Finding, Label, Question, Report, Status
 
 
@@ -177,12 +178,6 @@ def card(detector: str) -> Card | None:
         return registry.card(detector)
     except (UnknownDetector, InvalidDetector, ImportError):
         return None
-
-
-def title(detector: str) -> str:
-    """The plain name of a detector, made from its id where it is not installed here."""
-    found = card(detector)
-    return found.title if found else detector.replace("_", " ").capitalize()
 
 
 def method(detector: str) -> dict[str, str]:
