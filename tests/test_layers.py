@@ -22,7 +22,7 @@ FLOORS = (
     ("registry",),
     ("verdict",),
     ("explain",),
-    ("examine",),
+    ("examination",),
     ("report",),
     ("store", "workers", "demo", "bench"),
     ("scan", "batch", "server", "testing", "train"),

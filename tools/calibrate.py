@@ -38,7 +38,7 @@ from sklearn.model_selection import GroupKFold
 
 from bonafide import registry, verdict, workers
 from bonafide.errors import MediaError
-from bonafide.examine import Settings, examine
+from bonafide.examination import Settings, examine
 from bonafide.types import Label, Profile, Question, Status
 
 ROOT = Path(__file__).resolve().parent.parent

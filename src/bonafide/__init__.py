@@ -32,11 +32,11 @@ _HOMES = {
     "Reason": "types",
     "Region": "types",
     "Report": "types",
-    "Settings": "examine",
+    "Settings": "examination",
     "Status": "types",
     "Verdict": "types",
     "Video": "media.video",
-    "examine": "examine",
+    "examine": "examination",
     "open_media": "media.source",
     "to_dict": "report.to_dict",
 }
@@ -70,7 +70,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bonafide.errors import BonafideError, MediaError
-    from bonafide.examine import Settings, examine
+    from bonafide.examination import Settings, examine
     from bonafide.media.image import Image
     from bonafide.media.limits import Limits
     from bonafide.media.source import open_media

@@ -16,7 +16,7 @@ from bonafide.errors import BonafideError
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
-    from bonafide.examine import Settings
+    from bonafide.examination import Settings
     from bonafide.scan import Outcome
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
@@ -237,7 +237,7 @@ def _cores() -> int:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from bonafide.examine import Settings, select
+    from bonafide.examination import Settings, select
     from bonafide.media.limits import Limits
 
     limits = {

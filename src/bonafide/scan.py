@@ -10,7 +10,7 @@ from typing import Any
 
 from bonafide import workers
 from bonafide.errors import MediaError
-from bonafide.examine import Settings, examine
+from bonafide.examination import Settings, examine
 from bonafide.media.source import open_media
 from bonafide.report.to_dict import to_dict
 from bonafide.types import Failure, Report

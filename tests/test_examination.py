@@ -55,7 +55,7 @@ def test_threads_do_not_change_the_outcome(jpeg: bytes) -> None:
 
 
 def test_profiles_include_each_other() -> None:
-    from bonafide.examine import select
+    from bonafide.examination import select
 
     chosen = [
         {card.id for card in select(bonafide.Settings(profile=profile))[0]}
