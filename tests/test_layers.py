@@ -24,8 +24,9 @@ FLOORS = (
     ("explain",),
     ("examination",),
     ("report",),
-    ("store", "workers", "demo", "bench"),
+    ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing", "train"),
+    ("bench",),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}
