@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -153,7 +153,7 @@ class Detector:
             "evidence_per_coefficient": round(max(gain, 0.0), 4),
             "shifted_origin": list(shifted[1]) if shifted else None,
             "shifted_step": shifted[2] if shifted else None,
-            "kind": best.kind if best and alarms < 0 else None,
+            "kind": best.kind if best and best.test.marked.any() else None,
             "log10_false_alarms": round(max(alarms, -300.0), 2),
             "marked_share": round(float((marked >= 0.5).mean()), 4),
         }
@@ -376,14 +376,14 @@ def _draw(result: _Result | None, shape: tuple[int, ...]) -> NDArray[np.float32]
     return drawn
 
 
-def _summary(facts: Mapping[str, Fact]) -> str:
+def _summary(facts: Mapping[str, Any]) -> str:
     if facts["kind"] is not None and facts["marked_share"]:
         what = {
             "lacks": "lacks the traces of an earlier JPEG save that the rest shows",
             "has": "shows the traces of an earlier JPEG save that the rest lacks",
             "shifted": "shows the traces of an earlier JPEG save on another block grid",
         }[str(facts["kind"])]
-        return f"A part covering {100 * float(str(facts['marked_share'])):.0f} % of it {what}."
+        return f"A part covering {100 * facts['marked_share']:.1f} % of the picture {what}."
     if facts["double_compressed"]:
         quality = facts["first_quality"]
         first = f" at about quality {quality}" if quality else ""

@@ -76,6 +76,9 @@ SMALLEST_STEP = 4  # below, rounding of pixels hides the multiples
 LARGEST_MULTIPLE = 5
 TOLERANCE = 0.125  # of a step; a quarter of all values lie as near by chance
 WINDOWS = (8, 16, 32)
+LEAST_RATE = 0.5  # most coefficients of a ghost are in place, not a few more than elsewhere
+# One false part in a hundred pictures, with every rung of the ladder counted as a test.
+BOUND = -2 - math.log10(len(LADDER))
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Detector:
         penalty = math.log10(len(LADDER))
         best = min(rungs, key=lambda rung: rung.test.log10_false_alarms)
         alarms = best.test.log10_false_alarms + penalty
-        hit = alarms < 0 and bool(best.test.marked.any())
+        hit = bool(best.test.marked.any())
         marked = _draw(best, alarms, luma.shape, origin) if hit else np.zeros_like(luma)
         heatmap = media.orient(marked)
         score = round(min(max(0.0, -alarms), 300.0), 3)
@@ -184,9 +187,11 @@ def _climb(values: NDArray[np.float32], quality: int) -> _Rung | None:
         return None
     rate = float(hits.sum()) / total
     if rate > 0.5:
-        test = jpeg.excess_windows(trials - hits, trials, trials - expected, WINDOWS)
-        return _Rung(quality, rate, "lacks", test)
-    return _Rung(quality, rate, "has", jpeg.excess_windows(hits, trials, expected, WINDOWS))
+        hits, expected, kind = trials - hits, trials - expected, "lacks"
+    else:
+        kind = "has"
+    test = jpeg.excess_windows(hits, trials, expected, WINDOWS, BOUND, LEAST_RATE)
+    return _Rung(quality, rate, kind, test)
 
 
 def _draw(
@@ -205,12 +210,12 @@ def _summary(facts: Mapping[str, Any]) -> str:
     share, quality = 100 * facts["marked_share"], facts["ghost_quality"]
     if facts["kind"] == "has":
         return (
-            f"A part covering {share:.0f} % of the picture looks as if it had once been saved as "
+            f"A part covering {share:.1f} % of the picture looks as if it had once been saved as "
             f"JPEG at about quality {quality}, unlike the rest."
         )
     if facts["kind"] == "lacks":
         return (
             f"Most of the picture looks as if it had once been saved as JPEG at about quality "
-            f"{quality}; a part covering {share:.0f} % of it does not."
+            f"{quality}; a part covering {share:.1f} % of it does not."
         )
     return "No part of the picture fits another JPEG quality than the rest."

@@ -72,6 +72,7 @@ CARD = Card(
 
 CELL = 8  # regions are grown on cells of 8×8 pixels
 _MISSING = 64  # stands for "no grid" beside the 64 origins
+LEAST_PRESENT = 0.1  # a grid that more pixels of a part vote for is not missing there
 ACTIVE = 8  # votes of 64 that make a cell part of a region
 
 
@@ -87,10 +88,11 @@ class Detector:
     """Votes for grid origins by zero coefficients, validated a contrario.
 
     Args:
-        log10_bound: a region counts below this log10 number of false alarms.
+        log10_bound: a region counts below this log10 number of false alarms; −2 is one in a
+            hundred pictures.
     """
 
-    def __init__(self, log10_bound: float = 0.0) -> None:
+    def __init__(self, log10_bound: float = -2.0) -> None:
         self.log10_bound = log10_bound
 
     def __call__(self, media: Image) -> Finding:
@@ -106,8 +108,10 @@ class Detector:
         log10_tests = 2 * math.log10(64 * luma.size)
         main = int(np.argmax(totals))
         main_alarms = log10_false_alarms(log10_tests, totals[main] // 64, luma.size / 64, 1 / 64)
-        known = main if main_alarms < 0 else (0 if media.format == "JPEG" else -1)
         histogram = _cell_votes(votes)
+        if main_alarms < 0 and main != 0 and _is_local(histogram[..., main], main, log10_tests):
+            main_alarms = 0.0
+        known = main if main_alarms < 0 else (0 if media.format == "JPEG" else -1)
         parts = [
             part
             for origin in range(64)
@@ -117,7 +121,11 @@ class Detector:
         # The save that made a JPEG file left its own grid everywhere; only an older or a former
         # grid can be missing from a part.
         if main_alarms < 0 and (main != 0 or media.format != "JPEG"):
-            parts += _grow(_cells_without(votes, luma, main), _MISSING, log10_tests)
+            parts += [
+                part
+                for part in _grow(_cells_without(votes, luma, main), _MISSING, log10_tests)
+                if _share(histogram[..., main], part) < LEAST_PRESENT
+            ]
         second = _everywhere(parts, histogram.shape[:2])
         parts = [part for part in parts if part.origin != second]
         parts.sort(key=lambda part: part.log10_false_alarms)
@@ -134,7 +142,7 @@ class Detector:
             "main_origin": [main % 8, main // 8] if main_alarms < 0 else None,
             "main_log10_false_alarms": round(max(float(main_alarms), -300.0), 2),
             "cropped_after_jpeg": bool(main_alarms < 0 and main != 0),
-            "second_grid": None if second < 0 else [second % 8, second // 8],
+            "second_grid": None if second in (-1, _MISSING) else [second % 8, second // 8],
             "voting_share": round(valid / luma.size, 4),
             "foreign_regions": [
                 {
@@ -240,6 +248,27 @@ def _grow(votes: NDArray[np.uint8], origin: int, log10_tests: float) -> list[_Pa
             )[2:-2, 2:-2]
             parts.append(_Part(origin, alarms, (x, y, width, height), closed > 0))
     return parts
+
+
+def _share(votes: NDArray[np.uint8], part: _Part) -> float:
+    """Share of the pixels of a part that cast these votes."""
+    x, y, width, height = part.box
+    inside = votes[y : y + height, x : x + width][part.cells]
+    return float(inside.sum()) / max(64 * inside.size, 1)
+
+
+def _is_local(votes: NDArray[np.uint8], origin: int, log10_tests: float) -> bool:
+    """Whether a grid is meaningful in some parts and absent from the larger rest."""
+    rest = votes.copy()
+    covered = 0
+    for part in _grow(votes, origin, log10_tests):
+        x, y, width, height = part.box
+        rest[y : y + height, x : x + width] = 0
+        covered += width * height
+    free = votes.size - covered
+    if covered == 0 or free < 0.5 * votes.size:
+        return False
+    return log10_false_alarms(log10_tests, float(rest.sum()) // 64, free, 1 / 64) >= 0
 
 
 def _everywhere(parts: list[_Part], shape: tuple[int, int]) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bonafide.media.image import Image
 
 NO_VOTE = 255
+SMALLEST_PART = 9  # blocks that a part found by windows must hold together
 
 # ITU-T T.81, tables K.1 and K.2: the tables that the IJG library scales by its quality number.
 _LUMA_BASE = (
@@ -101,8 +102,8 @@ def block_dct(luma: NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> ND
     result = np.empty((rows, columns, 8, 8), np.float32)
     for row in range(rows):  # one row of blocks at a time stays in the cache
         strip = luma[y + 8 * row : y + 8 * row + 8, x : x + 8 * columns] - np.float32(128)
-        vertical = (matrix @ strip).reshape(8 * columns, 8)
-        result[row] = (vertical @ matrix.T).reshape(8, columns, 8).swapaxes(0, 1)
+        blocks = np.ascontiguousarray(strip.reshape(8, columns, 8).swapaxes(0, 1))
+        np.matmul(matrix @ blocks, matrix.T, out=result[row])
     return result
 
 
@@ -116,8 +117,8 @@ def inverse_block_dct(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
     matrix = dct_matrix()
     result = np.empty((8 * rows, 8 * columns), np.float32)
     for row in range(rows):
-        blocks = coefficients[row].swapaxes(0, 1).reshape(8 * columns, 8) @ matrix
-        result[8 * row : 8 * row + 8] = matrix.T @ blocks.reshape(8, 8 * columns)
+        blocks = matrix.T @ coefficients[row] @ matrix
+        result[8 * row : 8 * row + 8] = blocks.swapaxes(0, 1).reshape(8, 8 * columns)
     result += 128
     return result
 
@@ -198,7 +199,8 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
                 (64, tile // 8, 15),
                 (vertical.strides[0], 8 * vertical.strides[1], vertical.strides[1]),
             )
-            both = groups.reshape(-1, 15) @ matrix.T  # last axis: frequency, shift
+            # Products this small stay in one thread; larger ones would start a thread each.
+            both = groups.reshape(16, -1, 15) @ matrix.T  # last axis: frequency, shift
             np.abs(both, out=both)
             zeros = (both < 0.5).view(np.uint64).reshape(8, 8 * (tile // 8) * 8)
             # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
@@ -248,9 +250,11 @@ def grid_votes(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
         keys[: inside.shape[0], : inside.shape[1]] = inside * 64
         names = columns[None, :] + 8 * (np.arange(first, bottom) % 8).astype(np.uint16)[:, None]
         # The largest and the smallest winner by name differ exactly where there is a tie.
-        largest = cv2.dilate(keys + names, kernel, anchor=(7, 7)) & 63
+        winner = cv2.dilate(keys + names, kernel, anchor=(7, 7))
+        largest = winner & 63
         smallest = 63 - (cv2.dilate(keys + (63 - names), kernel, anchor=(7, 7)) & 63)
-        chosen = np.where(largest == smallest, largest, NO_VOTE).astype(np.uint8)
+        single = (largest == smallest) & (winner >= 64)
+        chosen = np.where(single, largest, NO_VOTE).astype(np.uint8)
         votes[top:bottom] = chosen[top - first :]
     return votes
 
@@ -276,7 +280,7 @@ class WindowTest:
     """Where something happens more often than in the rest of the picture.
 
     Attributes:
-        log10_false_alarms: of the most meaningful window; at least 0 means nothing was found.
+        log10_false_alarms: of the most meaningful window.
         window: that window as x, y, width, height in blocks.
         marked: blocks that belong to meaningful windows, bool rows×columns.
     """
@@ -291,6 +295,8 @@ def excess_windows(
     trials: NDArray[np.float32],
     expected: NDArray[np.float32],
     sizes: tuple[int, ...] = (6, 12, 24, 48),
+    log10_bound: float = -2.0,
+    least_rate: float = 0.0,
 ) -> WindowTest:
     """Find square windows with more successes than chance allows, a contrario.
 
@@ -302,6 +308,9 @@ def excess_windows(
         trials: float32 rows×columns, how often it could have happened per block.
         expected: float32 rows×columns, mean successes in the background.
         sizes: window sides, blocks.
+        log10_bound: windows count below this log10 number of false alarms; −2 is one false
+            window in a hundred pictures.
+        least_rate: share of trials that must succeed in a window, however rare the background.
 
     Returns:
         The most meaningful window and the blocks to mark: those near which the rate is past
@@ -312,26 +321,32 @@ def excess_windows(
         size for size in sizes if 2 * size <= max(rows, columns) and size <= min(rows, columns)
     ]
     log10_tests = float(np.log10(max(rows * columns, 1) * max(len(usable), 1)))
-    best, where = np.inf, (0, 0, 0, 0)
+    best, where, growth = np.inf, (0, 0, 0, 0), np.inf
     cover = np.zeros((rows, columns), bool)
     for size in usable:
         k, n, e = (_window_sums(array, size) for array in (successes, trials, expected))
         enough = n >= 20
+        few = k < least_rate * n
         if not enough.any():
             continue
+        # A large part lifts the mean of the whole picture; the median window tells its background.
+        e *= float(np.clip(np.median(k[enough] / np.maximum(e[enough], 1e-6)), 0.2, 1.0))
         rate = np.clip(e / np.maximum(n, 1e-6), 1e-3, 1 - 1e-3)
         square = (k - e) ** 2 / (n * rate * (1 - rate) + 1e-6)
-        # 0.455 is the median of a chi-square variable with one degree of freedom.
+        # 0.455 is the median of a chi-square variable with one degree of freedom. Most large
+        # windows may touch the part that is looked for, hence the bound from smaller ones.
         spread = max(1.0, float(np.median(square[enough])) / 0.455)
+        growth = min(growth, spread / size**1.5)
+        spread = max(1.0, growth * size**1.5)
         alarms = log10_tests + log10_chernoff(k / spread, n / spread, rate)
-        alarms[~enough] = np.inf
+        alarms[~enough | few] = np.inf
         y, x = divmod(int(np.argmin(alarms)), alarms.shape[1])
         if alarms[y, x] < best:
             best, where = float(alarms[y, x]), (x, y, size, size)
         hit = np.zeros((rows, columns), np.uint8)
-        hit[: alarms.shape[0], : alarms.shape[1]] = alarms < 0
+        hit[: alarms.shape[0], : alarms.shape[1]] = alarms < log10_bound
         cover |= cv2.dilate(hit, np.ones((size, size), np.uint8), anchor=(size - 1, size - 1)) > 0
-    if not best < 0:
+    if not best < log10_bound:
         return WindowTest(min(best, log10_tests), where, np.zeros((rows, columns), bool))
     x, y, size, _ = where
     inside = (slice(y, y + size), slice(x, x + size))
@@ -341,8 +356,13 @@ def excess_windows(
     marked = cover & (k - e > 0.5 * gap * np.maximum(n, 1.0))
     # Blocks without trials, such as flat ones, belong to what surrounds them.
     padded = np.pad(marked, 4).view(np.uint8)
-    marked = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))[4:-4, 4:-4] > 0
-    return WindowTest(best, where, marked)
+    marked = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))[4:-4, 4:-4]
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
+    small = boxes[:, 4] < SMALLEST_PART
+    small[0] = True
+    kept = ~small[labels]
+    # A window that holds no connected part is scatter.
+    return WindowTest(best if kept.any() else 0.0, where, kept)
 
 
 def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
