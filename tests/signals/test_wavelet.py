@@ -13,6 +13,7 @@ from bonafide.signals.wavelet import (
     embed,
     fold_all,
     haar_chroma,
+    log10_sign_tail,
     read_votes,
 )
 
@@ -82,3 +83,14 @@ def test_the_smoothing_of_halved_chroma_is_undone() -> None:
     plain = np.abs(haar_chroma(pixels, chosen) - wanted).mean()
     undone = np.abs(haar_chroma(pixels, chosen, halved=True) - wanted).mean()
     assert undone < 1.0 < plain / 5
+
+
+def test_the_sign_bound_is_exact_at_full_agreement_and_holds_below() -> None:
+    assert log10_sign_tail(np.ones(48)) == pytest.approx(-48 * np.log10(2), abs=1e-6)
+    assert log10_sign_tail(-np.ones(48)) == 0.0
+    random = np.random.default_rng(5)
+    size = random.exponential(size=24)
+    signs = random.choice([-1.0, 1.0], (20_000, 24))
+    bounds = np.array([log10_sign_tail(row * size) for row in signs])
+    for level in (-1.0, -2.0, -3.0):
+        assert (bounds <= level).mean() <= 10**level

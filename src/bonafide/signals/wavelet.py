@@ -117,6 +117,30 @@ def fold_all(
     return sums.astype(np.float32)
 
 
+def log10_sign_tail(agreement: NDArray[Any]) -> float:
+    """log10 of a bound on how often fair coins as signs would give so large a sum.
+
+    Chernoff's bound over the signs, with the magnitudes as they are: if all agree, it is exactly
+    2 to the minus number of values; a disagreement costs little where the magnitude is small.
+
+    Args:
+        agreement: float (n,), positive where a value agrees.
+
+    Returns:
+        A value in [-n log10 2, 0].
+    """
+    size = np.abs(agreement).astype(np.float64)
+    if agreement.sum() <= 0:
+        return 0.0
+    size /= size.mean()
+    total = float(np.sign(agreement) @ size)
+    slopes = np.geomspace(0.02, 200, 120)
+    products = np.multiply.outer(slopes, size)
+    log_cosh = products + np.log1p(np.exp(-2 * products)) - np.log(2)
+    bounds = log_cosh.sum(axis=1) - slopes * total
+    return float(min(0.0, bounds.min()) / np.log(10))
+
+
 def embed(
     pixels: NDArray[Any], bits: NDArray[np.bool_], neutral: float = NEUTRAL_8BIT
 ) -> NDArray[np.uint8]:
