@@ -44,7 +44,7 @@ class Split:
     cut: str = ""
     dates: Mapping[str, str] = field(default_factory=dict)
     train: tuple[str, ...] = ("train",)
-    calibrate: tuple[str, ...] = ("calibrate", "validate")
+    calibrate: tuple[str, ...] = ("calibrate", "validate", "val")
     test: tuple[str, ...] = ("test",)
     seed: int = 0
 
@@ -77,7 +77,7 @@ class Protocol:
         group_depth: how many slash-separated parts of a group count, 0 for all: 2 makes
             "set/scene" of "set/scene/forgery".
         split: how samples are set apart.
-        degradations: names understood by `bonafide.bench.degrade`; "none" leaves files as they are.
+        degradations: names understood by `bonafide.bench.degrade`; "native" leaves files alone.
         pixel: whether masks are compared with heatmaps.
         pool: how scores of one video or scene are joined.
     """
@@ -91,7 +91,7 @@ class Protocol:
     negative: tuple[str, ...] = ()
     group_depth: int = 0
     split: Split = field(default_factory=Split)
-    degradations: tuple[str, ...] = ("none",)
+    degradations: tuple[str, ...] = ("native",)
     pixel: bool = False
     pool: Pool = field(default_factory=Pool)
 
@@ -202,7 +202,7 @@ def _parse(content: Any) -> Protocol:
         negative=_texts(labels.get("negative", ())),
         group_depth=_whole(values.get("group_depth", 0), "group_depth"),
         split=_split(_mapping(values.get("split", {}), "split")),
-        degradations=_texts(values.get("degradations", ("none",))),
+        degradations=_texts(values.get("degradations", ("native",))),
         pixel=bool(values.get("pixel", False)),
         pool=_pool(_mapping(values.get("pool", {}), "pool")),
     )

@@ -45,7 +45,7 @@ class Sample:
 
     @property
     def cluster(self) -> str:
-        """What to hold together and to resample as one: the group, or the file where it has none."""
+        """What is held together and resampled as one: the group, or the file where it has none."""
         return self.group or f"file:{self.path}"
 
     def value(self, column: str) -> str:
