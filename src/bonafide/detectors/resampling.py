@@ -73,7 +73,7 @@ CARD = Card(
     "shrunk to 0.9, turned by 15°) 44 are found in lossless files, 13 after JPEG 97 and 2 after "
     "JPEG 90; found ones are outlined roughly (pixel F1 about 0.6). Says almost nothing about "
     "edits found on the web: image AUC 0.48 on 75 edited and 46 authentic pictures, mostly JPEG. "
-    "False regions on 0 of those 46 and on 2 of 200 other bona fide pictures. "
+    "False regions on 0 of those 46 and on 1 of 200 other bona fide pictures. "
     "Only scaling that is equal in both directions, and turning, are looked for.",
 )
 
