@@ -61,18 +61,23 @@ CARD = Card(
         "cropped_after_jpeg": "whether the main grid starts away from (0, 0) [yes/no]",
         "second_grid": "origin of a grid that is found all over the picture beside the main one, "
         "null if none [pixels, 0–7]",
+        "several_grids": "whether parts with other grids fill most of the picture, as after "
+        "resizing or turning it [yes/no]",
         "voting_share": "share of pixels that could vote for one origin [0–1]",
         "foreign_regions": "parts with another origin: place and size, origin [pixels] (null: the "
         "grid is missing), number of false alarms [log10 count]",
         "foreign_share": "share of the picture that these parts cover [0–1]",
     },
     paper="T. Nikoukhah et al., ZERO, IPOL 11, 2021",
-    limits="",
+    limits="Blind once the last save was as coarse as the one before: on 75 edited pictures, mostly "
+    "re-saved JPEG files, it marked 4 %, and 0 of 446 untouched ones. Needs parts of about 30×30 "
+    "pixels; says nothing on flat or saturated areas.",
 )
 
 CELL = 8  # regions are grown on cells of 8×8 pixels
 _MISSING = 64  # stands for "no grid" beside the 64 origins
 LEAST_PRESENT = 0.1  # a grid that more pixels of a part vote for is not missing there
+MOST = 0.6  # parts that fill more of the picture are its history, not foreign to it
 ACTIVE = 8  # votes of 64 that make a cell part of a region
 
 
@@ -138,11 +143,16 @@ class Detector:
             regions.append(_upright(media, box, -part.log10_false_alarms))
         regions = regions[::-1][:20]
         share = float((marked >= 0.5).mean())
+        several = share > MOST
+        if several:  # resized or turned as a whole: there is no rest for a part to differ from
+            marked[...] = 0
+            regions, found, best, share = [], [], 0.0, 0.0
         facts: dict[str, Any] = {
             "main_origin": [main % 8, main // 8] if main_alarms < 0 else None,
             "main_log10_false_alarms": round(max(float(main_alarms), -300.0), 2),
             "cropped_after_jpeg": bool(main_alarms < 0 and main != 0),
             "second_grid": None if second in (-1, _MISSING) else [second % 8, second // 8],
+            "several_grids": several,
             "voting_share": round(valid / luma.size, 4),
             "foreign_regions": [
                 {
@@ -279,7 +289,7 @@ def _everywhere(parts: list[_Part], shape: tuple[int, int]) -> int:
         top = min(part.box[1] for part in own)
         right = max(part.box[0] + part.box[2] for part in own)
         bottom = max(part.box[1] + part.box[3] for part in own)
-        if (right - left) * (bottom - top) > 0.6 * shape[0] * shape[1]:
+        if (right - left) * (bottom - top) > MOST * shape[0] * shape[1]:
             return origin
     return -1
 
@@ -312,6 +322,8 @@ def _summary(facts: Mapping[str, Any], is_jpeg: bool) -> str:
             f"The picture as a whole shows no JPEG grid, but {len(found)} of its parts do, as if "
             "they came from a JPEG file."
         )
+    if facts["several_grids"]:
+        return "Several JPEG grids fill the picture, as after resizing or turning it as a whole."
     if origin is None:
         return "No JPEG grid was found, neither in the whole picture nor in a part."
     if facts["cropped_after_jpeg"]:
