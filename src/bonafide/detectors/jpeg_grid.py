@@ -69,8 +69,8 @@ CARD = Card(
         "foreign_share": "share of the picture that these parts cover [0–1]",
     },
     paper="T. Nikoukhah et al., ZERO, IPOL 11, 2021",
-    limits="Blind once the last save was as coarse as the one before: on 75 edited pictures, mostly "
-    "re-saved JPEG files, it marked 4 %, and 0 of 446 untouched ones. Needs parts of about 30×30 "
+    limits="Blind once the last save was as coarse as the one before: on 75 edited pictures, most "
+    "of them re-saved JPEG files, it marked 4 %, and 0 of 446 untouched ones. Needs parts of about 30×30 "
     "pixels; says nothing on flat or saturated areas.",
 )
 
