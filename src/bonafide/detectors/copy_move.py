@@ -44,6 +44,7 @@ from bonafide.signals.copies import (
     WINDOW,
     Match,
     Proposal,
+    compression_noise,
     field_proposals,
     invert,
     keypoint_pairs,
@@ -116,7 +117,10 @@ class Detector:
                 "themselves without forgery"
             )
         proposals = _propose(luma)
-        pairs = sorted(_verified(luma, proposals), key=lambda pair: -pair.score)
+        pairs = sorted(
+            _verified(luma, proposals, _noise(media) if proposals else None),
+            key=lambda pair: -pair.score,
+        )
         marked = np.zeros(luma.shape, bool)
         kept: list[tuple[_Pair, Region, Region]] = []
         for pair in pairs:
@@ -178,13 +182,24 @@ def _reduce(luma: NDArray[np.float32], pixels: int) -> tuple[NDArray[np.float32]
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32), scale
 
 
-def _verified(luma: NDArray[np.float32], proposals: list[Proposal]) -> list[_Pair]:
+def _noise(media: Image) -> NDArray[np.float32] | None:
+    if media.jpeg is None or not media.jpeg.quantisation:
+        return None
+    table = media.jpeg.quantisation[0]
+    return compression_noise(media.luma, table.T if media.orientation >= 5 else table)
+
+
+def _verified(
+    luma: NDArray[np.float32], proposals: list[Proposal], noise: NDArray[np.float32] | None
+) -> list[_Pair]:
     tests = math.log10(max(1, 2 * len(proposals)))
     pairs = []
     for proposal in proposals:
         moved = proposal.points @ proposal.matrix[:, :2].T + proposal.matrix[:, 2]
         back = Proposal(invert(proposal.matrix), moved.astype(np.float32))
-        found = [match for match in (verify(luma, proposal), verify(luma, back)) if match]
+        found = [
+            match for match in (verify(luma, proposal, noise), verify(luma, back, noise)) if match
+        ]
         if not found:
             continue
         found.sort(key=lambda match: match.difference)

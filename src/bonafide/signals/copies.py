@@ -7,11 +7,13 @@ structure would not share.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from PIL import Image as Pillow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,7 @@ NEAR = 16.0  # keypoints nearer than this, in pixels, are not a pair
 GROW_RATIO = 0.25  # a window belongs to the copy when its detail differs by less than this
 IDENTICAL = 0.03  # … and counts as identical below this
 DETAIL_FLOOR = 1.0  # energy of detail below which a window shows nothing, in square levels
+NOISE_MARGIN = 2.0  # detail must stand out from compression noise by this factor
 BRIGHTNESS = 8.0  # largest difference of window means, in levels
 
 
@@ -200,7 +203,31 @@ def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
-def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
+def compression_noise(luma: NDArray[np.float32], table: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Energy of detail that JPEG compression alone changes, measured by compressing once more.
+
+    The block grid is moved by half a block, since a copy rarely keeps its place on the grid.
+
+    Args:
+        luma: float32 H×W in [0, 255], decoded from a JPEG.
+        table: int32 8×8, its luminance quantisation steps; frequency increases right and down.
+
+    Returns:
+        float32 H×W, window mean of the squared gradient of the change, ≥ 0, in square levels.
+    """
+    shifted = np.pad(np.clip(luma + 0.5, 0, 255).astype(np.uint8), ((4, 0), (4, 0)), "reflect")
+    buffer = io.BytesIO()
+    Pillow.fromarray(shifted).save(
+        buffer, "JPEG", qtables=[np.clip(table, 1, 255).ravel().tolist()]
+    )
+    change = np.asarray(Pillow.open(buffer), np.float32)[4:, 4:] - luma
+    x, y = _gradient(detail(change))
+    return _mean(x * x + y * y)
+
+
+def verify(
+    luma: NDArray[np.float32], proposal: Proposal, noise: NDArray[np.float32] | None = None
+) -> Match | None:
     """Refine a proposed map and find the pixels whose fine detail it predicts.
 
     The map is sharpened by maximising the correlation (G. Evangelidis, E. Psarakis, IEEE TPAMI
@@ -210,6 +237,7 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     Args:
         luma: float32 H×W in [0, 255].
         proposal: in the coordinates of `luma`.
+        noise: float32 H×W from `compression_noise`, a difference that proves nothing; None for 0.
 
     Returns:
         What was verified around the proposal's points; None if nothing was.
@@ -220,7 +248,8 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     margin = np.maximum(48, 0.6 * (high - low))
     left, top = np.maximum(low - margin, 0).astype(int)
     right, bottom = np.minimum(high + margin + 1, (width, height)).astype(int)
-    here = np.ascontiguousarray(luma[top:bottom, left:right])
+    box = (slice(int(top), int(bottom)), slice(int(left), int(right)))
+    here = np.ascontiguousarray(luma[box])
     matrix = proposal.matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (left, top)  # now from crop to picture
 
@@ -230,14 +259,18 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     seeds[places[inside, 1], places[inside, 0]] = 1
     seeds = np.asarray(cv2.dilate(seeds, np.ones((15, 15), np.uint8)), np.uint8)
 
-    first = _compare(here, luma, matrix, seeds)
-    refined = _compare(here, luma, _refine(here, luma, matrix, seeds), seeds)
+    def compare(matrix: NDArray[np.float64]) -> Match | None:
+        expected = None if noise is None else noise[box] + _warp(noise, matrix, here.shape)
+        return _compare(here, _warp(luma, matrix, here.shape), matrix, seeds, expected)
+
+    first = compare(matrix)
+    refined = compare(_refine(here, luma, matrix, seeds))
     best = _better(first, refined)
     if best is None:
         return None
     # Once more, on what was found: seeds may reach beyond the copy and pull the map away.
     support = best.mask.astype(np.uint8)
-    again = _compare(here, luma, _refine(here, luma, best.matrix, support), seeds)
+    again = compare(_refine(here, luma, best.matrix, support))
     best = _better(best, again) or best
     matrix = best.matrix
     if np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05:
@@ -245,7 +278,7 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
         y, x = np.nonzero(support)
         centre = np.array([x.mean(), y.mean()])
         whole = np.round(matrix[:, :2] @ centre + matrix[:, 2] - centre)
-        exact = _compare(here, luma, np.column_stack([np.eye(2), whole]), seeds)
+        exact = compare(np.column_stack([np.eye(2), whole]))
         if exact is not None and exact.difference <= best.difference + 1e-3:
             best = exact
     matrix = best.matrix.copy()
@@ -305,27 +338,33 @@ def _refine(
     return result if drift < 12 else matrix
 
 
+def _warp(
+    values: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """`values` at the places that `matrix` gives for each pixel; −1e4 outside the picture."""
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    border = cv2.BORDER_CONSTANT
+    size = (shape[1], shape[0])
+    warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border, borderValue=-1e4)
+    return np.asarray(warped, np.float32)
+
+
 def _compare(
     here: NDArray[np.float32],
-    luma: NDArray[np.float32],
+    warped: NDArray[np.float32],
     matrix: NDArray[np.float64],
     seeds: NDArray[np.uint8],
+    noise: NDArray[np.float32] | None,
 ) -> Match | None:
-    height, width = here.shape
-    warped = cv2.warpAffine(
-        luma,
-        matrix,
-        (width, height),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=-1e4,
-    )
     known = np.asarray(cv2.erode((warped > -1e3).astype(np.uint8), np.ones((9, 9))), bool)
     warped[warped < -1e3] = 0
     one, two = detail(here), detail(warped)
     difference, weak, energy = _contrast(one, two)
     alike = known & (np.abs(_mean(here) - _mean(warped)) < BRIGHTNESS)
     visible = alike & (weak > DETAIL_FLOOR)
+    if noise is not None:
+        difference = np.maximum(difference - np.maximum(noise, 0), 0)
+        visible &= weak > NOISE_MARGIN * noise
     core = _touching(_tidy(visible & (difference < GROW_RATIO * weak)) & alike, seeds > 0)
     counted = core & visible
     textured = int(counted.sum())
