@@ -69,9 +69,10 @@ CARD = Card(
         "foreign_share": "share of the picture that these parts cover [0–1]",
     },
     paper="T. Nikoukhah et al., ZERO, IPOL 11, 2021",
-    limits="Blind once the last save was as coarse as the one before: on 75 edited pictures, most "
-    "of them re-saved JPEG files, it marked 4 %, and 0 of 446 untouched ones. Needs parts of about 30×30 "
-    "pixels; says nothing on flat or saturated areas.",
+    limits="Blind once the last save was as coarse as the one before: it marked 3 of 75 edited "
+    "pictures, most of them re-saved JPEG files, and 0 of 300 untouched ones that were not seen "
+    "while it was designed. Needs parts of about 30×30 pixels; says nothing on flat or saturated "
+    "areas.",
 )
 
 CELL = 8  # regions are grown on cells of 8×8 pixels
