@@ -5,6 +5,7 @@ Nothing but click is imported before a verb runs, so that `--help` answers at on
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -211,6 +212,10 @@ def demo(ctx: click.Context, folder: str) -> None:
 
 def main() -> None:
     """Entry point; turns expected errors into one line and the right exit status."""
+    # Files are examined in parallel; libraries that start threads of their own on top of that
+    # only fight over the cores. Both read this when they are first loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     try:
         bonafide.main(standalone_mode=False)
     except click.UsageError as error:
@@ -231,8 +236,6 @@ def main() -> None:
 
 
 def _cores() -> int:
-    import os
-
     return os.cpu_count() or 1
 
 

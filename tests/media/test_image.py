@@ -302,3 +302,14 @@ def test_a_damaged_heic_is_a_media_error() -> None:
     header = struct.pack(">I4s4sI4s", 20, b"ftyp", b"heic", 0, b"mif1")
     with pytest.raises(MediaError):
         _ = Image(header + bytes(100)).pixels
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_tiff_is_turned_upright_once(orientation: int) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (30, 20), (200, 10, 10)).save(buffer, "TIFF", exif=exif)
+    media = Image(buffer.getvalue())
+    assert media.pixels.shape == (media.height, media.width, 3)
+    assert (media.width, media.height) == ((30, 20) if orientation < 5 else (20, 30))

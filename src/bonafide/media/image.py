@@ -77,9 +77,9 @@ class Image(Media):
         self._picture: Any = picture
 
     def _read_orientation(self) -> int:
-        # Containers of the HEIF family rotate while decoding; their EXIF tag is informative only.
+        # These are turned upright while they are decoded; their tag then tells only the past.
         value = self.metadata.exif.get("Orientation", 1)
-        upright = self.format in ("AVIF", "HEIC") or not isinstance(value, int)
+        upright = self.format in ("AVIF", "HEIC", "TIFF") or not isinstance(value, int)
         return 1 if upright or not 1 <= int(value) <= 8 else int(value)  # type: ignore[arg-type]
 
     @cached_property
