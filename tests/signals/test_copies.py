@@ -8,11 +8,10 @@ from skimage import data
 from bonafide.signals.copies import (
     Proposal,
     invert,
-    keypoint_pairs,
-    keypoint_proposals,
     rescale,
     verify,
 )
+from bonafide.signals.keypoints import keypoint_pairs, keypoint_proposals
 
 
 def picture() -> np.ndarray:

@@ -32,7 +32,7 @@ Reference
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -47,11 +47,11 @@ from bonafide.signals.copies import (
     compression_noise,
     field_proposals,
     invert,
-    keypoint_pairs,
-    keypoint_proposals,
     rescale,
+    sharpen,
     verify,
 )
+from bonafide.signals.keypoints import keypoint_pairs, keypoint_proposals
 from bonafide.signals.patchmatch import linear_fit_error, match_field
 from bonafide.signals.zernike import zernike_magnitudes
 from bonafide.types import Card, Fact, Finding, Needs, Question, Region
@@ -76,12 +76,17 @@ CARD = Card(
         "log10_false_alarms expected by chance [decades], direction_known [yes/no]",
     },
     paper="D. Cozzolino et al., IEEE TIFS 2015; I. Amerini et al., IEEE TIFS 2011",
-    limits="",
+    limits="Measured on 9 CoMoFoD forgeries of 512² pixels, 5 are found, mean pixel F1 0.50 over "
+    "all 9 (0.88 where found); copies shrunk or resampled after pasting and discs of 22 pixels are "
+    "missed. Of 6 CASIA copies 5 are found; a 2-picture PSCC sample none. Nothing was marked in 46 "
+    "authentic pictures that include identical coasters, books and facades; among bona fide "
+    "pictures from the web it marks repeated ornament and lettering laid over photographs. Large "
+    "pictures are searched at 0.28 and 1.2 megapixels, so copies small in the frame are missed. Exact repetition by print, "
+    "screens or computer graphics cannot be told from cloning.",
 )
 
 DENSE_PIXELS = 280_000
 VIEW_PIXELS = 1_200_000
-CROP_PIXELS = 1_500_000
 FIELD_ERROR = 20.0  # mean squared error of a smooth match field, in square pixels
 LOOKALIKE = 0.1  # share of windows of genuine lookalikes that differ by less than 3 %
 SIGNIFICANT = 2.0  # −log10 of the false alarms allowed in one picture
@@ -167,10 +172,19 @@ def _propose(luma: NDArray[np.float32]) -> list[Proposal]:
     view, view_scale = _reduce(luma, VIEW_PIXELS)
     found = [(p, 1 / scale) for p in field_proposals(smooth, rows, columns, 100)]
     found += [(p, 1 / view_scale) for p in keypoint_proposals(keypoint_pairs(view))]
-    return [
-        Proposal(rescale(p.matrix, factor), (p.points + 0.5) * np.float32(factor) - np.float32(0.5))
-        for p, factor in found
-    ]
+    # Detail of a large picture is too fine for a map found on a small one: approach it by steps.
+    steps = [_reduce(luma, pixels) for pixels in (VIEW_PIXELS, 4 * VIEW_PIXELS)]
+    proposals = []
+    for proposal, factor in found:
+        for step, step_scale in steps if factor > 1 else []:
+            proposal, factor = sharpen(step, _resize(proposal, factor * step_scale)), 1 / step_scale
+        proposals.append(_resize(proposal, factor))
+    return proposals
+
+
+def _resize(proposal: Proposal, factor: float) -> Proposal:
+    points = (proposal.points + 0.5) * np.float32(factor) - 0.5
+    return Proposal(rescale(proposal.matrix, factor), points.astype(np.float32))
 
 
 def _reduce(luma: NDArray[np.float32], pixels: int) -> tuple[NDArray[np.float32], float]:
@@ -192,25 +206,42 @@ def _noise(media: Image) -> NDArray[np.float32] | None:
 def _verified(
     luma: NDArray[np.float32], proposals: list[Proposal], noise: NDArray[np.float32] | None
 ) -> list[_Pair]:
-    tests = math.log10(max(1, 2 * len(proposals)))
+    view, scale = _reduce(luma, VIEW_PIXELS)
+    # Compression spares the coarser detail, so large pictures are also tested on a reduced copy.
+    scales = [(luma, 1.0, noise)] + ([(view, scale, None)] if scale < 1 else [])
+    tests = math.log10(max(1, 2 * len(scales) * len(proposals)))
     pairs = []
     for proposal in proposals:
-        moved = proposal.points @ proposal.matrix[:, :2].T + proposal.matrix[:, 2]
-        back = Proposal(invert(proposal.matrix), moved.astype(np.float32))
-        found = [
-            match for match in (verify(luma, proposal, noise), verify(luma, back, noise)) if match
-        ]
-        if not found:
-            continue
-        found.sort(key=lambda match: match.difference)
-        # Predicting the resampled side from the original leaves less than the other way round.
-        known = len(found) == 2 and found[1].difference > 1.5 * found[0].difference + 0.005
-        windows = WINDOW * WINDOW
-        false_alarms = log10_false_alarms(
-            tests, found[0].identical / windows, found[0].textured / windows, LOOKALIKE
-        )
-        pairs.append(_Pair(found[0], min(-false_alarms, 300.0), known))
+        for picture, factor, allowance in scales:
+            there = _resize(proposal, factor)
+            moved = there.points @ there.matrix[:, :2].T + there.matrix[:, 2]
+            back = Proposal(invert(there.matrix), moved.astype(np.float32))
+            both = (verify(picture, one, allowance) for one in (there, back))
+            found = sorted((match for match in both if match), key=lambda match: match.difference)
+            if found:
+                # Predicting the resampled side from the original leaves less than the reverse.
+                limit = 1.5 * found[0].difference + 0.005
+                known = len(found) == 2 and found[1].difference > limit
+                match = found[0] if factor == 1 else _enlarge(found[0], 1 / factor)
+                pairs.append(_Pair(match, _score(found[0], tests), known))
     return pairs
+
+
+def _score(match: Match, tests: float) -> float:
+    windows = WINDOW * WINDOW
+    chance = log10_false_alarms(
+        tests, match.identical / windows, match.textured / windows, LOOKALIKE
+    )
+    return min(-chance, 300.0)
+
+
+def _enlarge(match: Match, factor: float) -> Match:
+    height, width = match.mask.shape
+    left, top = round(match.left * factor), round(match.top * factor)
+    size = (max(1, int(width * factor)), max(1, int(height * factor)))
+    mask = cv2.resize(match.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    matrix = rescale(match.matrix, factor)
+    return replace(match, matrix=matrix, left=left, top=top, mask=mask)
 
 
 def _drawn(luma: NDArray[np.float32], match: Match) -> bool:
@@ -220,7 +251,7 @@ def _drawn(luma: NDArray[np.float32], match: Match) -> bool:
     """
     height, width = match.mask.shape
     place = luma[match.top : match.top + height, match.left : match.left + width]
-    exposed = match.mask & (place > 1) & (place < 254)
+    exposed = match.mask[: place.shape[0], : place.shape[1]] & (place > 1) & (place < 254)
     count = int(exposed[1:, 1:].sum())
     return int((_flat(place) & exposed[1:, 1:]).sum()) > FLAT * count
 
@@ -237,7 +268,8 @@ def _mark(marked: NDArray[np.bool_], pair: _Pair, number: int) -> tuple[Region, 
     height, width = marked.shape
     here = np.zeros(marked.shape, np.uint8)
     rows = slice(match.top, match.top + match.mask.shape[0])
-    here[rows, match.left : match.left + match.mask.shape[1]] = match.mask
+    place = here[rows, match.left : match.left + match.mask.shape[1]]
+    place[:] = match.mask[: place.shape[0], : place.shape[1]]
     there = cv2.warpAffine(here, match.matrix, (width, height), flags=cv2.INTER_NEAREST)
     if not there.any() or (marked[here > 0].mean() > 0.5 and marked[there > 0].mean() > 0.5):
         return None

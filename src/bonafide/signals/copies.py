@@ -1,8 +1,7 @@
 """Pairs of places in one picture that an affine map carries onto each other.
 
-Keypoints propose maps (I. Amerini et al., IEEE TIFS 2011: SIFT, g2NN, RANSAC); any proposed map
-is then refined and checked pixel by pixel on the fine detail that a second shot of the same
-structure would not share.
+Proposed maps, from a match field here or from `signals.keypoints`, are refined and checked pixel
+by pixel on the fine detail that a second shot of the same structure would not share.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 WINDOW = 9  # side of the windows that are compared, in pixels
 DETAIL_SIGMA = 1.5  # detail is what a Gaussian of this width, in pixels, removes
-NEAR = 16.0  # keypoints nearer than this, in pixels, are not a pair
+REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
 GROW_RATIO = 0.25  # a window belongs to the copy when its detail differs by less than this
 IDENTICAL = 0.03  # … and counts as identical below this
 DETAIL_FLOOR = 1.0  # energy of detail below which a window shows nothing, in square levels
@@ -71,81 +70,6 @@ def detail(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), DETAIL_SIGMA), np.float32)
 
 
-def keypoint_pairs(
-    luma: NDArray[np.float32], ratio: float = 0.6, limit: int = 4000
-) -> NDArray[np.float32]:
-    """Pairs of SIFT keypoints with unusually similar descriptors (g2NN, Amerini 2011).
-
-    Args:
-        luma: float32 H×W in [0, 255].
-        ratio: neighbours are accepted while each is nearer than this times the next one.
-        limit: most keypoints considered, strongest first.
-
-    Returns:
-        float32 N×4: x, y and the x, y of the lookalike, each pair in both directions.
-    """
-    picture = np.clip(luma + 0.5, 0, 255).astype(np.uint8)
-    found = cv2.SIFT.create(nfeatures=limit, contrastThreshold=0.02)
-    keypoints, descriptors = found.detectAndCompute(picture, None)
-    if descriptors is None or len(keypoints) < 8:
-        return np.zeros((0, 4), np.float32)
-    points = np.array([keypoint.pt for keypoint in keypoints], np.float32)[:limit]
-    unit = descriptors[:limit] / np.maximum(descriptors[:limit].sum(axis=1, keepdims=True), 1e-6)
-    unit = np.sqrt(unit)  # Hellinger kernel: Euclidean distance then weighs small bins more
-    neighbours = min(8, len(points) - 1)  # the last one only ends the run of ratios
-    pairs = []
-    for start in range(0, len(points), 1000):
-        similarity = unit[start : start + 1000] @ unit.T
-        offsets = points[start : start + 1000, None] - points[None]
-        similarity[(offsets**2).sum(axis=2) < NEAR**2] = -1
-        best = np.argpartition(-similarity, neighbours, axis=1)[:, : neighbours + 1]
-        values = np.take_along_axis(similarity, best, 1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        best = np.take_along_axis(best, order, 1)
-        distance = np.sqrt(np.maximum(2 - 2 * np.take_along_axis(values, order, 1), 1e-9))
-        steps = distance[:, :-1] < ratio * distance[:, 1:]
-        accepted = np.logical_or.accumulate(steps[:, ::-1], axis=1)[:, ::-1]
-        rows, ranks = np.nonzero(accepted)
-        pairs.append(np.stack([rows + start, best[rows, ranks]], axis=1))
-    both = np.concatenate(pairs)
-    both = np.unique(np.concatenate([both, both[:, ::-1]]), axis=0)
-    return np.concatenate([points[both[:, 0]], points[both[:, 1]]], axis=1)
-
-
-def keypoint_proposals(
-    pairs: NDArray[np.float32], fewest: int = 4, most: int = 10
-) -> list[Proposal]:
-    """Similarity maps that many keypoint pairs obey, found one after another by RANSAC.
-
-    Args:
-        pairs: float32 N×4 from `keypoint_pairs`.
-        fewest: pairs that a map needs.
-        most: maps returned.
-    """
-    proposals: list[Proposal] = []
-    left = pairs
-    while len(left) >= fewest and len(proposals) < most:
-        here = np.ascontiguousarray(left[:, :2])
-        there = np.ascontiguousarray(left[:, 2:])
-        matrix, inliers = cv2.estimateAffinePartial2D(
-            here, there, method=cv2.RANSAC, ransacReprojThreshold=2.0, maxIters=2000
-        )
-        if matrix is None or int(inliers.sum()) < fewest:
-            break
-        chosen = inliers.ravel() > 0
-        inverse = _inverse_inliers(matrix, left)
-        if _plausible(matrix):
-            proposals.append(Proposal(matrix, here[chosen]))
-        left = left[~(chosen | inverse)]
-    return proposals
-
-
-def _inverse_inliers(matrix: NDArray[np.float64], pairs: NDArray[np.float32]) -> NDArray[np.bool_]:
-    moved = pairs[:, 2:] @ matrix[:, :2].T + matrix[:, 2]
-    close: NDArray[np.bool_] = ((moved - pairs[:, :2]) ** 2).sum(axis=1) < 9.0
-    return close
-
-
 def field_proposals(
     mask: NDArray[np.bool_],
     rows: NDArray[np.float32],
@@ -178,12 +102,12 @@ def field_proposals(
         matrix, inliers = cv2.estimateAffine2D(
             here, there, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=300
         )
-        if matrix is not None and 2 * int(inliers.sum()) * step >= smallest and _plausible(matrix):
+        if matrix is not None and 2 * int(inliers.sum()) * step >= smallest and plausible(matrix):
             proposals.append(Proposal(matrix, here[inliers.ravel() > 0]))
     return proposals
 
 
-def _plausible(matrix: NDArray[np.float64]) -> bool:
+def plausible(matrix: NDArray[np.float64]) -> bool:
     """Whether a person could have placed this copy: scale within 1/2…2, little shear."""
     values = np.linalg.svd(matrix[:, :2], compute_uv=False)
     return bool(values[1] >= 0.5 and values[0] <= 2.0 and values[0] / values[1] <= 1.5)
@@ -225,6 +149,39 @@ def compression_noise(luma: NDArray[np.float32], table: NDArray[np.int32]) -> ND
     return _mean(x * x + y * y)
 
 
+def sharpen(luma: NDArray[np.float32], proposal: Proposal) -> Proposal:
+    """The proposal with its map refined on `luma` (float32 H×W), for a start at a finer scale."""
+    box, matrix, seeds = _crop(luma, proposal)
+    matrix = _refine(np.ascontiguousarray(luma[box]), luma, matrix, seeds)
+    matrix[:, 2] -= matrix[:, :2] @ (box[1].start, box[0].start)
+    return Proposal(matrix, proposal.points)
+
+
+def _crop(
+    luma: NDArray[np.float32], proposal: Proposal
+) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.uint8]]:
+    """The part of the picture around a proposal, its map from there, and its points as a mask."""
+    height, width = luma.shape
+    points = proposal.points
+    points = points[(np.abs(points - np.median(points, axis=0)) < REACH).all(axis=1)]
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.maximum(48, 0.6 * (high - low))
+    left, top = (int(value) for value in np.clip(low - margin, 0, (width - 1, height - 1)))
+    right, bottom = (int(value) for value in np.minimum(high + margin + 1, (width, height)))
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    matrix = proposal.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    seeds = np.zeros((bottom - top, right - left), np.uint8)
+    places = np.asarray(np.round(points - (left, top)), np.int64)
+    inside = ((places >= 0) & (places < (right - left, bottom - top))).all(axis=1)
+    seeds[places[inside, 1], places[inside, 0]] = 1
+    # Points found on a reduced picture lie apart in the full one; together they cover their area.
+    apart = float(np.sqrt(np.prod(high - low + 1) / len(points)))
+    side = 2 * int(min(max(7.0, apart), 30.0)) + 1
+    seeds = np.asarray(cv2.dilate(seeds, np.ones((side, side), np.uint8)), np.uint8)
+    return (slice(top, bottom), slice(left, right)), matrix, seeds
+
+
 def verify(
     luma: NDArray[np.float32], proposal: Proposal, noise: NDArray[np.float32] | None = None
 ) -> Match | None:
@@ -242,22 +199,9 @@ def verify(
     Returns:
         What was verified around the proposal's points; None if nothing was.
     """
-    height, width = luma.shape
-    points = proposal.points
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.maximum(48, 0.6 * (high - low))
-    left, top = np.maximum(low - margin, 0).astype(int)
-    right, bottom = np.minimum(high + margin + 1, (width, height)).astype(int)
-    box = (slice(int(top), int(bottom)), slice(int(left), int(right)))
+    box, matrix, seeds = _crop(luma, proposal)
+    top, left = box[0].start, box[1].start
     here = np.ascontiguousarray(luma[box])
-    matrix = proposal.matrix.copy()
-    matrix[:, 2] += matrix[:, :2] @ (left, top)  # now from crop to picture
-
-    seeds = np.zeros(here.shape, np.uint8)
-    places = np.asarray(np.round(points - (left, top)), np.int64)
-    inside = ((places >= 0) & (places < (right - left, bottom - top))).all(axis=1)
-    seeds[places[inside, 1], places[inside, 0]] = 1
-    seeds = np.asarray(cv2.dilate(seeds, np.ones((15, 15), np.uint8)), np.uint8)
 
     def compare(matrix: NDArray[np.float64]) -> Match | None:
         expected = None if noise is None else noise[box] + _warp(noise, matrix, here.shape)
@@ -285,8 +229,8 @@ def verify(
     matrix[:, 2] -= matrix[:, :2] @ (left, top)
     return Match(
         matrix,
-        int(left),
-        int(top),
+        left,
+        top,
         best.mask,
         best.textured,
         best.identical,
