@@ -83,18 +83,20 @@ class Sweep:
 
 def sweep(truth: Bools, scores: Floats, weights: Counts | None = None) -> Sweep:
     """Move a threshold down over all scores; tied scores are passed in one step."""
-    order = np.argsort(-scores, kind="stable")
-    falling = scores[order]
-    last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)[: len(falling)])
-    counted = np.ones((1, len(scores)), np.int64) if weights is None else weights[:, order]
+    counted = np.ones((1, len(scores)), np.int64) if weights is None else weights
+    if (scores[1:] > scores[:-1]).any():  # a bootstrap brings them in order
+        order = np.argsort(-scores, kind="stable")
+        truth, scores, counted = truth[order], scores[order], counted[:, order]
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
 
     def steps(among: Bools) -> Counts:
         total = np.zeros((len(counted), len(last) + 1), np.int64)
-        total[:, 1:] = np.cumsum(counted * among, axis=1, dtype=np.int64)[:, last]
+        summed = np.cumsum(counted * among, axis=1, dtype=np.int64)
+        total[:, 1:] = summed if len(last) == len(scores) else summed[:, last]
         return total
 
-    true, false = steps(truth[order]), steps(~truth[order])
-    return Sweep(np.append(np.inf, falling[last]), true, false, true[:, -1], false[:, -1])
+    true, false = steps(truth), steps(~truth)
+    return Sweep(np.append(np.inf, scores[last]), true, false, true[:, -1], false[:, -1])
 
 
 def ratio(above: NDArray[Any], below: NDArray[Any]) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from bonafide.bench.kernels import Kernel, check
+from bonafide.bench.kernels import check
 from bonafide.bench.metrics import BATCHED
 
 Metric = Callable[..., float]
@@ -124,16 +124,9 @@ def macro(
     drawn = _Resamples(labels, groups, parts, repeats, seed)
     if math.isnan(value) or not drawn.possible:
         return Interval(value, math.nan, math.nan)
-    several = _over_rows(metric)
-    means = np.concatenate(
-        [
-            np.mean(
-                [several(labels[part], values[part], weights[:, part]) for part in parts], axis=0
-            )
-            for weights in drawn
-        ]
-    )
-    return _percentiles(value, means, level)
+    measures = [_over_rows(metric, labels, values, part) for part in parts]
+    means = [np.mean([measure(weights) for measure in measures], axis=0) for weights in drawn]
+    return _percentiles(value, np.concatenate(means), level)
 
 
 def bootstrap_difference(
@@ -154,13 +147,13 @@ def bootstrap_difference(
     labels, one = check(truth, first)
     two = check(truth, second)[1]
     value = metric(labels, one) - metric(labels, two)
-    drawn = _Resamples(labels, groups, [np.arange(len(labels))], repeats, seed)
+    rows = np.arange(len(labels))
+    drawn = _Resamples(labels, groups, [rows], repeats, seed)
     if math.isnan(value) or not drawn.possible:
         return Interval(value, math.nan, math.nan)
-    several = _over_rows(metric)
-    differences = [
-        several(labels, one, weights) - several(labels, two, weights) for weights in drawn
-    ]
+    measure_one = _over_rows(metric, labels, one, rows)
+    measure_two = _over_rows(metric, labels, two, rows)
+    differences = [measure_one(weights) - measure_two(weights) for weights in drawn]
     return _percentiles(value, np.concatenate(differences), level)
 
 
@@ -323,20 +316,25 @@ def _strata(unit: NDArray[np.intp], kinds: NDArray[np.bool_]) -> list[NDArray[np
     return [np.flatnonzero(stratum.reshape(-1) == number) for number in range(len(patterns))]
 
 
-def _over_rows(metric: Metric) -> Kernel:
-    """A function of (truth, scores, weights) for a metric of (truth, scores)."""
+def _over_rows(
+    metric: Metric,
+    truth: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    part: NDArray[np.intp],
+) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    """A function from weights (b, n) to the metric (b,) over the files `part`."""
+    part = part[np.argsort(-scores[part], kind="stable")]  # kernels are quick on falling scores
+    labels, values = truth[part], scores[part]
     function, options = metric, {}
     if isinstance(metric, partial) and not metric.args:
         function, options = metric.func, metric.keywords
     kernel = _mean_over_rows if function is _mean else BATCHED.get(function)
     if kernel is not None:
-        return partial(kernel, **options)
+        return lambda weights: kernel(labels, values, weights[:, part], **options)
 
-    def one_by_one(
-        truth: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        drawn = (np.repeat(np.arange(len(truth)), row) for row in weights)
-        return np.array([metric(truth[rows], scores[rows]) for rows in drawn], np.float64)
+    def one_by_one(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        drawn = (np.repeat(np.arange(len(part)), row) for row in weights[:, part])
+        return np.array([metric(labels[rows], values[rows]) for rows in drawn], np.float64)
 
     return one_by_one
 
