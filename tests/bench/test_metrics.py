@@ -15,6 +15,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from bonafide.bench import metrics
+from bonafide.bench.kernels import ECE_BINS
 
 Sample = tuple[NDArray[np.bool_], NDArray[np.float64]]
 CLOSE = 1e-9
@@ -95,7 +96,7 @@ def test_calibration_equals_scikit_learn(sample: Sample) -> None:
     bins = metrics.reliability(truth, scores)
     filled = bins.count > 0
     if truth.any() and not truth.all():  # scikit-learn refuses one class
-        observed, announced = calibration_curve(truth, scores, n_bins=metrics.ECE_BINS)
+        observed, announced = calibration_curve(truth, scores, n_bins=ECE_BINS)
         np.testing.assert_allclose(bins.observed[filled], observed, atol=CLOSE)
         np.testing.assert_allclose(bins.announced[filled], announced, atol=CLOSE)
     gaps = np.abs(bins.observed - bins.announced)[filled] * bins.count[filled]
@@ -147,9 +148,15 @@ def test_equal_error_rate_is_where_the_rates_differ_least(sample: Sample) -> Non
     assert equal(point.value, metrics.hter(truth, scores, point.threshold))
 
 
-@given(samples(), st.randoms(use_true_random=False))
+def test_equal_error_rate_of_torchmetrics_examples() -> None:
+    assert metrics.eer_value([0, 1, 1, 0], [0, 0.5, 0.7, 0.8]) == 0.5
+    value = metrics.eer_value([0, 0, 1, 1, 1], [0.13, 0.26, 0.08, 0.19, 0.34])
+    assert value == pytest.approx(0.5833, abs=1e-4)
+
+
+@given(samples())
 @settings(max_examples=50, deadline=None)
-def test_the_order_of_files_does_not_matter(sample: Sample, random: object) -> None:
+def test_the_order_of_files_does_not_matter(sample: Sample) -> None:
     truth, scores = sample
     order = np.random.default_rng(len(truth)).permutation(len(truth))
     for metric in (
@@ -295,6 +302,34 @@ def test_bad_arguments_are_errors(name: str) -> None:
         metric([[True, False]], [[0.1, 0.5]])
     with pytest.raises(ValueError, match="0 and 1"):
         metric([1, 2], [0.1, 0.5])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.accuracy,
+        metrics.balanced_accuracy,
+        metrics.hter,
+        metrics.true_positive_rate,
+        metrics.false_positive_rate,
+    ],
+)
+def test_a_threshold_that_could_not_be_chosen_measures_nothing(
+    metric: Callable[..., float],
+) -> None:
+    chosen = metrics.best_threshold([True, True], [0.1, 0.5]).threshold
+    assert math.isnan(metric([True, False], [0.1, 0.5], chosen))
+    assert metric([True, False], [0.1, 0.5], math.inf) in (0.0, 0.5)
+
+
+def test_impossible_thresholds_and_rates() -> None:
+    with pytest.raises(ValueError, match="threshold is NaN"):
+        metrics.risk_coverage([True, False], [0.1, 0.5], math.nan)
+    for rate in (-0.1, 1.5, math.nan):
+        with pytest.raises(ValueError, match="rate"):
+            metrics.tpr_at_fpr([True, False], [0.1, 0.5], rate)
+        with pytest.raises(ValueError, match="rate"):
+            metrics.threshold_at_fpr([True, False], [0.1, 0.5], rate)
 
 
 @pytest.mark.parametrize("metric", [metrics.brier, metrics.ece, metrics.reliability])

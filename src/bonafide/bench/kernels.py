@@ -126,7 +126,8 @@ def average_precision(truth: Bools, scores: Floats, weights: Counts) -> Floats:
 def accuracy(truth: Bools, scores: Floats, weights: Counts, threshold: float) -> Floats:
     """Kernel of `metrics.accuracy`."""
     right = (scores >= threshold) == truth
-    return ratio(weights @ right.astype(np.int64), weights.sum(axis=1))
+    share = ratio(weights @ right.astype(np.int64), weights.sum(axis=1))
+    return share * _known(threshold)
 
 
 def share_above(
@@ -135,7 +136,13 @@ def share_above(
     """Share of one class at or above a threshold."""
     among = truth == positive
     above = among & (scores >= threshold)
-    return ratio(weights @ above.astype(np.int64), weights @ among.astype(np.int64))
+    share = ratio(weights @ above.astype(np.int64), weights @ among.astype(np.int64))
+    return share * _known(threshold)
+
+
+def _known(threshold: float) -> float:
+    """1, or NaN for a threshold that could not be chosen: no score would be at or above it."""
+    return np.nan if np.isnan(threshold) else 1.0
 
 
 def true_positive_rate(truth: Bools, scores: Floats, weights: Counts, threshold: float) -> Floats:

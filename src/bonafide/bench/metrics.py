@@ -8,10 +8,11 @@ Rules that hold throughout:
 
 - Tied scores are one step: no metric depends on the order of files.
 - A metric that compares two classes is NaN when one of them is absent, and every metric is NaN
-  over no files at all: nothing was measured. scikit-learn answers some of these cases with 0 or 1
-  and a warning (average precision, balanced accuracy), or with an exception.
-- NaN or infinite scores, arrays of different lengths and labels other than 0 and 1 raise
-  ValueError. A file that has no score belongs in the coverage, not here.
+  over no files at all, or at a threshold that is NaN because it could not be chosen: nothing was
+  measured. scikit-learn answers some of these cases with 0 or 1 and a warning (average precision,
+  balanced accuracy), or with an exception.
+- NaN or infinite scores, arrays of different lengths, labels other than 0 and 1 and rates outside
+  [0, 1] raise ValueError. A file that has no score belongs in the coverage, not here.
 - No threshold is chosen behind the caller's back: what is searched on the same labels
   (`best_threshold`, `oracle_accuracy`, `eer`, `tpr_at_fpr`) says so, and belongs in a column of
   its own.
@@ -215,7 +216,7 @@ def tpr_at_fpr(truth: ArrayLike, scores: ArrayLike, rate: float) -> float:
     Nothing is interpolated. With fewer than 1 / rate negative files no false positive at all is
     allowed, and the value says little about `rate`: look at its interval.
     """
-    return once(kernels.tpr_at_fpr, *check(truth, scores), rate=rate)
+    return once(kernels.tpr_at_fpr, *check(truth, scores), rate=_rate(rate))
 
 
 def threshold_at_fpr(truth: ArrayLike, scores: ArrayLike, rate: float) -> OperatingPoint:
@@ -225,9 +226,9 @@ def threshold_at_fpr(truth: ArrayLike, scores: ArrayLike, rate: float) -> Operat
     may be called positive: then it is the next float above all scores.
     """
     swept = sweep(*check(truth, scores))
+    reached = kernels.rates_allowed(swept, _rate(rate))[0]
     if not swept.both:
         return OperatingPoint(np.nan, np.nan)
-    reached = kernels.rates_allowed(swept, rate)[0]
     index = int(np.argmax(reached))
     threshold = float(swept.thresholds[index]) if index else _midway(swept.thresholds, 0)
     return OperatingPoint(threshold, float(reached[index]))
@@ -263,8 +264,9 @@ def ece(truth: ArrayLike, probabilities: ArrayLike, bins: int = ECE_BINS) -> flo
     """Expected calibration error: Σ over bins of |announced − observed| × share of files.
 
     Over equal-width bins of the probability of the *positive* class (`reliability`), not of the
-    confidence in the answer. It depends on the number of bins and is biased upwards when few
-    files fall into one. Defined for one class alone.
+    confidence in the answer. Bins are closed above, as in scikit-learn; torchmetrics closes them
+    below, which matters to probabilities on an edge. The value depends on the number of bins and
+    is biased upwards when few files fall into one. Defined for one class alone.
     """
     return once(kernels.ece, *check_probabilities(truth, probabilities), bins=bins)
 
@@ -299,6 +301,8 @@ def risk_coverage(
         confidence: (n,) larger for surer; by default the distance of the score from `threshold`.
     """
     labels, values = check(truth, scores)
+    if np.isnan(threshold):
+        raise ValueError("the threshold is NaN: without one there are no answers")
     sure = np.abs(values - threshold) if confidence is None else check(truth, confidence)[1]
     n = len(values)
     if n == 0:
@@ -347,6 +351,12 @@ def pool(
     rank = np.arange(len(values)) - np.repeat(starts, sizes)
     counted = np.where(rank < np.repeat(kept, sizes), falling, 0.0)
     return Pooled(distinct, np.add.reduceat(counted, starts) / kept, first)
+
+
+def _rate(rate: float) -> float:
+    if not 0 <= rate <= 1:
+        raise ValueError(f"a rate lies in [0, 1], not at {rate}")
+    return rate
 
 
 def _midway(thresholds: NDArray[np.float64], index: int) -> float:
