@@ -70,3 +70,9 @@ def test_verification_sharpens_a_map_and_finds_the_copy(error: float) -> None:
 
 def test_verification_rejects_unrelated_places() -> None:
     assert verify(picture(), shifted(0.0)) is None
+
+
+def test_points_around_an_empty_middle_are_survived() -> None:
+    luma = np.random.default_rng(0).uniform(0, 255, (900, 1900)).astype(np.float32)
+    points = np.array([(10, 450), (12, 455), (1880, 450), (1885, 452)], np.float32)
+    verify(luma, Proposal(np.array([[1.0, 0, 0], [0, 1.0, 100]]), points))

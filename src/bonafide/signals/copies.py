@@ -163,7 +163,9 @@ def _crop(
     """The part of the picture around a proposal, its map from there, and its points as a mask."""
     height, width = luma.shape
     points = proposal.points
-    points = points[(np.abs(points - np.median(points, axis=0)) < REACH).all(axis=1)]
+    # The middle must be one of the points, since those of a ring surround an empty median.
+    middle = points[((points - np.median(points, axis=0)) ** 2).sum(axis=1).argmin()]
+    points = points[(np.abs(points - middle) < REACH).all(axis=1)]
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.maximum(48, 0.6 * (high - low))
     left, top = (int(value) for value in np.clip(low - margin, 0, (width - 1, height - 1)))
