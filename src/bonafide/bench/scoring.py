@@ -1,0 +1,249 @@
+"""Score one file under one degradation with several detectors: what a worker process does."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide import __version__, registry, verdict
+from bonafide.bench import degrade, degrade_video
+from bonafide.bench.pixel_metrics import score_picture
+from bonafide.errors import MediaError, SourceError
+from bonafide.examination import Settings, examine, select
+from bonafide.media.image import Image
+from bonafide.media.limits import Limits
+from bonafide.media.source import open_media, sniff
+from bonafide.types import Finding, Kind, Label, Media, Profile, Question, Status
+
+VERDICT = "verdict"  # not a detector: what all detectors together amount to
+NATIVE = "native"
+
+_CLAIMS = {
+    Label.AI_GENERATED: Question.SYNTHETIC,
+    Label.MANIPULATED: Question.EDITED,
+    Label.FACE_FORGED: Question.FACE_FORGED,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file under one degradation.
+
+    Attributes:
+        path: as the manifest writes it.
+        file: where it lies.
+        mask: where its mask lies, None if it has none.
+        authentic: whether its mask is known to be empty.
+        pixel: whether heatmaps are compared with masks.
+        degradation: canonical name.
+        detectors: ids, and perhaps `VERDICT`.
+        question: what the protocol asks.
+        number: of the task, for progress.
+        seed: of the degradation.
+        limits: what the file may cost.
+    """
+
+    path: str
+    file: str
+    mask: str | None
+    authentic: bool
+    pixel: bool
+    degradation: str
+    detectors: tuple[str, ...]
+    question: str
+    number: int = 0
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+def version_of(detector: str) -> str:
+    """What scores of a detector are bound to.
+
+    Raises:
+        UnknownDetector: no detector has that id.
+    """
+    if detector == VERDICT:
+        return f"{__version__}/{verdict.default_calibration().id}"
+    return registry.card(detector).version
+
+
+def canonical(degradation: str) -> str:
+    """The one spelling of a degradation of pictures or of videos; "none" is "native".
+
+    Raises:
+        ValueError: it is neither.
+    """
+    name = NATIVE if degradation == "none" else degradation
+    try:
+        return degrade.canonical(name)
+    except ValueError as error:
+        try:
+            return degrade_video.canonical(name)
+        except ValueError:
+            raise error from None
+
+
+def perform(task: Task) -> dict[str, Any]:
+    """Score a task.
+
+    Returns:
+        A journal record; a file or mask that fails is one in which every detector failed.
+    """
+    record: dict[str, Any] = {
+        "path": task.path,
+        "sha256": "",
+        "mask_sha256": "",
+        "degradation": task.degradation,
+        "megapixels": None,
+        "notes": "",
+    }
+    try:
+        data = _read(task.file, task.limits)
+        record["sha256"] = hashlib.sha256(data).hexdigest()
+        mask = None
+        if task.pixel and task.mask is not None:
+            marked = _read(task.mask, task.limits)
+            record["mask_sha256"] = hashlib.sha256(marked).hexdigest()
+            mask = np.asarray(Image(marked, Path(task.mask).name).luma >= 128)
+        media, mask, notes = _degrade(task, data, mask)
+        record["notes"] = "; ".join(notes)
+        findings, fused = _ask(task, media)
+    except MediaError as error:
+        return {**record, "said": failed(task.detectors, error.why)}
+    if isinstance(media, Image):
+        record["megapixels"] = round(media.width * media.height / 1e6, 6)
+        if task.pixel and task.authentic:
+            mask = np.zeros((media.height, media.width), np.bool_)
+    said = [_said(task, finding, mask) for finding in findings]
+    if fused is not None:
+        said.append(fused)
+    return {**record, "said": said}
+
+
+def digests(file: str, mask: str | None, limits: Limits) -> tuple[str, str]:
+    """SHA-256 of a file and of its mask, "" for what cannot be read, as `perform` records them."""
+    try:
+        sha256 = hashlib.sha256(_read(file, limits)).hexdigest()
+    except MediaError:
+        return "", ""
+    try:
+        return sha256, hashlib.sha256(_read(mask, limits)).hexdigest() if mask else ""
+    except MediaError:
+        return sha256, ""
+
+
+def failed(detectors: Sequence[str], why: str, seconds: float = 0.0) -> list[dict[str, Any]]:
+    """What a record says of detectors that a fault of the file kept from speaking."""
+    return [
+        _blank(name, version_of(name), Status.FAILED.value, why) | {"seconds": seconds}
+        for name in detectors
+    ]
+
+
+def _read(path: str, limits: Limits) -> bytes:
+    name = Path(path).name
+    try:
+        limits.check(name, "file_bytes", Path(path).stat().st_size)
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(name, f"it cannot be read: {reason}") from error
+
+
+def _degrade(
+    task: Task, data: bytes, mask: NDArray[np.bool_] | None
+) -> tuple[Media, NDArray[np.bool_] | None, tuple[str, ...]]:
+    name = Path(task.path).name
+    notes: tuple[str, ...] = ()
+    if task.degradation != NATIVE:
+        video = sniff(data)[0] is Kind.VIDEO
+        module: Any = degrade_video if video else degrade
+        try:
+            module.canonical(task.degradation)
+        except ValueError as error:
+            raise MediaError(name, str(error)) from None
+        if mask is not None:
+            _fits(open_media(data, name, task.limits), mask, name)
+        extra = {} if video else {"mask": mask}
+        degraded = module.apply(data, task.degradation, task.seed, limits=task.limits, **extra)
+        data, notes = degraded.data, degraded.notes
+        mask = None if video else degraded.mask
+    media = open_media(data, name, task.limits)
+    if mask is not None:
+        _fits(media, mask, name)
+    return media, mask, notes
+
+
+def _fits(media: Media, mask: NDArray[np.bool_], name: str) -> None:
+    size = getattr(media, "height", 0), getattr(media, "width", 0)
+    if mask.shape != size:
+        raise MediaError(
+            name,
+            f"its mask has {mask.shape[1]}×{mask.shape[0]} pixels, the picture {size[1]}×{size[0]}",
+        )
+
+
+def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None]:
+    asked = tuple(name for name in task.detectors if name != VERDICT)
+    only = asked
+    if VERDICT in task.detectors:
+        # The verdict is drawn from every detector that the usual profile asks, scored or not.
+        usual = tuple(card.id for card in select(Settings())[0])
+        only = tuple(dict.fromkeys(usual + asked))
+    settings = Settings(profile=Profile.THOROUGH, only=only, limits=task.limits, threads=1)
+    report = examine(media, settings)
+    by_name = {finding.detector: finding for finding in report.findings}
+    fused = None
+    if VERDICT in task.detectors:
+        probability = report.verdict.probabilities.get(Question(task.question))
+        status = Status.NOT_APPLICABLE if probability is None else Status.OK
+        why = "nothing that is calibrated spoke" if probability is None else ""
+        fused = _blank(VERDICT, version_of(VERDICT), status.value, why)
+        fused["score"] = fused["probability"] = probability
+        fused["seconds"] = round(sum(finding.seconds for finding in report.findings), 4)
+    return [by_name[name] for name in asked], fused
+
+
+def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[str, Any]:
+    said = _blank(finding.detector, finding.version, finding.status.value, finding.why)
+    said["seconds"] = finding.seconds
+    if finding.status is Status.OK:
+        score = finding.score
+        if score is None and finding.question is Question.PROVENANCE:
+            # What a file says of itself is a score of two values.
+            score = float(_claims(finding, task.question))
+        if score is not None and not math.isfinite(score):
+            said |= {"status": Status.FAILED.value, "why": f"its score is {score}"}
+        else:
+            said |= {"score": score, "probability": finding.probability}
+    if finding.heatmap is not None:
+        said["marked_share"] = float((finding.heatmap >= 0.5).mean())
+    if mask is not None and (finding.heatmap is None or finding.heatmap.shape == mask.shape):
+        pixels = score_picture(mask, finding.heatmap)
+        counts = pixels.counts
+        said |= {
+            "tp": counts.true_positives,
+            "fp": counts.false_positives,
+            "fn": counts.false_negatives,
+            "tn": counts.true_negatives,
+            "pixel_auc": None if math.isnan(pixels.auc) else pixels.auc,
+        }
+    return said
+
+
+def _claims(finding: Finding, question: str) -> bool:
+    return finding.claim is not None and _CLAIMS.get(finding.claim) == question
+
+
+def _blank(detector: str, version: str, status: str, why: str) -> dict[str, Any]:
+    empty = dict.fromkeys(("score", "probability", "marked_share", "tp", "fp", "fn", "tn",
+                           "pixel_auc"))  # fmt: skip
+    return {"detector": detector, "version": version, "status": status, "why": why, **empty,
+            "seconds": 0.0}  # fmt: skip
