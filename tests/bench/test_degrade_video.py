@@ -133,6 +133,9 @@ def test_damaged_videos_keep_what_can_be_decoded_or_are_errors() -> None:
         degrade_video.apply(b"no video", "h264:28")
     with pytest.raises(MediaError):
         degrade_video.apply(CLIP[:200], "h264:28")
+    whole = clip(codec="ffv1")
+    part = degrade_video.apply(whole[: len(whole) * 6 // 10], "h264:28")
+    assert 10 < len(frames_of(part.data)[0]) < 18
 
 
 def test_a_missing_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
