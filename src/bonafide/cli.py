@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -33,6 +33,21 @@ class _Verbs(click.Group):
         if args and args[0] not in self.commands and not own.intersection(args[:1]):
             args = ["scan", *args]
         return super().parse_args(ctx, args)
+
+
+class _Lazy(click.Group):
+    """A group whose verbs are imported only when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._verbs())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._verbs().get(cmd_name)
+
+    def _verbs(self) -> MutableMapping[str, click.Command]:
+        from bonafide.bench.command import bench
+
+        return bench.commands
 
 
 @click.group(
@@ -208,6 +223,11 @@ def demo(ctx: click.Context, folder: str) -> None:
         trust=str(anchors[0]) if anchors else None,
         profile=Profile.STANDARD.value,
     )
+
+
+@bonafide.group(cls=_Lazy)
+def bench() -> None:
+    """Measure detectors on labelled files: audit, run, report, compare."""
 
 
 def main() -> None:

@@ -271,8 +271,10 @@ def _uncovered(detectors: Mapping[str, Json]) -> Iterator[dict[str, Any]]:
 
 def _record(results: Json) -> Iterator[tuple[str, str]]:
     run = results["run"]
-    yield "Command", run["command"]
-    yield "Scored", f"{run['started']} to {run['finished']}"
+    for session in run["sessions"]:
+        ended = session["finished"]
+        span = f"{session['started']} to {ended}" if ended else f"{session['started']}, stopped"
+        yield "Command", f"{session['command']}\n{span}"
     yield "Seed", str(run["seed"])
     used, left = run["manifest"]["used"], run["manifest"]["left_out"]
     yield "Manifest", f"{used:,} files used, {left:,} rows left out by the protocol"

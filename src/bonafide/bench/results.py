@@ -114,7 +114,7 @@ def results(
         "degradations": [
             {
                 "name": name,
-                "meaning": _meaning(name),
+                "meaning": meaning(name),
                 "detectors": measured[name],
                 "pairs": _pairs(which, parts[name], measure, place == 0),
             }
@@ -134,7 +134,7 @@ def _detector(table: Scores, which: Units, one: Said, measure: Measure) -> dict[
     tested = which.tested[np.isfinite(one.scores[which.tested])]
     truth, scores, cluster = which.truth[tested], one.scores[tested], which.cluster[tested]
     figures = {name: measure(metric, truth, scores, cluster) for name, metric in _RANKING.items()}
-    thresholds, margins = _margins(which, one.scores)
+    thresholds, margins = relative_scores(which, one.scores)
     for chosen, table_of in (("best", _AT_THRESHOLD), ("rate", _AT_RATE)):
         margin = margins[chosen][tested]
         known = np.isfinite(margin)
@@ -163,7 +163,7 @@ def _detector(table: Scores, which: Units, one: Said, measure: Measure) -> dict[
     }
 
 
-def _margins(
+def relative_scores(
     which: Units, scores: NDArray[np.float64]
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[np.float64]]]:
     """Thresholds of each fold, and scores of tested units relative to them (NaN where none)."""
@@ -299,7 +299,8 @@ def _pairs(
     return rows
 
 
-def _meaning(degradation: str) -> str:
+def meaning(degradation: str) -> str:
+    """What a degradation does, in words."""
     if degradation == NATIVE:
         return "files as they are"
     try:

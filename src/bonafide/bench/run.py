@@ -158,7 +158,7 @@ def run(
         store.write_json(folder / store.ABOUT, {**about, "finished": None})
         count = min(jobs or os.cpu_count() or 1, max(1, len(plan.used)))
         total = len(plan.used) * len(plan.degradations)
-        lost = 0
+        lost = scored = 0
         report = progress or (lambda done, all_, failed_: None)
         report(0, total, 0)
         results = workers.run(
@@ -168,10 +168,12 @@ def run(
             record = _lost(task, outcome) if isinstance(outcome, workers.Lost) else outcome
             store.append(journal, record)
             rows.add(record)
+            scored += 1
             lost += any(said["status"] == Status.FAILED.value for said in record["said"])
             report(task.number, total, lost)
         report(total, total, lost)
         about["finished"] = _now()
+        about["sessions"][-1] |= {"finished": about["finished"], "scored": scored}
         table = store.write_table(folder, about, list(rows.table(about["detectors"])))
         store.write_json(folder / store.ABOUT, about)
     (folder / store.JOURNAL).unlink(missing_ok=True)
@@ -357,8 +359,15 @@ def _about(plan: Plan, seed: int, previous: Mapping[str, Any] | None) -> dict[st
         "detectors": known,
         "seed": seed,
         "versions": versions(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started": (previous or {}).get("started") or _now(),
+        "sessions": [
+            *(previous or {}).get("sessions", []),
+            {
+                "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+                "started": _now(),
+                "finished": None,  # null where it was stopped
+                "scored": None,
+            },
+        ],
         "finished": None,
         "folds": plan.folds,
     }

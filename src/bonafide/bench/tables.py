@@ -1,0 +1,100 @@
+"""What `bonafide bench` prints: tables for a terminal, JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+def print_results(measured: Mapping[str, Any], as_json: bool) -> None:
+    """The figures of a run, one table per degradation, or all of them as JSON."""
+    if as_json:
+        print_json(measured)
+        return
+    console = _console()
+    for part in measured["degradations"]:
+        table = Table("detector", "scored", "AUC", "balanced accuracy", "found at 1 %", "pixel F1",
+                      "s/MP", title=part["name"], title_justify="left")  # fmt: skip
+        for name, one in part["detectors"].items():
+            figures, pixels = one["figures"], one["pixels"] or {}
+            table.add_row(
+                name,
+                f"{one['coverage']['scored']}/{one['coverage']['asked']}",
+                _with_interval(figures["auc"]),
+                _decimals(figures["balanced_accuracy"]["value"]),
+                _decimals(figures["tpr_at_calibrated_1_percent"]["value"]),
+                _decimals(pixels["f1"]["value"]) if pixels.get("has_maps") else "–",
+                _decimals(one["cost"]["seconds_per_megapixel"]),
+            )
+        console.print(table)
+    run_about = measured["run"]
+    click.echo(f"protocol {run_about['protocol']['name']} {run_about['protocol_sha256']}")
+    click.echo(f"manifest {run_about['manifest']['sha256']}")
+
+
+def print_comparison(found: Mapping[str, Any]) -> None:
+    """Differences between two runs or detectors; what qualifies them goes to standard error."""
+    for note in found["notes"]:
+        click.echo(note, err=True)
+    table = Table("detector", "degradation", "files", "AUC A", "AUC B", "B − A", "p (Holm)")
+    for row in found["rows"]:
+        auc = row["auc"]
+        name = row["first"] if row["first"] == row["second"] else f"{row['first']}, {row['second']}"
+        table.add_row(
+            name,
+            row["degradation"],
+            str(row["common"]),
+            _decimals(auc["first"]),
+            _decimals(auc["second"]),
+            _with_interval(auc),
+            "–" if row["p_holm"] is None else f"{row['p_holm']:.4f}",
+        )
+    _console().print(table)
+
+
+def print_audit(found: Mapping[str, Any]) -> None:
+    """What an audit found."""
+    table = Table("cues", "AUC, random folds", "AUC, folds by group")
+    for test in found["cue_tests"]:
+        grouped = _with_interval(test["grouped"]) if test["grouped"] else "–"
+        table.add_row(test["name"], _with_interval(test["random"]), grouped)
+    if found["cue_tests"]:
+        _console().print(table)
+    for warning in found["warnings"]:
+        click.echo(f"- {warning}")
+    if not found["warnings"]:
+        click.echo("nothing to warn about")
+
+
+def print_pairs(pairs: Mapping[str, str]) -> None:
+    """Names and what they mean."""
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", overflow="fold")
+    table.add_column(overflow="fold")
+    for name, text in pairs.items():
+        table.add_row(name, text)
+    _console().print(table)
+
+
+def _console() -> Any:
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def print_json(content: Any) -> None:
+    """Indented JSON."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _decimals(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _with_interval(value: Mapping[str, Any]) -> str:
+    if value["value"] is None or value["low"] is None:
+        return _decimals(value["value"])
+    return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
