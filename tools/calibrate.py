@@ -8,14 +8,17 @@ DATA holds `generated_images.csv` (path, label, origin, source, composite …) a
 detector, and a rerun asks only for what is missing or was scored by another version. `fit` writes
 `src/bonafide/calibration.json` and `docs/accuracy.md`. Needs scikit-learn (extra `test`).
 
-Splits are by `origin` and `group`: no source and no scene is on both sides of a fold. All fused
-evidence, and so the bounds of the verdict, come from out-of-fold scores.
+No source brings more than 60 pictures (those with the smallest SHA-256 of their path), so that no
+collection speaks for the world. Splits are by `origin` and `group`: no source and no scene is on
+both sides of a fold. All fused evidence, and so the bounds of the verdict, come from out-of-fold
+scores.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import math
 import os
@@ -43,7 +46,8 @@ from bonafide.types import Label, Profile, Question, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDS = 5
-SMALLEST_BLOCK = 8  # altered pictures behind each step of a calibration curve
+MOST_PER_SOURCE = 60
+SMALLEST_BLOCK = 3  # altered pictures behind each step of a calibration curve
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,22 @@ class Task:
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """All files that are used, with what is known about them."""
+    """The files that are used, with what is known about them."""
+    by_source: dict[str, list[Sample]] = defaultdict(list)
+    for sample in _all_samples(folder):
+        by_source[sample.source].append(sample)
+    return [
+        sample
+        for source in by_source.values()
+        for sample in sorted(source, key=_shuffled)[:MOST_PER_SOURCE]
+    ]
+
+
+def _shuffled(sample: Sample) -> str:
+    return hashlib.sha256(sample.path.encode()).hexdigest()
+
+
+def _all_samples(folder: Path) -> list[Sample]:
     samples = []
     for row in _rows(folder / "generated_images.csv"):
         if row["composite"]:
@@ -85,6 +104,9 @@ def read_samples(folder: Path) -> list[Sample]:
         if row["kind"] == "manipulation" and row["label"] == "mask"
     }
     for row in _rows(folder / "forensic_media.csv"):
+        if row["kind"] == "provenance" and row["label"].startswith(("ai_", "c2pa_ai", "exif")):
+            declared = "ai_" in row["label"]
+            samples.append(Sample(row["path"], _scene(row["group"]), row["label"], declared, None))
         if row["kind"] != "manipulation" or row["label"] == "mask":
             continue
         edited = row["label"] != "authentic"
@@ -142,7 +164,8 @@ def score(folder: Path, scores: Path, only: tuple[str, ...], fresh: bool, jobs: 
         missing = tuple(
             detector
             for detector in detectors
-            if (sample.path, detector, registry.card(detector).version) not in known
+            if _bears_on(sample, detector)
+            and (sample.path, detector, registry.card(detector).version) not in known
         )
         if missing:
             tasks.append(Task(str(folder), sample, missing))
@@ -275,7 +298,7 @@ def fit_knots(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> list[lis
     if not positives or not negatives:
         return [[0.0, 0.0]]
     weight = np.where(truth, 0.5 / positives, 0.5 / negatives)
-    fitted = IsotonicRegression(out_of_bounds="clip").fit_transform(scores, truth, weight)
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(scores, truth, weight).predict(scores)
     order = np.argsort(scores, kind="stable")
     blocks: list[list[int]] = []
     for index in order:
@@ -307,7 +330,7 @@ def fit_knots(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> list[lis
 
 
 def fit_weights(llr: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weights in [0, 1] of a balanced logistic model without intercept, lightly shrunk.
+    """Weights in [0, 1] of a balanced logistic model without intercept, lightly drawn to ½.
 
     Below one, because detectors that see the same trace would otherwise count it twice.
     """
@@ -316,9 +339,11 @@ def fit_weights(llr: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[n
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margin = sign * (llr @ weights)
-        value = float((share * np.logaddexp(0.0, -margin)).sum() + 1e-3 * (weights**2).sum())
+        value = float(
+            (share * np.logaddexp(0.0, -margin)).sum() + 1e-3 * ((weights - 0.5) ** 2).sum()
+        )
         slope = -sign * share / (1.0 + np.exp(np.clip(margin, -50, 50)))
-        return value, llr.T @ slope + 2e-3 * weights
+        return value, llr.T @ slope + 2e-3 * (weights - 0.5)
 
     start = np.full(llr.shape[1], 0.5)
     bounds = [(0.0, 1.0)] * llr.shape[1]
@@ -370,6 +395,14 @@ def _fit_claims(
             "bona_fide": [fired[False], count[False]],
         }
     return claims
+
+
+def _bears_on(sample: Sample, detector: str) -> bool:
+    """Whether this sample is labelled for what this detector asks."""
+    question = registry.card(detector).question
+    if question is Question.PROVENANCE:
+        return sample.synthetic is not None
+    return getattr(sample, question.value) is not None
 
 
 def _threshold(negatives: NDArray[np.float64]) -> float:

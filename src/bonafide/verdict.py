@@ -8,8 +8,8 @@ Three steps, in this order of rank:
    with learned weights. A detector that did not apply adds nothing: it is missing, not innocent.
 3. *Bounds.* The added evidence is compared with that of bona fide calibration pictures. A
    split-conformal p-value at or under the false-accusation rate (shared between the questions)
-   accuses; one at or over `CLEAR` means that no trace was found; between them the verdict is
-   inconclusive. Exchangeability with the calibration pictures is assumed and said.
+   accuses; one at or over `CLEAR`, with no single detector at its own threshold, means that no
+   trace was found; between them the verdict is inconclusive. Exchangeability with the calibration pictures is assumed and said.
 
 Split-conformal p-values: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random
 World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
@@ -247,7 +247,8 @@ def _weighed(
             f"are wrongly accused, if they are like those of the calibration ({calibration.source})"
             ".",
         )
-    if min(assessed.values()) >= CLEAR:
+    hits = [f for f in findings if f.threshold is not None and (f.score or 0) >= f.threshold]
+    if min(assessed.values()) >= CLEAR and not hits:
         misses = ", ".join(
             f"{calibration.fusion[question.value]['miss_rate']:.0%} of {_ALTERED[question]}"
             for question in assessed
