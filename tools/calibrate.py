@@ -196,7 +196,7 @@ def fit(folder: Path, scores: Path) -> None:
         "fitted": date.today().isoformat(),
         "command": "python tools/calibrate.py fit DATA --scores scores.jsonl",
         "source": _source(ordered),
-        "detectors": {},
+        "detectors": _fit_contradictions(table, ordered),
         "claims": _fit_claims(table, ordered),
         "fusion": {},
     }
@@ -243,11 +243,13 @@ def _fit_question(
     evidence = np.round(evidence, 4)
     bona_fide = sorted(float(e) for e in evidence[~truth])
     detectors, lines = {}, _table_head(question, truth)
+    hit = np.zeros(len(chosen), bool)
     for column, name in enumerate(names_kept):
         scores = raw[:, column]
         spoke = np.isfinite(scores)
         negatives = scores[spoke & ~truth]
         threshold = _threshold(negatives)
+        hit |= spoke & (scores >= threshold)
         interval = auc_interval(truth[spoke], scores[spoke])
         detectors[name] = {
             "version": registry.card(name).version,
@@ -263,12 +265,13 @@ def _fit_question(
         lines.append(_detector_line(name, detectors[name], table[name], chosen, weights[column]))
     fused = auc_interval(truth, evidence)
     p_values = np.array([verdict.p_value(float(e), bona_fide) for e in evidence])
+    quiet = (p_values >= verdict.CLEAR) & ~hit
     allowed = verdict.FALSE_ACCUSATION_RATE / 2
     fusion = {
         "weights": {n: round(float(w), 3) for n, w in zip(names_kept, weights, strict=True)},
         "bona_fide": bona_fide,
         "altered": int(truth.sum()),
-        "miss_rate": round(float((p_values[truth] >= verdict.CLEAR).mean()), 3),
+        "miss_rate": round(float(quiet[truth].mean()), 3),
         "hit_rate": round(float((p_values[truth] <= allowed).mean()), 3),
         "auc": fused[0],
         "auc_interval": fused[1:],
@@ -281,7 +284,7 @@ def _fit_question(
         f"{fusion['hit_rate']:.0%} are found; {fusion['miss_rate']:.0%} show no trace.",
         "",
     ]
-    lines += _by_source(question, chosen, evidence, truth, p_values)
+    lines += _by_source(chosen, evidence, truth, p_values, quiet)
     return detectors, fusion, lines
 
 
@@ -405,14 +408,43 @@ def _bears_on(sample: Sample, detector: str) -> bool:
     return getattr(sample, question.value) is not None
 
 
-def _threshold(negatives: NDArray[np.float64]) -> float:
-    """Smallest score that at most 1 % of bona fide pictures reach."""
+def _threshold(negatives: NDArray[np.float64], rate: float = 0.01) -> float:
+    """A score that at most `rate` of bona fide pictures reach, midway to the next one seen."""
     candidates = np.unique(negatives)
     for candidate in candidates[::-1]:
-        if (negatives >= candidate).mean() > 0.01:
+        if (negatives >= candidate).mean() > rate:
             above = candidates[candidates > candidate]
-            return round(float(above[0] if len(above) else candidate + 1e-3), 5)
+            return round(float((candidate + above[0]) / 2 if len(above) else candidate + 1e-3), 5)
     return round(float(candidates[0]), 5)
+
+
+def _fit_contradictions(
+    table: dict[str, dict[str, dict[str, Any]]], samples: list[Sample]
+) -> dict[str, Any]:
+    """Thresholds of provenance detectors that count contradictions; they are shown, not weighed."""
+    entries = {}
+    for detector in ("exif_consistency",):
+        records = [
+            (sample, table[detector][sample.path])
+            for sample in samples
+            if sample.synthetic is False and sample.path in table.get(detector, {})
+        ]
+        spoke = [(s, r["score"]) for s, r in records if r["status"] == "ok"]
+        honest = np.array([score for sample, score in spoke if sample.source != "exif_forged"])
+        forged = np.array([score for sample, score in spoke if sample.source == "exif_forged"])
+        if not len(honest):
+            continue
+        threshold = _threshold(honest, 0.02)
+        entries[detector] = {
+            "version": registry.card(detector).version,
+            "question": Question.PROVENANCE.value,
+            "threshold": threshold,
+            "false_positive_rate": round(float((honest >= threshold).mean()), 4),
+            "bona_fide": len(honest),
+            "altered": len(forged),
+            "found": int((forged >= threshold).sum()),
+        }
+    return entries
 
 
 def _apply(knots: list[list[float]], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -460,11 +492,11 @@ def _detector_line(
 
 
 def _by_source(
-    question: Question,
     samples: list[Sample],
     evidence: NDArray[np.float64],
     truth: NDArray[np.bool_],
     p_values: NDArray[np.float64],
+    quiet: NDArray[np.bool_],
 ) -> list[str]:
     lines = ["By source (out of fold), those with ten pictures or more:", ""]
     lines += [
@@ -480,7 +512,7 @@ def _by_source(
         lines.append(
             f"| {source} | {int(chosen.sum())} | {'no' if truth[chosen].mean() > 0.5 else 'yes'} | "
             f"{np.median(evidence[chosen]):+.2f} | {(p_values[chosen] <= allowed).mean():.1%} | "
-            f"{(p_values[chosen] >= verdict.CLEAR).mean():.0%} |"
+            f"{quiet[chosen].mean():.0%} |"
         )
     return [*lines, ""]
 
@@ -510,6 +542,15 @@ def _claim_lines(calibration: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {name} | {hit} of {generated} | {false} of {genuine} | {entry['llr']:.2f} |"
         )
+    for name, entry in calibration["detectors"].items():
+        if entry["question"] == Question.PROVENANCE.value:
+            lines += [
+                "",
+                f"`{name}` counts contradictions: {entry['found']} of {entry['altered']} pictures "
+                f"with forged EXIF and {entry['false_positive_rate']:.1%} of {entry['bona_fide']} "
+                f"with their own reach {entry['threshold']:g}. It is shown and not weighed; a hit "
+                "keeps the verdict from being *no trace found*.",
+            ]
     return [*lines, ""]
 
 

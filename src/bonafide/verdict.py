@@ -9,7 +9,8 @@ Three steps, in this order of rank:
 3. *Bounds.* The added evidence is compared with that of bona fide calibration pictures. A
    split-conformal p-value at or under the false-accusation rate (shared between the questions)
    accuses; one at or over `CLEAR`, with no single detector at its own threshold, means that no
-   trace was found; between them the verdict is inconclusive. Exchangeability with the calibration pictures is assumed and said.
+   trace was found; between them the verdict is inconclusive. Exchangeability with the
+   calibration pictures is assumed and said.
 
 Split-conformal p-values: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random
 World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
@@ -89,14 +90,15 @@ def calibrate(finding: Finding, calibration: Calibration) -> Finding:
     entry = calibration.detectors.get(finding.detector)
     if entry is None or entry["version"] != finding.version or finding.score is None:
         return finding
-    llr = _interpolate(finding.score, entry["knots"])
-    return replace(
+    finding = replace(
         finding,
-        llr=round(llr, 4),
-        probability=_probability(llr),
         threshold=entry["threshold"],
         false_positive_rate=entry["false_positive_rate"],
     )
+    if "knots" not in entry:  # it counts contradictions, which are shown and not weighed
+        return finding
+    llr = _interpolate(finding.score, entry["knots"])
+    return replace(finding, llr=round(llr, 4), probability=_probability(llr))
 
 
 def decide(
@@ -247,7 +249,11 @@ def _weighed(
             f"are wrongly accused, if they are like those of the calibration ({calibration.source})"
             ".",
         )
-    hits = [f for f in findings if f.threshold is not None and (f.score or 0) >= f.threshold]
+    hits = [
+        finding
+        for finding in findings
+        if finding.threshold is not None and (finding.score or 0) >= finding.threshold
+    ]
     if min(assessed.values()) >= CLEAR and not hits:
         misses = ", ".join(
             f"{calibration.fusion[question.value]['miss_rate']:.0%} of {_ALTERED[question]}"
@@ -263,7 +269,14 @@ def _weighed(
     return Verdict(
         Label.INCONCLUSIVE,
         probabilities,
-        tuple(reason for reason in reasons if (reason.llr or 0) > 0),
+        (
+            *(reason for reason in reasons if (reason.llr or 0) > 0),
+            *(
+                Reason(hit.detector, hit.question, None, hit.summary)
+                for hit in hits
+                if (hit.llr or 0) <= 0
+            ),
+        ),
         "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
     )
 

@@ -71,7 +71,11 @@ def print_card(detector: str, console: Console | None = None) -> None:
 def _votes(card: Card) -> bool:
     calibration = verdict.default_calibration()
     entry = calibration.detectors.get(card.id)
-    return card.id in calibration.claims or bool(entry and entry["version"] == card.version)
+    if card.id in calibration.claims:
+        return True
+    if entry is None or entry["version"] != card.version:
+        return False
+    return any(abs(llr) >= 0.01 for _, llr in entry.get("knots", ()))
 
 
 def _as_dict(card: Card) -> dict[str, Any]:

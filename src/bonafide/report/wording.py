@@ -165,11 +165,14 @@ def state(finding: Finding) -> tuple[str, str]:
     if finding.claim is not None:
         good = finding.claim is Label.AUTHENTICATED
         return ("good" if good else "hit"), f"States: {VERDICT_WORDS[finding.claim]}"
-    if finding.score is None or finding.question is Question.PROVENANCE:
+    hit = finding.threshold is not None and (finding.score or 0.0) >= finding.threshold
+    if finding.question is Question.PROVENANCE:
+        return ("hit", "Contradiction found") if hit else ("note", "For information")
+    if finding.score is None:
         return "note", "For information"
     if finding.threshold is None:
         return "note", "Measured, not calibrated"
-    return ("hit", "Trace found") if finding.score >= finding.threshold else ("quiet", "No trace")
+    return ("hit", "Trace found") if hit else ("quiet", "No trace")
 
 
 def card(detector: str) -> Card | None:
