@@ -9,10 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from PIL import Image as Pillow
 
 from bonafide.bench.protocol import ANY, COLUMNS, Protocol
 from bonafide.bench.samples import InvalidInput, Sample
@@ -98,7 +101,17 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
             _write_parquet(partial, names, rows)
         else:
             with partial.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
+                # Python 3.11 does not see that a lone carriage return needs quotes.
+                odd = any("\r" in value for row in rows for value in row.values())
+                quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+                writer = csv.DictWriter(
+                    stream,
+                    names,
+                    restval="",
+                    extrasaction="ignore",
+                    lineterminator="\n",
+                    quoting=quoting,
+                )
                 writer.writeheader()
                 writer.writerows(rows)
         partial.replace(file)
@@ -130,6 +143,7 @@ def select(
         and (sample := _sample(row, columns, protocol)).positive is not None
         and sample.question in ("", protocol.question)
     ]
+    found = [sample for sample in found if _large_enough(sample, protocol, Path(folder))]
     left_out = len(rows) - len(masks) - len(found)
     found = _with_masks(found, [_sample(row, columns, protocol) for row in masks])
     if protocol.group_depth:
@@ -180,6 +194,22 @@ def _sample(row: dict[str, str], columns: dict[str, str], protocol: Protocol) ->
         positive=protocol.is_positive(values["label"]),
         extra={name: value for name, value in row.items() if name not in taken and value},
     )
+
+
+def _large_enough(sample: Sample, protocol: Protocol, folder: Path) -> bool:
+    """Whether the shorter side reaches the protocol's; what cannot be read stays, to be counted."""
+    if not protocol.min_side:
+        return True
+    try:
+        size = int(sample.extra["width"]), int(sample.extra["height"])
+    except (KeyError, ValueError):
+        try:
+            with warnings.catch_warnings(), Pillow.open(folder / sample.path) as picture:
+                warnings.simplefilter("ignore")
+                size = picture.size
+        except Exception:  # Pillow raises nearly anything on damaged files, and on videos
+            return True
+    return min(size) >= protocol.min_side
 
 
 def _with_masks(samples: list[Sample], masks: list[Sample]) -> list[Sample]:

@@ -19,6 +19,7 @@ from bonafide.errors import MissingExtra
 from bonafide.types import Question
 
 KINDS = ("none", "column", "leave_one_out", "group_folds", "temporal", "a_to_b")
+UNDATED = ("refuse", "leave_out")
 POOLS = ("none", "mean", "max")
 COLUMNS = ("path", "label", "question", "group", "generator", "mask", "split", "date")
 ANY = "*"
@@ -34,6 +35,7 @@ class Split:
         folds: number of folds, for "group_folds".
         cut: first date that is tested, for "temporal".
         dates: generator → date of its release, for "temporal".
+        undated: what happens to positives without a date, one of `UNDATED`.
         train, calibrate, test: values of the column, for "column" and "a_to_b".
         seed: of the order in which groups are dealt out.
     """
@@ -43,6 +45,7 @@ class Split:
     folds: int = 5
     cut: str = ""
     dates: Mapping[str, str] = field(default_factory=dict)
+    undated: str = "refuse"
     train: tuple[str, ...] = ("train",)
     calibrate: tuple[str, ...] = ("calibrate", "validate", "val")
     test: tuple[str, ...] = ("test",)
@@ -74,6 +77,8 @@ class Protocol:
         columns: our column name → names it may have in the manifest, the first that exists counts.
         positive, negative: labels that mean yes and no; "*" stands for every label not named.
             Rows with other labels are left out.
+        min_side: pictures with a shorter side below this are left out, so that a crop leaves no
+            difference in size behind; pixels.
         group_depth: how many slash-separated parts of a group count, 0 for all: 2 makes
             "set/scene" of "set/scene/forgery".
         split: how samples are set apart.
@@ -89,6 +94,7 @@ class Protocol:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
+    min_side: int = 0
     group_depth: int = 0
     split: Split = field(default_factory=Split)
     degradations: tuple[str, ...] = ("native",)
@@ -135,7 +141,9 @@ class Protocol:
             case "group_folds":
                 return splits.group_folds(samples, split.folds, split.seed)
             case "temporal":
-                return splits.temporal(samples, split.cut, split.dates, split.seed)
+                return splits.temporal(
+                    samples, split.cut, split.dates, split.undated == "refuse", split.seed
+                )
             case "a_to_b":
                 return splits.a_to_b(samples, split.by, split.calibrate, split.test, split.seed)
         return splits.whole(samples)
@@ -200,6 +208,7 @@ def _parse(content: Any) -> Protocol:
         columns=_lists(values.get("columns", {}), "columns"),
         positive=_texts(labels.get("positive", ())),
         negative=_texts(labels.get("negative", ())),
+        min_side=_whole(values.get("min_side", 0), "min_side"),
         group_depth=_whole(values.get("group_depth", 0), "group_depth"),
         split=_split(_mapping(values.get("split", {}), "split")),
         degradations=_texts(values.get("degradations", ("native",))),
@@ -232,6 +241,8 @@ def _split(values: dict[str, Any]) -> Split:
     if "cut" in values:
         values["cut"] = str(values["cut"])
     split = Split(**values)
+    if split.undated not in UNDATED:
+        raise ValueError(f"split: undated must be one of {', '.join(UNDATED)}")
     if split.kind == "group_folds" and split.folds < 2:
         raise ValueError("split: at least two folds")
     if split.kind == "temporal" and not split.cut:

@@ -106,11 +106,19 @@ def a_to_b(
             for part, open_ended in everything_else.items():
                 if open_ended:
                     chosen[part].append(index)
+    for part, found in chosen.items():
+        if not found:
+            named = ", ".join(calibrate if part == "calibrate" else test)
+            raise InvalidInput(f"nothing to {part} on: no sample has {column} {named}")
     return [_two_sides(samples, chosen["calibrate"], chosen["test"], rest, seed)]
 
 
 def temporal(
-    samples: Sequence[Sample], cut: str, dates: Mapping[str, str], seed: int = 0
+    samples: Sequence[Sample],
+    cut: str,
+    dates: Mapping[str, str],
+    refuse: bool = True,
+    seed: int = 0,
 ) -> list[Fold]:
     """One fold: positives from before `cut` calibrate, those from `cut` on are tested.
 
@@ -118,8 +126,15 @@ def temporal(
     contains, letters and digits alone compared. Photographs have no generation, so negatives are
     dealt out in whole groups, half to each side.
 
+    Args:
+        samples: of one protocol.
+        cut: ISO 8601, or a beginning of it.
+        dates: generator → date.
+        refuse: whether a positive without a date is an error; otherwise it is used for nothing.
+        seed: of the order in which groups are dealt out.
+
     Raises:
-        InvalidInput: a positive sample has no date.
+        InvalidInput: a positive sample has no date, and that is refused.
     """
     known = {_plain(name): date for name, date in dates.items()}
     calibrate: list[int] = []
@@ -133,8 +148,9 @@ def temporal(
         date = sample.date or _date(sample.generator, known)
         if not date:
             undated.add(sample.generator or sample.path)
+            continue
         (test if date >= cut else calibrate).append(index)
-    if undated:
+    if undated and refuse:
         listed = ", ".join(sorted(undated)[:8])
         raise InvalidInput(
             f"{len(undated)} generators or files have no date: {listed}; add a column `date`, or "

@@ -1,0 +1,30 @@
+"""Reading masks, which do not all mark in white."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide.bench.samples import InvalidInput
+
+MARKS = ("white", "black", "green")
+
+
+def marked(pixels: NDArray[np.uint8], marks: str = "white") -> NDArray[np.bool_]:
+    """Which pixels a mask marks.
+
+    Args:
+        pixels: uint8 H×W×3 RGB of the mask picture.
+        marks: "white" and "black" compare brightness with half of full; "green" is where green
+            outweighs red, for Columbia's masks, in which red marks what stayed.
+
+    Raises:
+        InvalidInput: `marks` is none of `MARKS`.
+    """
+    channels = pixels.astype(np.int16)
+    if marks == "green":
+        return np.asarray(channels[..., 1] > channels[..., 0] + 64)
+    if marks not in MARKS:
+        raise InvalidInput(f"mask_marks must be one of {', '.join(MARKS)}, not {marks!r}")
+    bright: NDArray[np.bool_] = channels.sum(axis=-1) >= 3 * 128
+    return bright if marks == "white" else ~bright
