@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bench_sets import make_edited, make_set, picture, write
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
@@ -59,8 +59,8 @@ def about(out: Path) -> dict[str, Any]:
     return content
 
 
-def test_every_file_and_detector_has_a_row(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_every_file_and_detector_has_a_row(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     table = score(manifest, tmp_path / "out")
     found = rows(table)
     assert len(found) == 12 * len(CHEAP)
@@ -70,8 +70,8 @@ def test_every_file_and_detector_has_a_row(tmp_path: Path) -> None:
     assert about(tmp_path / "out")["sessions"][0]["scored"] == 12
 
 
-def test_the_table_travels_alone(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_the_table_travels_alone(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     table = score(manifest, tmp_path / "out")
     alone = store.read_table(table.rename(tmp_path / "elsewhere.parquet"))
     kept = load_protocol(manifest.parent / "tiny.yaml")
@@ -80,8 +80,10 @@ def test_the_table_travels_alone(tmp_path: Path) -> None:
     assert all(not set(fold.test) & set(fold.calibrate) for fold in alone.folds)
 
 
-def test_a_second_run_scores_nothing_and_a_further_detector_only_itself(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_a_second_run_scores_nothing_and_a_further_detector_only_itself(
+    tmp_path: Path, sets: SimpleNamespace
+) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     score(manifest, tmp_path / "out", CHEAP[:1])
     score(manifest, tmp_path / "out", CHEAP[:1])
     assert about(tmp_path / "out")["sessions"][1]["scored"] == 0
@@ -89,8 +91,8 @@ def test_a_second_run_scores_nothing_and_a_further_detector_only_itself(tmp_path
     assert both == rows(score(manifest, tmp_path / "whole", CHEAP))
 
 
-def test_a_changed_file_is_scored_again_and_no_other(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_a_changed_file_is_scored_again_and_no_other(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     before = {row["path"]: row for row in rows(score(manifest, tmp_path / "out", CHEAP[:1]))}
     (manifest.parent / "000.png").write_bytes((manifest.parent / "001.png").read_bytes())
     after = {row["path"]: row for row in rows(score(manifest, tmp_path / "out", CHEAP[:1]))}
@@ -102,8 +104,8 @@ def test_a_changed_file_is_scored_again_and_no_other(tmp_path: Path) -> None:
     }
 
 
-def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 60, 256)
+def test_killed_in_the_middle_and_started_again(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 60, 256)
     out = tmp_path / "out"
     command = [
         sys.executable, "-m", "bonafide", "bench", "run", str(manifest), "--out", str(out),
@@ -139,8 +141,8 @@ def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
     ]
 
 
-def test_every_detector_and_the_verdict(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_every_detector_and_the_verdict(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     found = rows(score(manifest, tmp_path / "out", (*registry.ids(), VERDICT)))
     assert len(found) == 4 * (len(registry.ids()) + 1)
     assert {row["detector"] for row in found if row["status"] == "failed"} == set()
@@ -155,19 +157,21 @@ def test_what_is_asked_by_default_answers_the_question() -> None:
     assert "spectral_peaks" not in chosen
 
 
-def test_a_claim_is_a_score_of_two_values(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_a_claim_is_a_score_of_two_values(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     info = PngInfo()
     info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler, Seed: 7, Model: test-model")
-    picture(0, True).save(manifest.parent / "000.png", pnginfo=info)
+    sets.picture(0, True).save(manifest.parent / "000.png", pnginfo=info)
     found = {
         row["path"]: row["score"] for row in rows(score(manifest, tmp_path / "out", CHEAP[1:]))
     }
     assert found == {"000.png": 1.0, "001.png": 0.0, "002.png": 0.0, "003.png": 0.0}
 
 
-def test_broken_and_missing_files_are_rows_that_failed(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_broken_and_missing_files_are_rows_that_failed(
+    tmp_path: Path, sets: SimpleNamespace
+) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     (manifest.parent / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n not much of a picture")
     (manifest.parent / "001.png").unlink()
     found = rows(score(manifest, tmp_path / "out", CHEAP[:1]))
@@ -175,21 +179,21 @@ def test_broken_and_missing_files_are_rows_that_failed(tmp_path: Path) -> None:
     assert set(failed) == {"000.png", "001.png"}
     assert all(row["why"] and row["score"] is None for row in failed.values())
     assert len(found) == 12
-    make_set(manifest.parent)
+    sets.make_set(manifest.parent)
     score(manifest, tmp_path / "out", CHEAP[:1])
     assert about(tmp_path / "out")["sessions"][-1]["scored"] == 2  # their bytes have changed
 
 
-def test_a_failure_stays_until_it_is_asked_for_again(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_a_failure_stays_until_it_is_asked_for_again(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     (manifest.parent / "001.png").unlink()
     for retry, scored in ((False, 12), (False, 0), (True, 1)):
         score(manifest, tmp_path / "out", CHEAP[:1], retry_failed=retry)
         assert about(tmp_path / "out")["sessions"][-1]["scored"] == scored
 
 
-def test_degradations_are_tasks_of_their_own(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 6)
+def test_degradations_are_tasks_of_their_own(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 6)
     changed = protocol(manifest, steps=("[none]", '[none, "jpeg:50", normalise]'))
     found = rows(score(manifest, tmp_path / "out", CHEAP[:1], protocol=changed))
     assert [row["degradation"] for row in found[:3]] == ["native", "jpeg:50", "normalise"]
@@ -200,8 +204,8 @@ def test_degradations_are_tasks_of_their_own(tmp_path: Path) -> None:
     assert again == found
 
 
-def test_masks_and_pixel_counts(tmp_path: Path) -> None:
-    manifest = make_edited(tmp_path / "set")
+def test_masks_and_pixel_counts(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_edited(tmp_path / "set")
     found = rows(score(manifest, tmp_path / "out", ("noise_level", "jpeg_ghost")))
     for row in found:
         edited = row["positive"]
@@ -211,21 +215,23 @@ def test_masks_and_pixel_counts(tmp_path: Path) -> None:
         assert bool(row["mask_sha256"]) == edited
 
 
-def test_a_mask_of_another_size_fails_that_file_alone(tmp_path: Path) -> None:
-    manifest = make_edited(tmp_path / "set")
-    (manifest.parent / "000_mask.png").write_bytes((manifest.parent / "001.png").read_bytes())
-    Pillow.new("L", (10, 10), 255).save(manifest.parent / "002_mask.png")
+def test_a_mask_of_another_size_is_noted_and_its_picture_scored(
+    tmp_path: Path, sets: SimpleNamespace
+) -> None:
+    manifest = sets.make_edited(tmp_path / "set")
+    Pillow.new("L", (10, 12), 255).save(manifest.parent / "002_mask.png")
     found = {row["path"]: row for row in rows(score(manifest, tmp_path / "out", ("noise_level",)))}
-    assert found["002.png"]["status"] == "failed"
-    assert "10×10" in found["002.png"]["why"]
-    assert sum(row["status"] == "failed" for row in found.values()) == 1
+    assert found["002.png"]["tp"] is None
+    assert "10×12" in found["002.png"]["notes"]
+    assert [row["path"] for row in found.values() if row["tp"] is None] == ["002.png"]
+    assert {row["status"] for row in found.values()} == {"ok"}
 
 
-def test_scores_from_elsewhere_stand_beside_ours(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set")
+def test_scores_from_elsewhere_stand_beside_ours(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set")
     lines = [{"path": f"{n:03}.png", "score": str(n / 2)} for n in range(11)]
     lines[3]["score"] = "nan"
-    write(tmp_path / "theirs.csv", lines)
+    sets.write(tmp_path / "theirs.csv", lines)
     table = score(manifest, tmp_path / "out", (), foreign={"theirs": tmp_path / "theirs.csv"})
     assert {row["detector"] for row in rows(table)} == {"theirs"}, "only theirs was asked"
     found = {row["path"]: row for row in rows(table) if row["detector"] == "theirs"}
@@ -246,15 +252,17 @@ def test_scores_from_elsewhere_stand_beside_ours(tmp_path: Path) -> None:
         ("path,score,probability\n000.png,1,1.5\n", "probability"),
     ],
 )
-def test_scores_that_cannot_be_used(tmp_path: Path, content: str, said: str) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_scores_that_cannot_be_used(
+    tmp_path: Path, sets: SimpleNamespace, content: str, said: str
+) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     (tmp_path / "theirs.csv").write_text(content)
     with pytest.raises(InvalidInput, match=said):
         score(manifest, tmp_path / "out", foreign={"theirs": tmp_path / "theirs.csv"})
 
 
-def test_a_folder_holds_one_protocol_and_one_seed(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_a_folder_holds_one_protocol_and_one_seed(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     score(manifest, tmp_path / "out")
     with pytest.raises(InvalidInput, match="another seed"):
         score(manifest, tmp_path / "out", seed=1)
@@ -263,8 +271,8 @@ def test_a_folder_holds_one_protocol_and_one_seed(tmp_path: Path) -> None:
         score(manifest, tmp_path / "out", protocol=changed)
 
 
-def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_two_processes_do_not_write_to_one_folder(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     hold = (
         "import sys, pathlib, bonafide.bench.scores as s\n"
         "with s.open_journal(pathlib.Path(sys.argv[1])):\n print('held', flush=True); input()\n"
@@ -282,8 +290,10 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
     score(manifest, tmp_path / "out")
 
 
-def test_a_wrong_degradation_is_said_before_anything_is_scored(tmp_path: Path) -> None:
-    manifest = make_set(tmp_path / "set", 4)
+def test_a_wrong_degradation_is_said_before_anything_is_scored(
+    tmp_path: Path, sets: SimpleNamespace
+) -> None:
+    manifest = sets.make_set(tmp_path / "set", 4)
     with pytest.raises(InvalidInput, match="jpg"):
         score(manifest, tmp_path / "out", protocol=protocol(manifest, s=("[none]", '["jpg:50"]')))
 
@@ -298,9 +308,9 @@ def _hostile(task: Task) -> dict[str, Any]:
 
 
 def test_a_hang_and_a_crash_cost_one_file_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = make_set(tmp_path / "set", 6)
+    manifest = sets.make_set(tmp_path / "set", 6)
     monkeypatch.setattr(running, "perform", _hostile)
     table = score(manifest, tmp_path / "out", CHEAP, limits=Limits(seconds=2))
     failed = {row["path"]: row["why"] for row in rows(table) if row["status"] == "failed"}

@@ -133,7 +133,7 @@ def bars(title: str, rows: Sequence[Bar], axis: Axis, reference: float | None = 
         axis: of the values.
         reference: where bars begin, such as the value of chance; the low end otherwise.
     """
-    left, right, width, step = 190.0, 64.0, 560.0, 22.0
+    left, right, width, step = 240.0, 52.0, 640.0, 22.0
     height = step * len(rows) + 34
     start = axis.low if reference is None else reference
     span = width - left - right
@@ -150,7 +150,7 @@ def bars(title: str, rows: Sequence[Bar], axis: Axis, reference: float | None = 
     parts.append(f'<path class="axis" d="M{at(start):.1f} 4V{height - 28:.1f}"/>')
     for number, row in enumerate(rows):
         y = 6 + step * number
-        parts.append(_text(left - 10, y + 14, _cut(row.name, 30), "name", "end", row.name))
+        parts.append(_text(left - 10, y + 14, _cut(row.name, 36), "name", "end", row.name))
         if math.isnan(row.value):
             parts.append(_text(left + 6, y + 14, row.note or "not defined", "tick", "start"))
             continue

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from bonafide.bench import charts, degrade
 from bonafide.bench.charts import Axis, Bar, Series
+from bonafide.bench.results import FEWEST
 from bonafide.bench.scoring import NATIVE
 
 Json = Mapping[str, Any]
@@ -40,9 +41,10 @@ def curves(
     )  # fmt: skip
     likely = [one for one in series("risk_coverage") if one.points]
     if likely:
-        top = max(0.1, *(y for one in likely for _, y in one.points))
-        axis = Axis("wrong among the answered", 0.0, top, tuple(
-            (top * part / 4, f"{top * part / 4:.2g}") for part in range(5)))  # fmt: skip
+        largest = max(y for one in likely for _, y in one.points)
+        top = next(step for step in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if largest <= step)
+        ticks = tuple((top * part / 4, f"{top * part / 4:.3g}") for part in range(5))
+        axis = Axis("wrong among the answered", 0.0, top, ticks)
         yield (
             "Risk over coverage.",
             "Errors as ever less sure answers are given, at a probability of one half.",
@@ -100,8 +102,9 @@ def generators(detectors: Mapping[str, Json], names: Sequence[str]) -> Iterator[
     """AUC of each generator, one chart per detector, where there are several generators."""
     nan = math.nan
     for name in names:
-        rows = detectors[name]["generators"]
-        if len(rows) < 2:
+        every = detectors[name]["generators"]
+        rows = [row for row in every if row["positive"] >= FEWEST]
+        if len(every) < 2 or not rows:
             continue
         bars = []
         for row in sorted(rows, key=lambda row: -(row["auc"]["value"] or 0.0)):
@@ -114,5 +117,6 @@ def generators(detectors: Mapping[str, Json], names: Sequence[str]) -> Iterator[
             "macro": detectors[name]["macro_auc"],
             "chart": chart,
             "count": len(rows),
+            "few": len(every) - len(rows),
             "files": sum(row["auc"]["resampled"] == "files" for row in rows),
         }

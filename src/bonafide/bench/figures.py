@@ -92,13 +92,19 @@ def pixels(table: Scores, one: Said, measure: Measure) -> dict[str, Any] | None:
 
     counts_of = [picture.counts for picture in pictures]
     return {
-        **{name: number(value) for name, value in asdict(summarise(pictures)).items()},
+        **{
+            name: value if isinstance(value, int) else number(value)
+            for name, value in asdict(summarise(pictures)).items()
+        },
         "f1": mean([counts.f1 for counts in counts_of], edited),
         "iou": mean([counts.iou for counts in counts_of], edited),
         "mcc": mean([counts.mcc for counts in counts_of], edited),
         "auc": mean([picture.auc for picture in pictures], edited),
         "false_region_rate": mean(
             [float(counts.false_positives > 0) for counts in counts_of], ~edited
+        ),
+        "masks_that_do_not_fit": sum(
+            column["tp"][row] is None and bool(column["mask_sha256"][row]) for row in one.rows
         ),
         "has_maps": any(column["marked_share"][row] is not None for row in one.rows),
     }

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from bonafide import __version__, report
 from bonafide.bench import charts, drawings
+from bonafide.bench.results import FEWEST
 from bonafide.bench.scoring import VERDICT
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
@@ -29,18 +30,26 @@ from bonafide.types import Question
 
 Json = Mapping[str, Any]
 
-COLUMNS = (
-    "auc",
-    "average_precision",
-    "balanced_accuracy",
-    "accuracy",
-    "accuracy_of_all",
-    "tpr_at_calibrated_1_percent",
-    "fpr_at_calibrated_1_percent",
-    "eer",
-    "ece",
-    "brier",
-)
+# Key in results.json → heading.
+COLUMNS = {
+    "auc": "AUC",
+    "average_precision": "Average precision",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "accuracy_of_all": "Accuracy, unscored wrong",
+    "tpr_at_calibrated_1_percent": "Found at 1 % false alarms",
+    "fpr_at_calibrated_1_percent": "False alarms there",
+}
+FURTHER = {
+    "hter": "HTER",
+    "eer": "EER",
+    "tpr_at_fpr_1_percent": "Found at 1 %, searched",
+    "tpr_at_fpr_0_1_percent": "Found at 0.1 %, searched",
+    "accuracy_at_half": "Accuracy at p = 0.5",
+    "ece": "Calibration error",
+    "brier": "Brier score",
+    "risk_coverage_area": "Risk over coverage, area",
+}
 MOST_PICTURES = 112
 PER_SIDE = 7
 _THUMBNAIL = 160
@@ -75,6 +84,7 @@ def render(results: Json, audit: Json | None = None) -> str:
         audit=audit,
         warnings=[*_audit_warnings(audit), *_own_warnings(results)],
         columns=COLUMNS,
+        further=FURTHER,
         parts=[_part(part, run) for part in results["degradations"]],
         charts=list(drawings.curves(first["detectors"], drawn)),
         uncharted=ranked[charts.COLOURS :],
@@ -109,7 +119,8 @@ def figure(value: Json | None) -> Markup:
     if value["low"] is None or value["high"] is None:
         return text
     low, high = _decimals(value["low"]), _decimals(value["high"])
-    return text + Markup(' <span class="range">{} to {}</span>').format(low, high)
+    between = " to " if value["low"] < 0 else "–"
+    return text + Markup(' <span class="range">{}{}{}</span>').format(low, between, high)
 
 
 def _plain(value: float | None) -> str:
@@ -312,6 +323,7 @@ def _template() -> Template:
         figure=figure,
         plain=_plain,
         small=_small,
+        fewest=FEWEST,
         number=lambda value: f"{value:,}",
     )
     return environment.get_template("page.html")

@@ -40,6 +40,7 @@ from bonafide.bench.units import Said, Units, said, units
 
 RESULTS = "results.json"
 FALSE_ALARMS = 0.01
+FEWEST = 5  # files of a generator that counts in the mean over generators
 
 _RANKING: Mapping[str, statistics.Metric] = {
     "auc": metrics.roc_auc,
@@ -211,7 +212,8 @@ def _by_generator(
     """AUC of each generator's positives against every tested negative, and their mean.
 
     Where all of a generator's files are of one group, groups have no spread to draw from: files
-    are drawn instead, which is said, since such an interval is too narrow.
+    are drawn instead, which is said, since such an interval is too narrow. The mean is over
+    generators with `FEWEST` files or more.
     """
     truth, values = which.truth[tested], scores[tested]
     generator, cluster = which.generator[tested], which.cluster[tested]
@@ -227,7 +229,7 @@ def _by_generator(
             return mean(parts, "files")
         return {**plain(found), "resampled": drawn}
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "generator": str(name),
             "positive": int((truth & (generator == name)).sum()),
@@ -235,7 +237,8 @@ def _by_generator(
         }
         for name, part in zip(names, subsets, strict=True)
     ]
-    return {"generators": rows, "macro_auc": mean(subsets) if subsets else None}
+    enough = [part for row, part in zip(rows, subsets, strict=True) if row["positive"] >= FEWEST]
+    return {"generators": rows, "macro_auc": mean(enough) if enough else None}
 
 
 def _by_group(

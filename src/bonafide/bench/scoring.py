@@ -94,7 +94,8 @@ def perform(task: Task) -> dict[str, Any]:
     """Score a task.
 
     Returns:
-        A journal record; a file or mask that fails is one in which every detector failed.
+        A journal record; a file that fails is one in which every detector failed, and a mask that
+            does not fit its picture is a note.
     """
     record: dict[str, Any] = {
         "path": task.path,
@@ -162,6 +163,13 @@ def _degrade(
 ) -> tuple[Media, NDArray[np.bool_] | None, tuple[str, ...]]:
     name = Path(task.path).name
     notes: tuple[str, ...] = ()
+    if mask is not None:
+        size = _size(open_media(data, name, task.limits))
+        if mask.shape != size:
+            # Of no use, but no fault of the picture.
+            notes = (f"its mask has {mask.shape[1]}×{mask.shape[0]} pixels, it has "
+                     f"{size[1]}×{size[0]}",)  # fmt: skip
+            mask = None
     if task.degradation != NATIVE:
         video = sniff(data)[0] is Kind.VIDEO
         module: Any = degrade_video if video else degrade
@@ -169,25 +177,15 @@ def _degrade(
             module.canonical(task.degradation)
         except ValueError as error:
             raise MediaError(name, str(error)) from None
-        if mask is not None:
-            _fits(open_media(data, name, task.limits), mask, name)
         extra = {} if video else {"mask": mask}
         degraded = module.apply(data, task.degradation, task.seed, limits=task.limits, **extra)
-        data, notes = degraded.data, degraded.notes
+        data, notes = degraded.data, notes + degraded.notes
         mask = None if video else degraded.mask
-    media = open_media(data, name, task.limits)
-    if mask is not None:
-        _fits(media, mask, name)
-    return media, mask, notes
+    return open_media(data, name, task.limits), mask, notes
 
 
-def _fits(media: Media, mask: NDArray[np.bool_], name: str) -> None:
-    size = getattr(media, "height", 0), getattr(media, "width", 0)
-    if mask.shape != size:
-        raise MediaError(
-            name,
-            f"its mask has {mask.shape[1]}×{mask.shape[0]} pixels, the picture {size[1]}×{size[0]}",
-        )
+def _size(media: Media) -> tuple[int, int]:
+    return getattr(media, "height", 0), getattr(media, "width", 0)
 
 
 def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None]:

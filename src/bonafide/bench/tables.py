@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+
+_WIDTH = 132  # where nothing says how wide the reader's screen is
 
 
 def print_results(measured: Mapping[str, Any], as_json: bool) -> None:
@@ -18,8 +20,9 @@ def print_results(measured: Mapping[str, Any], as_json: bool) -> None:
         return
     console = _console()
     for part in measured["degradations"]:
-        table = Table("detector", "scored", "AUC", "balanced accuracy", "found at 1 %", "pixel F1",
-                      "s/MP", title=part["name"], title_justify="left")  # fmt: skip
+        headings = ("scored", "AUC", "balanced accuracy", "found at 1 %", "pixel F1", "s/MP")
+        table = Table(Column("detector", no_wrap=True), *headings)
+        table.title, table.title_justify = part["name"], "left"
         for name, one in part["detectors"].items():
             figures, pixels = one["figures"], one["pixels"] or {}
             table.add_row(
@@ -41,7 +44,15 @@ def print_comparison(found: Mapping[str, Any]) -> None:
     """Differences between two runs or detectors; what qualifies them goes to standard error."""
     for note in found["notes"]:
         click.echo(note, err=True)
-    table = Table("detector", "degradation", "files", "AUC A", "AUC B", "B − A", "p (Holm)")
+    table = Table(
+        Column("detector", no_wrap=True),
+        "degradation",
+        "files",
+        "AUC A",
+        "AUC B",
+        "B − A",
+        "p (Holm)",
+    )
     for row in found["rows"]:
         auc = row["auc"]
         name = row["first"] if row["first"] == row["second"] else f"{row['first']}, {row['second']}"
@@ -81,8 +92,11 @@ def print_pairs(pairs: Mapping[str, str]) -> None:
     _console().print(table)
 
 
-def _console() -> Any:
-    return Console(markup=False, highlight=False, emoji=False)
+def _console() -> Console:
+    plain = Console(markup=False, highlight=False, emoji=False)
+    if not plain.is_terminal:
+        plain.width = _WIDTH
+    return plain
 
 
 def print_json(content: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from PIL import Image as Pillow
 
 PROTOCOL = """
@@ -78,3 +80,9 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+@pytest.fixture
+def sets() -> SimpleNamespace:
+    """The functions above, since test files are not imported by name."""
+    return SimpleNamespace(picture=picture, make_set=make_set, make_edited=make_edited, write=write)
