@@ -103,14 +103,13 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
             with partial.open("w", encoding="utf-8", newline="") as stream:
                 # Python 3.11 does not see that a lone carriage return needs quotes.
                 odd = any("\r" in value for row in rows for value in row.values())
-                quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
                 writer = csv.DictWriter(
                     stream,
                     names,
                     restval="",
                     extrasaction="ignore",
                     lineterminator="\n",
-                    quoting=quoting,
+                    quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL,
                 )
                 writer.writeheader()
                 writer.writerows(rows)
