@@ -77,6 +77,14 @@ def test_between_the_bounds_is_inconclusive_and_below_no_trace() -> None:
     assert "not a proof" in decide([finding("grid", 0.0)], TABLE).caveat
 
 
+def test_rare_is_not_enough_when_the_probability_is_low() -> None:
+    weak = Calibration({**TABLE.detectors}, TABLE.claims, {**TABLE.fusion}, TABLE.source, "weak")
+    weak.fusion["edited"] = {**TABLE.fusion["edited"], "bona_fide": [-1.0] * 999}  # type: ignore[index]
+    score = (2.0 + 1.0) / 7.0 * 10.0  # evidence 2.0: beyond every bona fide picture, P = 0.88
+    assert decide([finding("grid", score)], weak).label is Label.INCONCLUSIVE
+    assert decide([finding("grid", 9.0)], weak).label is Label.MANIPULATED
+
+
 def test_a_hit_of_one_detector_keeps_the_verdict_from_no_trace() -> None:
     contradiction = Finding(
         "exif", "1", Question.PROVENANCE, Status.OK, score=3.0, threshold=2.0, summary="s."

@@ -267,12 +267,14 @@ def _fit_question(
     p_values = np.array([verdict.p_value(float(e), bona_fide) for e in evidence])
     quiet = (p_values >= verdict.CLEAR) & ~hit
     allowed = verdict.FALSE_ACCUSATION_RATE / 2
+    certain = 1 / (1 + np.exp(-evidence)) >= verdict.LEAST_PROBABILITY
+    accused = (p_values <= allowed) & certain
     fusion = {
         "weights": {n: round(float(w), 3) for n, w in zip(names_kept, weights, strict=True)},
         "bona_fide": bona_fide,
         "altered": int(truth.sum()),
         "miss_rate": round(float(quiet[truth].mean()), 3),
-        "hit_rate": round(float((p_values[truth] <= allowed).mean()), 3),
+        "hit_rate": round(float(accused[truth].mean()), 3),
         "auc": fused[0],
         "auc_interval": fused[1:],
     }
@@ -284,7 +286,7 @@ def _fit_question(
         f"{fusion['hit_rate']:.0%} are found; {fusion['miss_rate']:.0%} show no trace.",
         "",
     ]
-    lines += _by_source(chosen, evidence, truth, p_values, quiet)
+    lines += _by_source(chosen, evidence, truth, accused, quiet)
     return detectors, fusion, lines
 
 
@@ -495,7 +497,7 @@ def _by_source(
     samples: list[Sample],
     evidence: NDArray[np.float64],
     truth: NDArray[np.bool_],
-    p_values: NDArray[np.float64],
+    accused: NDArray[np.bool_],
     quiet: NDArray[np.bool_],
 ) -> list[str]:
     lines = ["By source (out of fold), those with ten pictures or more:", ""]
@@ -503,7 +505,6 @@ def _by_source(
         "| source | n | bona fide | median evidence | accused | no trace |",
         "|---|---|---|---|---|---|",
     ]
-    allowed = verdict.FALSE_ACCUSATION_RATE / 2
     sources = np.array([s.source for s in samples])
     for source in sorted(set(sources)):
         chosen = sources == source
@@ -511,7 +512,7 @@ def _by_source(
             continue
         lines.append(
             f"| {source} | {int(chosen.sum())} | {'no' if truth[chosen].mean() > 0.5 else 'yes'} | "
-            f"{np.median(evidence[chosen]):+.2f} | {(p_values[chosen] <= allowed).mean():.1%} | "
+            f"{np.median(evidence[chosen]):+.2f} | {accused[chosen].mean():.1%} | "
             f"{quiet[chosen].mean():.0%} |"
         )
     return [*lines, ""]

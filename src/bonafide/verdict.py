@@ -8,9 +8,10 @@ Three steps, in this order of rank:
    with learned weights. A detector that did not apply adds nothing: it is missing, not innocent.
 3. *Bounds.* The added evidence is compared with that of bona fide calibration pictures. A
    split-conformal p-value at or under the false-accusation rate (shared between the questions)
-   accuses; one at or over `CLEAR`, with no single detector at its own threshold, means that no
-   trace was found; between them the verdict is inconclusive. Exchangeability with the
-   calibration pictures is assumed and said.
+   accuses if the probability is also at least `LEAST_PROBABILITY`: what is rare among bona fide
+   pictures may be as rare among altered ones. A p-value at or over `CLEAR`, with no single
+   detector at its own threshold, means that no trace was found; anything else is inconclusive.
+   Exchangeability with the calibration pictures is assumed and said.
 
 Split-conformal p-values: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random
 World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
@@ -30,6 +31,7 @@ from typing import Any
 from bonafide.types import Finding, Label, Question, Reason, Status, Verdict
 
 FALSE_ACCUSATION_RATE = 0.01
+LEAST_PROBABILITY = 0.95
 CLEAR = 0.10
 
 _ACCUSATION = {
@@ -237,7 +239,7 @@ def _weighed(
     allowed = false_accusation_rate / len(assessed)
     strongest = min(assessed, key=lambda question: assessed[question])
     reasons = _reasons(findings, tuple(assessed), calibration)
-    if assessed[strongest] <= allowed:
+    if assessed[strongest] <= allowed and (probabilities[strongest] or 0) >= LEAST_PROBABILITY:
         accusing = tuple(
             reason for reason in reasons if reason.question is strongest and (reason.llr or 0) > 0
         )
