@@ -102,6 +102,11 @@ class TestSelect:
         assert manifest.left_out == 0
         assert manifest.mask(manifest.samples[1]) == Path("y/1_edit_a_mask.png")
 
+    def test_masks_that_mark_in_an_unknown_way_are_refused(self) -> None:
+        content = rows(("a", "ok"), ("b", "splice"), mask="m.png", mask_marks="purple")
+        with pytest.raises(InvalidInput, match="white, black, green"):
+            select(content, EDITED)
+
     def test_groups_can_be_cut_short(self) -> None:
         protocol = Protocol("p", positive=("fake",), negative=("real",), group_depth=2)
         content = rows(("a", "real"), group="set/scene") + rows(("b", "fake"), group="set/scene/7")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
+from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import ANY, COLUMNS, Protocol
 from bonafide.bench.samples import InvalidInput, Sample
 from bonafide.errors import MissingExtra
@@ -237,6 +238,10 @@ def _check(samples: list[Sample], protocol: Protocol) -> None:
     for sample in samples:
         if not sample.path:
             raise InvalidInput("a row of the manifest has no path")
+        if sample.mask and sample.value("mask_marks") not in ("", *MARKS):
+            raise InvalidInput(
+                f"{sample.path}: mask_marks must be one of {', '.join(MARKS)}, or empty for white"
+            )
         if sample.path in seen:
             raise InvalidInput(f"the manifest lists {sample.path} twice")
         seen.add(sample.path)

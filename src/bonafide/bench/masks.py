@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +22,10 @@ def marked(pixels: NDArray[np.uint8], marks: str = "white") -> NDArray[np.bool_]
     Raises:
         InvalidInput: `marks` is none of `MARKS`.
     """
-    channels = pixels.astype(np.int16)
     if marks == "green":
-        return np.asarray(channels[..., 1] > channels[..., 0] + 64)
+        red, green = pixels[..., 0].astype(np.int16), pixels[..., 1].astype(np.int16)
+        return np.asarray(green > red + 64)
     if marks not in MARKS:
         raise InvalidInput(f"mask_marks must be one of {', '.join(MARKS)}, not {marks!r}")
-    bright: NDArray[np.bool_] = channels.sum(axis=-1) >= 3 * 128
+    bright = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) >= 128
     return bright if marks == "white" else ~bright

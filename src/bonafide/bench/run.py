@@ -290,6 +290,7 @@ def _tasks(plan: Plan, rows: _Rows, seed: int) -> Iterator[Task]:
                     path=sample.path,
                     file=str(plan.manifest.file(sample)),
                     mask=str(mask) if mask else None,
+                    marks=sample.value("mask_marks") or "white",
                     authentic=sample.positive is False,
                     pixel=plan.protocol.pixel,
                     degradation=degradation,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bonafide import __version__, registry, verdict
 from bonafide.bench import degrade, degrade_video
+from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import score_picture
 from bonafide.errors import MediaError, SourceError
 from bonafide.examination import Settings, examine, select
@@ -40,6 +41,7 @@ class Task:
         path: as the manifest writes it.
         file: where it lies.
         mask: where its mask lies, None if it has none.
+        marks: how the mask marks what was edited, one of `bonafide.bench.masks.MARKS`.
         authentic: whether its mask is known to be empty.
         pixel: whether heatmaps are compared with masks.
         degradation: canonical name.
@@ -61,6 +63,7 @@ class Task:
     number: int = 0
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    marks: str = "white"
 
 
 def version_of(detector: str) -> str:
@@ -110,9 +113,9 @@ def perform(task: Task) -> dict[str, Any]:
         record["sha256"] = hashlib.sha256(data).hexdigest()
         mask = None
         if task.pixel and task.mask is not None:
-            marked = _read(task.mask, task.limits)
-            record["mask_sha256"] = hashlib.sha256(marked).hexdigest()
-            mask = np.asarray(Image(marked, Path(task.mask).name).luma >= 128)
+            drawn = _read(task.mask, task.limits)
+            record["mask_sha256"] = hashlib.sha256(drawn).hexdigest()
+            mask = marked(Image(drawn, Path(task.mask).name).pixels, task.marks)
         media, mask, notes = _degrade(task, data, mask)
         record["notes"] = "; ".join(notes)
         findings, fused = _ask(task, media)
