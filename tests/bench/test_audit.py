@@ -164,6 +164,24 @@ class TestTwins:
         assert found.twins == ()
 
 
+def test_videos_are_compared_by_their_first_frame(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    for name, codec, seed in (("a.mp4", "mpeg4", 1), ("b.mov", "mpeg4", 1), ("c.mp4", "mpeg4", 2)):
+        with av.open(str(tmp_path / name), "w") as output:
+            stream = output.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = 128, 128, "yuv420p"
+            for _ in range(3):
+                frame = av.VideoFrame.from_ndarray(np.asarray(scene(seed)), format="rgb24")
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode())
+    found = audit(
+        Manifest(tuple(sample(name, True) for name in ("a.mp4", "b.mov", "c.mp4")), tmp_path)
+    )
+    assert found.unreadable == {}
+    assert [twins.paths for twins in found.twins] == [("a.mp4", "b.mov")]
+    assert found.balance["format"]["MP4"] == (0, 2)
+
+
 def test_what_cannot_be_read_is_listed_and_stops_nothing(tmp_path: Path) -> None:
     good = saved(tmp_path / "good.png", scene(1))
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
@@ -173,6 +191,20 @@ def test_what_cannot_be_read_is_listed_and_stops_nothing(tmp_path: Path) -> None
     assert set(found.unreadable) == {"bad.png", "absent.png"}
     assert any(text.startswith("2 files of 3 cannot be read") for text in found.warnings)
     assert counted == [1, 2, 3]
+
+
+def test_few_groups_are_said_and_files_without_a_group_count_for_themselves(
+    tmp_path: Path,
+) -> None:
+    samples = []
+    for number in range(24):
+        positive = number % 2 == 0
+        name = saved(tmp_path / f"{number}.jpg", scene(number, 64))
+        samples.append(sample(name, positive, group="one" if positive else ""))
+    found = audit(Manifest(tuple(samples), tmp_path))
+    assert [text for text in found.warnings if "come from" in text] == [
+        "Positive files come from 1 group: intervals over groups are too narrow."
+    ]
 
 
 def test_processes_and_repetition_change_nothing(tmp_path: Path) -> None:
@@ -264,6 +296,17 @@ class TestHash:
             if phash.distance(values[i], values[j]) <= at_most
         }
         assert found == expected
+
+    def test_many_hashes_that_share_bytes(self) -> None:
+        random = np.random.default_rng(0)
+        alike = np.unique(random.integers(0, 2**13, 800, dtype=np.uint64))
+        found = phash.near_pairs(alike, 1)
+        expected = sum(
+            int(one ^ two).bit_count() == 1
+            for index, one in enumerate(alike.tolist())
+            for two in alike.tolist()[index + 1 :]
+        )
+        assert len(found) == expected
 
     def test_larger_distances_are_refused(self) -> None:
         with pytest.raises(ValueError, match="up to 6"):

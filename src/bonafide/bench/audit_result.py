@@ -151,9 +151,10 @@ def _about_cues(audit: Audit) -> Iterator[str]:
 
 
 def _about_groups(audit: Audit) -> Iterator[str]:
-    groups = audit.balance.get("group", {})
+    groups = dict(audit.balance.get("group", {}))
+    alone = groups.pop("", (0, 0))  # files without a group: each is one of its own
     for index, name in enumerate(("Negative", "Positive")):
-        holding = sum(1 for counts in groups.values() if counts[index])
+        holding = sum(1 for counts in groups.values() if counts[index]) + alone[index]
         if 0 < holding < _FEW_GROUPS:
             yield (
                 f"{name} files come from {_count(holding, 'group', 'groups')}: "

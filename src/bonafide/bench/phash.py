@@ -84,17 +84,19 @@ def near_pairs(hashes: NDArray[np.uint64], at_most: int = DISTANCE) -> NDArray[n
         key = octets[:, one] << 8 | octets[:, two]
         order = np.argsort(key, kind="stable")
         ordered = key[order]
-        # Compare each hash with the one `step` places further on, as long as any shares its key.
-        for step in range(1, len(order)):
-            same = ordered[step:] == ordered[:-step]
-            if not same.any():
-                break
-            left, right = order[:-step][same], order[step:][same]
+        # Compare each hash with the one `step` places further on, as long as both share a key; who
+        # has no such neighbour at one step has none at the next.
+        place = np.arange(len(order) - 1)
+        step = 1
+        while len(place := place[place + step < len(order)]):
+            place = place[ordered[place] == ordered[place + step]]
+            left, right = order[place], order[place + step]
             close = _ones(hashes[left] ^ hashes[right]) <= at_most
             found.update(
                 (int(min(pair)), int(max(pair)))
                 for pair in zip(left[close], right[close], strict=True)
             )
+            step += 1
     return np.array(sorted(found), np.int64).reshape(-1, 2)
 
 
