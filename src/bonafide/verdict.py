@@ -92,15 +92,15 @@ def calibrate(finding: Finding, calibration: Calibration) -> Finding:
     entry = calibration.detectors.get(finding.detector)
     if entry is None or entry["version"] != finding.version or finding.score is None:
         return finding
-    finding = replace(
+    known = replace(
         finding,
         threshold=entry["threshold"],
         false_positive_rate=entry["false_positive_rate"],
     )
     if "knots" not in entry:  # it counts contradictions, which are shown and not weighed
-        return finding
+        return known
     llr = _interpolate(finding.score, entry["knots"])
-    return replace(finding, llr=round(llr, 4), probability=_probability(llr))
+    return replace(known, llr=round(llr, 4), probability=_probability(llr))
 
 
 def decide(

@@ -35,8 +35,8 @@ Reference
 from __future__ import annotations
 
 import numpy as np
+import scipy  # loads its parts at first use
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonafide.media.image import Image
 from bonafide.signals.acontrario import log10_false_alarms
@@ -136,9 +136,9 @@ class Detector:
     ) -> Finding:
         cells = np.where(strength > 0, 0.5 + 0.5 * np.minimum(strength / 20.0, 1.0), 0.0)
         heatmap = spread_cells(cells.astype(np.float32), VOTER, media.height, media.width)
-        labels, count = ndimage.label(strength > 0)
+        labels, count = scipy.ndimage.label(strength > 0)
         boxes, shares = [], []
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
             inside = labels[box] == number
             against = max(
                 float((votes[box][inside] < 0).sum()) / max(int((votes[box][inside] != 0).sum()), 1)

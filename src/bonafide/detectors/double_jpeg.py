@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from scipy import special
+import scipy  # loads its parts at first use
 
 from bonafide.media.image import Image
 from bonafide.signals import jpeg
@@ -231,9 +231,9 @@ def _twice(below: NDArray[np.float64], earlier: int, step: int) -> NDArray[np.fl
     multiples = np.arange(float(int((LARGEST + 1) * step / earlier) + 2))
     weights = _mass(below, (multiples - 0.5) * earlier, (multiples + 0.5) * earlier)
     centres = multiples * float(earlier)
-    transfer = special.ndtr(((values + 0.5) * step - centres) / ROUNDING) - special.ndtr(
-        ((values - 0.5) * step - centres) / ROUNDING
-    )
+    upper = scipy.special.ndtr(((values + 0.5) * step - centres) / ROUNDING)
+    lower = scipy.special.ndtr(((values - 0.5) * step - centres) / ROUNDING)
+    transfer = upper - lower
     transfer[:, 0] /= 2  # the zero bin holds both signs
     return _normalised(transfer @ weights)
 

@@ -37,8 +37,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads its parts at first use
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonafide.media.image import Image
 from bonafide.signals.noise import BLOCK, NoiseBlocks, concentrations, noise_blocks, spread_cells
@@ -135,10 +135,10 @@ class Detector:
         trials = _count(smooth.cell, grid) / overlap
         successes = _count(smooth.cell[smooth.quiet], grid) / overlap
         strength = concentrations(successes, trials, QUIET, 1, self.log10_threshold)
-        around = np.maximum(ndimage.uniform_filter(trials, 3), 1e-9)
-        locally = ndimage.uniform_filter(successes, 3) / around
-        labels, count = ndimage.label(
-            ndimage.binary_opening((strength > 0) & (locally > 0.8), np.ones((2, 2)))
+        around = np.maximum(scipy.ndimage.uniform_filter(trials, 3), 1e-9)
+        locally = scipy.ndimage.uniform_filter(successes, 3) / around
+        labels, count = scipy.ndimage.label(
+            scipy.ndimage.binary_opening((strength > 0) & (locally > 0.8), np.ones((2, 2)))
         )
         return self._report(media, smooth, side, strength, labels, count)
 
@@ -179,7 +179,7 @@ class Detector:
         elsewhere = smooth.relative[member == 0]
         kept: list[tuple[Region, float, float]] = []
         cells = np.zeros(strength.shape, np.float32)
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
             inside = smooth.relative[member == number]
             if inside.size < 8 or elsewhere.size < 50:
                 continue

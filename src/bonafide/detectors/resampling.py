@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy import special
+import scipy  # loads its parts at first use
 
 from bonafide.media.image import Image
 from bonafide.signals.acontrario import log10_false_alarms
@@ -216,7 +216,7 @@ def _is_local(tiles: _Tiles, row: int, column: int) -> NDArray[np.intp] | None:
     # The sum of exponentials is a gamma variable; tiles overlap, so half of them count.
     exact = tiles.lines[outside, row, column].astype(float)
     effective = max(1.0, count / 2)
-    if special.gammaincc(effective, exact.mean() * effective) < 1e-2:
+    if scipy.special.gammaincc(effective, exact.mean() * effective) < 1e-2:
         return None
     return np.flatnonzero(inside)
 

@@ -229,9 +229,14 @@ def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
     mode = picture.mode
     if mode.startswith("I") or mode == "F":
         return _stretch(np.asarray(picture), mode)
-    if mode != "RGB":
-        picture = picture.convert("RGB")
-    return np.array(picture, np.uint8)
+    picture.load()  # first, since a TIFF is turned upright by it
+    width, height = picture.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, 64):  # in one piece, Pillow's way to an array copies thrice
+        strip = picture.crop((0, top, width, min(top + 64, height)))
+        rows = (strip if mode == "RGB" else strip.convert("RGB")).tobytes()
+        pixels[top : top + 64] = np.frombuffer(rows, np.uint8).reshape(-1, width, 3)
+    return pixels
 
 
 def _stretch(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:

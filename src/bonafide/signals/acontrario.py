@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import special
+import scipy  # loads its parts at first use
 
 
 def log10_binomial_tail(successes: float, trials: float, probability: float) -> float:
@@ -25,7 +25,7 @@ def log10_binomial_tail(successes: float, trials: float, probability: float) -> 
         return 0.0
     if successes > trials:
         return -math.inf
-    tail = float(special.betainc(successes, trials - successes + 1, probability))
+    tail = float(scipy.special.betainc(successes, trials - successes + 1, probability))
     if tail > 1e-280:
         return math.log10(tail)
     rate = min(successes / trials, 1.0)

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads its parts at first use
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonafide.signals.noise import concentrations
 
@@ -90,8 +90,8 @@ def contrary_windows(
         smallest=4,
     )
     if strength.any():
-        locally = ndimage.uniform_filter(votes.astype(np.float32), size=5, mode="nearest")
-        strength[ndimage.binary_opening(locally < 0, np.ones((3, 3))) == 0] = 0.0
+        locally = scipy.ndimage.uniform_filter(votes.astype(np.float32), size=5, mode="nearest")
+        strength[scipy.ndimage.binary_opening(locally < 0, np.ones((3, 3))) == 0] = 0.0
     return strength
 
 

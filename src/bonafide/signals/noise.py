@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads its parts at first use
 from numpy.typing import NDArray
-from scipy import ndimage, special
 
 BLOCK = 8
 STRIP = 64  # rows of blocks worked on at once
@@ -135,14 +135,14 @@ def concentrations(
             continue
         happened, tried = happened_all[y, x], tried_all[y, x]
         happened = np.minimum(happened, tried)
-        tail = special.betainc(happened, tried - happened + 1.0, probability)
+        tail = scipy.special.betainc(happened, tried - happened + 1.0, probability)
         value = np.minimum(-np.log10(np.maximum(tail, 1e-300)) - np.log10(tests), 300.0)
         passed = value > -log10_threshold
         if passed.any():
             found = np.zeros((rows, columns), np.float32)
             found[y[passed], x[passed]] = value[passed]
             # Each cell takes the strongest of the windows that cover it.
-            covering = ndimage.maximum_filter(
+            covering = scipy.ndimage.maximum_filter(
                 found, size=side, origin=(side - 1) // 2, mode="constant"
             )
             np.maximum(strength, covering, out=strength)

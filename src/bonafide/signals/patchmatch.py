@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy  # loads its parts at first use
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class MatchField:
         count = min(neighbours, queries.size)
         if count < 2:
             return
-        tree = cKDTree(self._flat[queries], balanced_tree=False)
+        tree = scipy.spatial.cKDTree(self._flat[queries], balanced_tree=False)
         _, found = tree.query(self._flat[queries], k=count, eps=1.0)
         for k in range(1, count):
             there = queries[found[:, k]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from scipy import fft
+import scipy  # loads its parts at first use
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def periodogram(tile: NDArray[np.float32]) -> NDArray[np.float32]:
         float32 n×(n // 2 + 1), rows in the order of `frequencies`; units of the tile squared.
     """
     window = cv2.createHanningWindow((tile.shape[1], tile.shape[0]), cv2.CV_32F)
-    spectrum = fft.rfft2((tile - tile.mean()) * window)
+    spectrum = scipy.fft.rfft2((tile - tile.mean()) * window)
     power: NDArray[np.float32] = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     return power
 
