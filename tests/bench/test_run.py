@@ -224,7 +224,7 @@ def test_a_mask_of_another_size_is_noted_and_its_picture_scored(
     assert found["002.png"]["tp"] is None
     assert "10×12" in found["002.png"]["notes"]
     assert [row["path"] for row in found.values() if row["tp"] is None] == ["002.png"]
-    assert {row["status"] for row in found.values()} == {"ok"}
+    assert "failed" not in {row["status"] for row in found.values()}
 
 
 def test_scores_from_elsewhere_stand_beside_ours(tmp_path: Path, sets: SimpleNamespace) -> None:

@@ -8,10 +8,10 @@ the page as finished markup.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+import numpy as np
 from markupsafe import Markup, escape
 
 COLOURS = 8  # classes that the style sheet knows
@@ -251,34 +251,36 @@ class _Frame:
         return _svg(self.width, self.height, title, parts, "chart")
 
 
-def thin(points: Sequence[tuple[float, float]], most: int = 300) -> list[tuple[float, float]]:
-    """Fewer points of a curve, keeping both ends and all that moves it by a visible step."""
-    if len(points) <= most:
+def thin(
+    points: Sequence[tuple[float, float]], tolerance: float = 0.002
+) -> list[tuple[float, float]]:
+    """Fewer points of a curve, none of which was further than `tolerance` from what is left.
+
+    Source: D. Douglas, T. Peucker, Cartographica 10, 1973.
+    """
+    if len(points) < 3:
         return list(points)
-    kept, step = [points[0]], 2.0 / most
-    for before, point in pairwise(points):
-        if abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= step:
-            if before != kept[-1] and _bends(kept[-1], before, point):
-                kept.append(before)
-            kept.append(point)
-    if kept[-1] != points[-1]:
-        kept.append(points[-1])
-    return kept
-
-
-def nice_axis(label: str, values: Iterable[float], write: Callable[[float], str] = str) -> Axis:
-    """An axis whose ticks are the values themselves."""
-    ticks = sorted(set(values))
-    low, high = (ticks[0], ticks[-1]) if ticks else (0.0, 1.0)
-    margin = (high - low) * 0.04 or 0.5
-    return Axis(label, low - margin, high + margin, tuple((tick, write(tick)) for tick in ticks))
-
-
-def _bends(first: tuple[float, float], middle: tuple[float, float], last: tuple[float, float]) -> (
-    bool
-):  # fmt: skip
-    cross = (middle[0] - first[0]) * (last[1] - first[1])
-    return abs(cross - (middle[1] - first[1]) * (last[0] - first[0])) > 1e-9
+    array = np.array(points, np.float64)
+    kept = np.zeros(len(array), np.bool_)
+    kept[[0, -1]] = True
+    spans = [(0, len(array) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        inner, start = array[first + 1 : last] - array[first], array[last] - array[first]
+        length = float(np.hypot(*start))
+        away = (
+            np.abs(start[0] * inner[:, 1] - start[1] * inner[:, 0]) / length
+            if length
+            else np.hypot(inner[:, 0], inner[:, 1])
+        )
+        worst = int(np.argmax(away))
+        if away[worst] > tolerance:
+            middle = first + 1 + worst
+            kept[middle] = True
+            spans += [(first, middle), (middle, last)]
+    return [points[int(index)] for index in np.flatnonzero(kept)]
 
 
 def _share(value: float, axis: Axis) -> float:
