@@ -33,6 +33,7 @@ from bonafide.types import Finding, Label, Question, Reason, Status, Verdict
 FALSE_ACCUSATION_RATE = 0.01
 LEAST_PROBABILITY = 0.95
 CLEAR = 0.10
+WORTH_NAMING = 0.4  # log-likelihood ratio under which a finding is no reason to accuse
 
 _ACCUSATION = {
     Question.SYNTHETIC: Label.AI_GENERATED,
@@ -241,7 +242,9 @@ def _weighed(
     reasons = _reasons(findings, tuple(assessed), calibration)
     if assessed[strongest] <= allowed and (probabilities[strongest] or 0) >= LEAST_PROBABILITY:
         accusing = tuple(
-            reason for reason in reasons if reason.question is strongest and (reason.llr or 0) > 0
+            reason
+            for reason in reasons
+            if reason.question is strongest and (reason.llr or 0) > WORTH_NAMING
         )
         return Verdict(
             _ACCUSATION[strongest],
@@ -272,11 +275,11 @@ def _weighed(
         Label.INCONCLUSIVE,
         probabilities,
         (
-            *(reason for reason in reasons if (reason.llr or 0) > 0),
+            *(reason for reason in reasons if (reason.llr or 0) > WORTH_NAMING),
             *(
                 Reason(hit.detector, hit.question, None, hit.summary)
                 for hit in hits
-                if (hit.llr or 0) <= 0
+                if (hit.llr or 0) <= WORTH_NAMING
             ),
         ),
         "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",

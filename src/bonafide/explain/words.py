@@ -79,7 +79,8 @@ def _worth_saying(finding: Finding) -> bool:
     """Provenance that is not weighed but that a reader must not miss."""
     if finding.question is not Question.PROVENANCE or finding.status is not Status.OK:
         return False
-    return bool(finding.score) or finding.facts.get("state", "none") != "none"
+    hit = finding.threshold is not None and (finding.score or 0.0) >= finding.threshold
+    return hit or finding.facts.get("state", "none") != "none"
 
 
 def _assessments(verdict: Verdict) -> list[str]:

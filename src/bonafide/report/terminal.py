@@ -63,9 +63,8 @@ def print_line(outcome: Report | Failure, console: Console) -> None:
     if isinstance(outcome, Failure):
         words, name, reason = wording.FAILURE, outcome.name, outcome.why
     else:
-        because = outcome.verdict.because
         words, name = wording.VERDICTS[outcome.verdict.label], outcome.media.name
-        reason = because[0].text if because else ""
+        reason = wording.headline(outcome)
     line = Text.assemble(
         (f"{_symbol(words, console)} {words.name:<15}", f"bold {words.colour}"),
         (wording.one_line(name), ""),

@@ -156,6 +156,14 @@ def likelihood(llr: float | None) -> str:
     return f"{shown} times likelier if {'true' if llr > 0 else 'not true'}"
 
 
+def headline(report: Report) -> str:
+    """The one sentence for a list of many files."""
+    verdict = report.verdict
+    if verdict.because and verdict.label is not Label.NO_TRACE_FOUND:
+        return verdict.because[0].text
+    return VERDICTS[verdict.label].meaning
+
+
 def state(finding: Finding) -> tuple[str, str]:
     """How a finding came out: a class name for styling, and words."""
     if finding.status is Status.FAILED:
