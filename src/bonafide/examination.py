@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 
 from bonafide import __version__, registry, verdict
@@ -190,7 +191,17 @@ def describe(settings: Settings) -> dict[str, Fact]:
 
 def versions() -> dict[str, str]:
     """Versions of bonafide, its calibration, and the libraries that decode and compute."""
-    found = {"bonafide": __version__, "calibration": verdict.default_calibration().id}
+    return {
+        "bonafide": __version__,
+        "calibration": verdict.default_calibration().id,
+        **_library_versions(),
+    }
+
+
+@cache
+def _library_versions() -> dict[str, str]:
+    """Read once: parsing the metadata of seven packages takes longer than some detectors."""
+    found = {}
     for library in _LIBRARIES:
         try:
             found[library] = metadata.version(library)
