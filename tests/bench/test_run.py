@@ -227,6 +227,26 @@ def test_a_mask_of_another_size_is_noted_and_its_picture_scored(
     assert "failed" not in {row["status"] for row in found.values()}
 
 
+def test_masks_that_mark_in_black(tmp_path: Path, sets: SimpleNamespace) -> None:
+    manifest = sets.make_edited(tmp_path / "set")
+    white = rows(score(manifest, tmp_path / "white", ("noise_level",)))
+    lines = [line.split(",") for line in manifest.read_text().splitlines()]
+    for line in lines[1:]:
+        if line[2]:
+            path = manifest.parent / line[2]
+            Pillow.open(path).point(lambda value: 255 - value).save(path)
+    marked = [[*lines[0], "mask_marks"], *([*line, "black"] for line in lines[1:])]
+    manifest.write_text("\n".join(map(",".join, marked)) + "\n")
+    black = rows(score(manifest, tmp_path / "black", ("noise_level",)))
+    counts = ("tp", "fp", "fn", "tn", "score")
+    assert [[row[c] for c in counts] for row in black] == [
+        [row[c] for c in counts] for row in white
+    ]
+    manifest.write_text(manifest.read_text().replace("black", "purple"))
+    with pytest.raises(InvalidInput, match="mask_marks"):
+        score(manifest, tmp_path / "out", ("noise_level",))
+
+
 def test_scores_from_elsewhere_stand_beside_ours(tmp_path: Path, sets: SimpleNamespace) -> None:
     manifest = sets.make_set(tmp_path / "set")
     lines = [{"path": f"{n:03}.png", "score": str(n / 2)} for n in range(11)]

@@ -21,6 +21,7 @@ from bonafide.bench import manifest as manifests
 from bonafide.bench import scores as store
 from bonafide.bench.foreign import read_foreign
 from bonafide.bench.manifest import Manifest
+from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import Protocol
 from bonafide.bench.samples import InvalidInput, Sample
 from bonafide.bench.scores import Key, Row
@@ -213,7 +214,9 @@ class _Rows:
         if sample.path not in self.digests:
             mask = self.plan.manifest.mask(sample) if self.plan.protocol.pixel else None
             file = str(self.plan.manifest.file(sample))
-            self.digests[sample.path] = digests(file, str(mask) if mask else None, self.limits)
+            self.digests[sample.path] = digests(
+                file, str(mask) if mask else None, _marks(sample), self.limits
+            )
         return self.digests[sample.path]
 
     def missing(self, sample: Sample, degradation: str) -> tuple[str, ...]:
@@ -270,6 +273,10 @@ class _Rows:
         return self.known.get((place, mask, degradation, name, about["version"]))
 
 
+def _marks(sample: Sample) -> str:
+    return sample.value("mask_marks") or MARKS[0]
+
+
 def _pool(sample: Sample, protocol: Protocol) -> str:
     return sample.value(protocol.pool.by) or sample.cluster
 
@@ -290,7 +297,7 @@ def _tasks(plan: Plan, rows: _Rows, seed: int) -> Iterator[Task]:
                     path=sample.path,
                     file=str(plan.manifest.file(sample)),
                     mask=str(mask) if mask else None,
-                    marks=sample.value("mask_marks") or "white",
+                    marks=_marks(sample),
                     authentic=sample.positive is False,
                     pixel=plan.protocol.pixel,
                     degradation=degradation,
@@ -306,7 +313,7 @@ def _lost(task: Task, lost: workers.Lost) -> Row:
         why = f"stopped after {lost.seconds:.0f} seconds, the limit (raise it with --max-seconds)"
     else:
         why = f"the process that scored it died (exit code {lost.exit_code})"
-    sha256, mask = digests(task.file, task.mask if task.pixel else None, task.limits)
+    sha256, mask = digests(task.file, task.mask if task.pixel else None, task.marks, task.limits)
     return {
         "path": task.path,
         "sha256": sha256,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bonafide import __version__, registry, verdict
 from bonafide.bench import degrade, degrade_video
-from bonafide.bench.masks import marked
+from bonafide.bench.masks import MARKS, marked
 from bonafide.bench.pixel_metrics import score_picture
 from bonafide.errors import MediaError, SourceError
 from bonafide.examination import Settings, examine, select
@@ -114,7 +114,7 @@ def perform(task: Task) -> dict[str, Any]:
         mask = None
         if task.pixel and task.mask is not None:
             drawn = _read(task.mask, task.limits)
-            record["mask_sha256"] = hashlib.sha256(drawn).hexdigest()
+            record["mask_sha256"] = _mask_key(drawn, task.marks)
             mask = marked(Image(drawn, Path(task.mask).name).pixels, task.marks)
         media, mask, notes = _degrade(task, data, mask)
         record["notes"] = "; ".join(notes)
@@ -131,16 +131,22 @@ def perform(task: Task) -> dict[str, Any]:
     return {**record, "said": said}
 
 
-def digests(file: str, mask: str | None, limits: Limits) -> tuple[str, str]:
+def digests(file: str, mask: str | None, marks: str, limits: Limits) -> tuple[str, str]:
     """SHA-256 of a file and of its mask, "" for what cannot be read, as `perform` records them."""
     try:
         sha256 = hashlib.sha256(_read(file, limits)).hexdigest()
     except MediaError:
         return "", ""
     try:
-        return sha256, hashlib.sha256(_read(mask, limits)).hexdigest() if mask else ""
+        return sha256, _mask_key(_read(mask, limits), marks) if mask else ""
     except MediaError:
         return sha256, ""
+
+
+def _mask_key(data: bytes, marks: str) -> str:
+    """The same picture read in another way is another mask."""
+    digest = hashlib.sha256(data).hexdigest()
+    return digest if marks == MARKS[0] else f"{digest}:{marks}"
 
 
 def failed(detectors: Sequence[str], why: str, seconds: float = 0.0) -> list[dict[str, Any]]:
@@ -227,7 +233,9 @@ def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[
     if finding.heatmap is not None:
         said["marked_share"] = float((finding.heatmap >= 0.5).mean())
     if mask is not None and (finding.heatmap is None or finding.heatmap.shape == mask.shape):
-        pixels = score_picture(mask, finding.heatmap)
+        # A map of zeros is no map, to which the answer is known without sorting its pixels.
+        blank = finding.heatmap is None or not finding.heatmap.any()
+        pixels = score_picture(mask, None if blank else finding.heatmap)
         counts = pixels.counts
         said |= {
             "tp": counts.true_positives,
