@@ -36,10 +36,12 @@ from PIL import Image as Pillow
 from rich.progress import track
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from bonafide import registry, verdict, workers
+from bonafide.bench.metrics import roc_auc
+from bonafide.bench.pixel_metrics import count_pixels
+from bonafide.bench.statistics import bootstrap
 from bonafide.errors import MediaError
 from bonafide.examination import Settings, examine
 from bonafide.types import Label, Profile, Question, Status
@@ -148,7 +150,8 @@ def score_file(task: Task) -> list[dict[str, Any]]:
         if finding.heatmap is not None:
             record["marked"] = float((finding.heatmap >= 0.5).mean())
             if mask is not None and mask.shape == finding.heatmap.shape:
-                record |= _pixel_metrics(finding.heatmap >= 0.5, mask)
+                counts = count_pixels(mask, finding.heatmap)
+                record |= {"f1": counts.f1, "iou": counts.iou}
         elif mask is not None and finding.status is Status.OK:
             record |= {"f1": 0.0, "iou": 0.0}
         records.append(record)
@@ -250,7 +253,7 @@ def _fit_question(
         negatives = scores[spoke & ~truth]
         threshold = _threshold(negatives)
         hit |= spoke & (scores >= threshold)
-        interval = auc_interval(truth[spoke], scores[spoke])
+        interval = auc_interval(truth[spoke], scores[spoke], groups[spoke])
         detectors[name] = {
             "version": registry.card(name).version,
             "question": question.value,
@@ -263,7 +266,7 @@ def _fit_question(
             "auc_interval": interval[1:],
         }
         lines.append(_detector_line(name, detectors[name], table[name], chosen, weights[column]))
-    fused = auc_interval(truth, evidence)
+    fused = auc_interval(truth, evidence, groups)
     p_values = np.array([verdict.p_value(float(e), bona_fide) for e in evidence])
     quiet = (p_values >= verdict.CLEAR) & ~hit
     allowed = verdict.FALSE_ACCUSATION_RATE / 2
@@ -356,20 +359,12 @@ def fit_weights(llr: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[n
     return result
 
 
-def auc_interval(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> list[float]:
-    """AUC with a stratified bootstrap 95 % interval: [auc, low, high]."""
-    if truth.all() or not truth.any():
-        return [float("nan")] * 3
-    random = np.random.default_rng(0)
-    positive, negative = np.flatnonzero(truth), np.flatnonzero(~truth)
-    values = []
-    for _ in range(500):
-        drawn = np.concatenate(
-            [random.choice(positive, len(positive)), random.choice(negative, len(negative))]
-        )
-        values.append(roc_auc_score(truth[drawn], scores[drawn]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return [round(float(v), 3) for v in (roc_auc_score(truth, scores), low, high)]
+def auc_interval(
+    truth: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[np.str_]
+) -> list[float]:
+    """AUC with a 95 % interval over resampled sources and scenes: [auc, low, high]."""
+    found = bootstrap(roc_auc, truth, scores, groups, repeats=500)
+    return [round(value, 3) for value in (found.value, found.low, found.high)]
 
 
 def _fit_claims(
@@ -526,7 +521,8 @@ def _header(calibration: dict[str, Any]) -> list[str]:
         "",
         f"Fitted {calibration['fitted']} on {calibration['source']}. Files as they were published, "
         "each in its own format, so that a figure may owe something to format and content as well "
-        "as to traces; folds are by source and scene. AUC with a bootstrap 95 % interval; "
+        "as to traces; folds are by source and scene. AUC with a 95 % interval over resampled "
+        "sources and scenes; "
         "*found there* is the share of altered pictures at or above the threshold that 1 % of bona "
         "fide pictures reach; *pixel F1* is the mean over pictures with a mask, at a fixed 0.5; "
         "*false regions* is the share of bona fide pictures with any pixel marked.",
@@ -566,13 +562,6 @@ def _scene(group: str) -> str:
     """Pictures of one scene share a fold: drop the last part of `set/scene/picture`."""
     parts = group.split("/")
     return "/".join(parts[:2])
-
-
-def _pixel_metrics(found: NDArray[np.bool_], mask: NDArray[np.bool_]) -> dict[str, float]:
-    both = float((found & mask).sum())
-    total = float(found.sum() + mask.sum())
-    union = float((found | mask).sum())
-    return {"f1": 2 * both / total if total else 1.0, "iou": both / union if union else 1.0}
 
 
 def _read_mask(folder: Path, path: str | None) -> NDArray[np.bool_] | None:
