@@ -39,6 +39,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "folder").mkdir()
     for path in (folder / "photo.jpg", folder / "folder" / "other.jpg"):
         Pillow.fromarray(noise).save(path)
+    rows = ["path,label"]  # commands run in any order, so what one writes is there for the others
+    for number in range(8):
+        path = folder / "set" / ("real" if number % 2 else "fake") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(np.tile(np.roll(noise, number), (2, 2, 1))).save(path)
+        rows.append(f"{path.relative_to(folder)},{'bona_fide' if number % 2 else 'generated'}")
+    (folder / "manifest.csv").write_text("\n".join(rows))
     return folder
 
 
