@@ -5,6 +5,7 @@ Nothing but click is imported before a verb runs, so that `--help` answers at on
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
@@ -17,6 +18,8 @@ from bonafide.errors import BonafideError
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bonafide.examination import Settings
     from bonafide.scan import Outcome
 
@@ -164,7 +167,7 @@ def scan(
     tally = _Tally()
 
     def sections() -> Iterator[str]:
-        for outcome in _watched(outcomes, len(files), quiet):
+        for outcome in _watched(outcomes, 0 if quiet else len(files), show.console):
             show(outcome)
             tally.add(outcome)
             yield outcome.section
@@ -297,9 +300,9 @@ def _files(
             yield path, None, Path(path).name
 
 
-def _watched(outcomes: Iterator[Outcome], total: int, quiet: bool) -> Iterator[Outcome]:
-    """Draw a progress bar on standard error while outcomes pass by."""
-    if quiet or total == 1 or not sys.stderr.isatty():
+def _watched(outcomes: Iterator[Outcome], total: int, lines: Console | None) -> Iterator[Outcome]:
+    """Draw a progress bar below the lines, or on standard error, while outcomes pass by."""
+    if total < 2:
         yield from outcomes
         return
     from rich.console import Console
@@ -311,6 +314,13 @@ def _watched(outcomes: Iterator[Outcome], total: int, quiet: bool) -> Iterator[O
         TimeRemainingColumn,
     )
 
+    # On one screen, lines and bar must come from one console or they run into each other.
+    console = Console(stderr=True)
+    if sys.stdout.isatty():
+        console = lines or Console(file=io.StringIO())
+    if not console.is_terminal:
+        yield from outcomes
+        return
     columns = (
         TextColumn("examining"),
         BarColumn(),
@@ -318,7 +328,7 @@ def _watched(outcomes: Iterator[Outcome], total: int, quiet: bool) -> Iterator[O
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=total)
         failed = 0
         for outcome in outcomes:
@@ -340,7 +350,9 @@ class _Tally:
 
 
 class _Show:
-    """Writes outcomes to standard output."""
+    """Writes outcomes to standard output, through `console` where it is for people."""
+
+    console: Console | None = None
 
     def __call__(self, outcome: Outcome) -> None:
         raise NotImplementedError
@@ -378,7 +390,8 @@ class _ShowText(_Show):
     def __init__(self, many: bool) -> None:
         from rich.console import Console
 
-        self.many, self.console = many, Console()
+        self.many = many
+        self.console: Console = Console()
 
     def __call__(self, outcome: Outcome) -> None:
         from bonafide.report import terminal
