@@ -26,7 +26,7 @@ FLOORS = (
     ("report",),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing", "train"),
-    ("bench",),
+    ("bench", "output"),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}

@@ -5,7 +5,6 @@ Nothing but click is imported before a verb runs, so that `--help` answers at on
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
@@ -18,8 +17,6 @@ from bonafide.errors import BonafideError
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from bonafide.examination import Settings
     from bonafide.scan import Outcome
 
@@ -150,6 +147,7 @@ def scan(
     \b
     Exit status: 0 done · 1 some input failed · 2 wrong usage · 3 --fail-on met.
     """
+    from bonafide import output
     from bonafide.scan import scan as scan_files
 
     if as_json and jsonl:
@@ -161,13 +159,11 @@ def scan(
     outcomes = scan_files(
         files, settings, min(jobs or _cores(), len(files)), maps, bool(html), debug
     )
-    show: _Show = _ShowJson(len(files) > 1) if as_json else _ShowText(len(files) > 1)
-    if jsonl:
-        show = _ShowJsonLines()
+    show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()
 
     def sections() -> Iterator[str]:
-        for outcome in _watched(outcomes, 0 if quiet else len(files), show.console):
+        for outcome in output.watched(outcomes, 0 if quiet else len(files), show.console):
             show(outcome)
             tally.add(outcome)
             yield outcome.section
@@ -300,43 +296,6 @@ def _files(
             yield path, None, Path(path).name
 
 
-def _watched(outcomes: Iterator[Outcome], total: int, lines: Console | None) -> Iterator[Outcome]:
-    """Draw a progress bar below the lines, or on standard error, while outcomes pass by."""
-    if total < 2:
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    # On one screen, lines and bar must come from one console or they run into each other.
-    console = Console(stderr=True)
-    if sys.stdout.isatty():
-        console = lines or Console(file=io.StringIO())
-    if not console.is_terminal:
-        yield from outcomes
-        return
-    columns = (
-        TextColumn("examining"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=total)
-        failed = 0
-        for outcome in outcomes:
-            failed += outcome.record["status"] == "failed"
-            progress.update(bar, advance=1, description=f"{failed} failed" if failed else "")
-            yield outcome
-
-
 class _Tally:
     """What the exit status depends on."""
 
@@ -347,60 +306,6 @@ class _Tally:
     def add(self, outcome: Outcome) -> None:
         self.failed += outcome.record["status"] == "failed"
         self.labels.add(outcome.record["verdict"])
-
-
-class _Show:
-    """Writes outcomes to standard output, through `console` where it is for people."""
-
-    console: Console | None = None
-
-    def __call__(self, outcome: Outcome) -> None:
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Called once after the last outcome."""
-
-
-class _ShowJsonLines(_Show):
-    def __call__(self, outcome: Outcome) -> None:
-        import json
-
-        click.echo(json.dumps(outcome.record, ensure_ascii=False, allow_nan=False))
-
-
-class _ShowJson(_Show):
-    def __init__(self, many: bool) -> None:
-        self.many, self.first = many, True
-
-    def __call__(self, outcome: Outcome) -> None:
-        import json
-
-        text = json.dumps(outcome.record, indent=2, ensure_ascii=False, allow_nan=False)
-        if self.many:
-            click.echo("[" if self.first else ",")
-        click.echo(text)
-        self.first = False
-
-    def end(self) -> None:
-        if self.many:
-            click.echo("]")
-
-
-class _ShowText(_Show):
-    def __init__(self, many: bool) -> None:
-        from rich.console import Console
-
-        self.many = many
-        self.console: Console = Console()
-
-    def __call__(self, outcome: Outcome) -> None:
-        from bonafide.report import terminal
-        from bonafide.types import Failure
-
-        if self.many or isinstance(outcome.report, Failure):
-            terminal.print_line(outcome.report, self.console)
-        else:
-            terminal.print_card(outcome.report, self.console)
 
 
 if __name__ == "__main__":
