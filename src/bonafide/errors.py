@@ -10,7 +10,8 @@
     │   └── LimitExceeded       it is larger, or takes longer, than the limits allow
     ├── MissingExtra            an optional dependency is not installed; says how to install it
     ├── UnknownDetector         no detector has that id; lists those that exist
-    └── InvalidDetector         a detector file or plugin does not keep the contract
+    ├── InvalidDetector         a detector file or plugin does not keep the contract
+    └── InvalidInput            a manifest, protocol or layout cannot be followed
 
 A batch catches `MediaError` for a file and goes on. Anything outside this tree is a bug.
 """
@@ -73,3 +74,7 @@ class UnknownDetector(BonafideError):
 
 class InvalidDetector(BonafideError):
     """A detector module lacks `CARD` or `Detector`, or its card contradicts its file name."""
+
+
+class InvalidInput(BonafideError):
+    """A manifest, a protocol or a layout says something that cannot be followed."""

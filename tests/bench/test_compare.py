@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from bonafide.bench import run as running
 from bonafide.bench.compare import compare
 from bonafide.bench.protocol import load_protocol
-from bonafide.bench.samples import InvalidInput
+from bonafide.errors import InvalidInput
 
 N = 40
 

@@ -61,13 +61,13 @@ def test_equal_name_seed_and_bytes_give_equal_bytes_and_a_mask_that_fits(name: s
     one = degrade.apply(SOURCE, name, seed=3, mask=MASK)
     other = degrade.apply(SOURCE, name, seed=3, mask=MASK)
     assert one.data == other.data
-    assert one.name == other.name == degrade.canonical(name)
+    assert one.name == other.name == degrade.GRAMMAR.canonical(name)
     assert one.mask is not None
     np.testing.assert_array_equal(one.mask, other.mask)
     picture = Image(one.data)
     assert one.mask.dtype == np.bool_
     assert one.mask.shape == picture.pixels.shape[:2]
-    assert degrade.describe(name)
+    assert degrade.GRAMMAR.describe(name)
     assert degrade.apply(SOURCE, name, seed=3).data == one.data  # with and without a mask
 
 
@@ -252,7 +252,7 @@ def test_networks_shrink_to_their_limit_and_never_enlarge() -> None:
         assert picture.height == round(300 * side / 5000)
         kept = Image(degrade.apply(SOURCE, name).data)
         assert (kept.width, kept.height) == (160, 120)
-        assert "roughly" in degrade.describe(name)
+        assert "roughly" in degrade.GRAMMAR.describe(name)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))
@@ -302,7 +302,7 @@ def test_wrong_names_say_what_is_wrong(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         degrade.apply(SOURCE, name)
     with pytest.raises(ValueError, match=message):
-        degrade.canonical(name)
+        degrade.GRAMMAR.canonical(name)
 
 
 @pytest.mark.parametrize(
@@ -320,23 +320,23 @@ def test_wrong_names_say_what_is_wrong(name: str, message: str) -> None:
     ],
 )
 def test_every_name_has_one_spelling(name: str, canonical: str) -> None:
-    assert degrade.canonical(name) == canonical
-    assert degrade.canonical(canonical) == canonical
+    assert degrade.GRAMMAR.canonical(name) == canonical
+    assert degrade.GRAMMAR.canonical(canonical) == canonical
     assert degrade.apply(SOURCE, name).data == degrade.apply(SOURCE, canonical).data
 
 
 def test_help_covers_every_kind_of_step() -> None:
-    usage = degrade.usage()
-    assert [form.split(":")[0].split("[")[0] for form in usage] == list(degrade.names())
+    usage = degrade.GRAMMAR.usage
+    assert [form.split(":")[0].split("[")[0] for form in usage] == list(degrade.GRAMMAR.names)
     assert "jpeg:QUALITY[:SUBSAMPLING]" in usage
     assert all(text and "{" not in text for text in usage.values())
-    words = degrade.describe("resize:0.5+jpeg:75")
+    words = degrade.GRAMMAR.describe("resize:0.5+jpeg:75")
     assert words == (
         "resize each side by 0.5 with the lanczos kernel, "
         "then save as JPEG at quality 75 with chroma sampling 420"
     )
     for ladder in degrade.LADDERS.values():
-        assert list(ladder) == [degrade.canonical(name) for name in ladder]
+        assert list(ladder) == [degrade.GRAMMAR.canonical(name) for name in ladder]
 
 
 def test_bad_files_and_excess_are_media_errors() -> None:

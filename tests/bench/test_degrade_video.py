@@ -162,10 +162,10 @@ def test_wrong_names_say_what_is_wrong(name: str, message: str) -> None:
 
 
 def test_help() -> None:
-    assert degrade_video.names() == ("native", "h264", "h265", "fps", "height")
-    assert degrade_video.usage()["fps:RATE"] == "keep at most RATE frames a second"
-    assert degrade_video.describe("height:360+h264:28") == (
+    assert degrade_video.GRAMMAR.names == ("native", "h264", "h265", "fps", "height")
+    assert degrade_video.GRAMMAR.usage["fps:RATE"] == "keep at most RATE frames a second"
+    assert degrade_video.GRAMMAR.describe("height:360+h264:28") == (
         "shrink to 360 rows, then encode as H.264 at constant rate factor 28"
     )
     for ladder in degrade_video.LADDERS.values():
-        assert list(ladder) == [degrade_video.canonical(name) for name in ladder]
+        assert list(ladder) == [degrade_video.GRAMMAR.canonical(name) for name in ladder]

@@ -13,7 +13,8 @@ from bonafide.bench.layouts import LAYOUTS, index, relative
 from bonafide.bench.manifest import load, write_manifest
 from bonafide.bench.masks import marked
 from bonafide.bench.protocol import load_protocol
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
+from bonafide.errors import InvalidInput
 from bonafide.types import Question
 
 Grow = Callable[[str], None]

@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from bonafide.bench.manifest import load, read_table, select, write_manifest
 from bonafide.bench.protocol import Protocol, load_protocol
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
+from bonafide.errors import InvalidInput
 
 ANY = Protocol("any", positive=("fake",), negative=("real",))
 EDITED = Protocol("edited", question="edited", positive=("splice", "copymove"), negative=("ok",))

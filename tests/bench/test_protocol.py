@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bonafide.bench import degrade, splits
 from bonafide.bench.protocol import Protocol, load_protocol, names, parse
-from bonafide.bench.samples import Fold, InvalidInput, Sample
+from bonafide.bench.samples import Fold, Sample
+from bonafide.errors import InvalidInput
 from bonafide.types import Question
 
 LEAST: dict[str, Any] = {"name": "p", "labels": {"positive": "fake", "negative": ["real"]}}
@@ -53,7 +54,7 @@ class TestShipped:
         assert protocol.name == name
         assert protocol.description
         assert protocol.question in set(Question)
-        assert [degrade.canonical(one) for one in protocol.degradations] == list(
+        assert [degrade.GRAMMAR.canonical(one) for one in protocol.degradations] == list(
             protocol.degradations
         )
         assert len(protocol.sha256) == 64

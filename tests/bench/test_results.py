@@ -16,7 +16,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from bonafide.bench import scores as store
 from bonafide.bench.protocol import parse
 from bonafide.bench.results import results, write_results
-from bonafide.bench.samples import Fold, InvalidInput
+from bonafide.bench.samples import Fold
+from bonafide.errors import InvalidInput
 
 SCHEMA = json.loads(
     (Path(__file__).resolve().parents[2] / "docs" / "bench.schema.json").read_text()

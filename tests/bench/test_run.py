@@ -20,8 +20,8 @@ from bonafide import registry
 from bonafide.bench import run as running
 from bonafide.bench import scores as store
 from bonafide.bench.protocol import Protocol, load_protocol
-from bonafide.bench.samples import InvalidInput
 from bonafide.bench.scoring import VERDICT, Task, perform
+from bonafide.errors import InvalidInput
 from bonafide.media.limits import Limits
 
 CHEAP = ("spectral_peaks", "generator_metadata")

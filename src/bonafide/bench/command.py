@@ -203,8 +203,8 @@ def degradations(name: str | None, as_json: bool) -> None:
     """List what can be done to files before they are scored, or say what NAME does."""
     from bonafide.bench import degrade, degrade_video
     from bonafide.bench.results import meaning
-    from bonafide.bench.samples import InvalidInput
     from bonafide.bench.scoring import canonical
+    from bonafide.errors import InvalidInput
 
     if name:
         try:
@@ -212,7 +212,7 @@ def degradations(name: str | None, as_json: bool) -> None:
         except ValueError as error:
             raise InvalidInput(str(error)) from None
     else:
-        known = degrade.usage() | degrade_video.usage()
+        known = degrade.GRAMMAR.usage | degrade_video.GRAMMAR.usage
     if as_json:
         tables.print_json(known)
     else:
@@ -242,8 +242,8 @@ def _audit(
     from bonafide.bench.audit import audit as auditing
     from bonafide.bench.manifest import load
     from bonafide.bench.protocol import load_protocol
-    from bonafide.bench.samples import InvalidInput
     from bonafide.bench.scoring import canonical
+    from bonafide.errors import InvalidInput
 
     chosen = load_protocol(protocol)
     known = load(manifest, chosen)

@@ -17,9 +17,9 @@ from bonafide.bench import scores as store
 from bonafide.bench.figures import number, plain
 from bonafide.bench.pixel_metrics import PixelCounts
 from bonafide.bench.results import relative_scores
-from bonafide.bench.samples import InvalidInput
 from bonafide.bench.scores import Scores
 from bonafide.bench.units import Said, Units, said, units
+from bonafide.errors import InvalidInput
 
 _ACCURACY = partial(metrics.balanced_accuracy, threshold=0.0)
 

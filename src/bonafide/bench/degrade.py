@@ -172,34 +172,6 @@ def apply(
     return Degraded(state.saved, state.mask, name, tuple(state.notes))
 
 
-def names() -> tuple[str, ...]:
-    """The kinds of step, including the networks."""
-    return GRAMMAR.names
-
-
-def usage() -> dict[str, str]:
-    """How each kind of step is written → what it does."""
-    return GRAMMAR.usage
-
-
-def describe(name: str) -> str:
-    """What a degradation does, in words: "crop 0.8 …, then save as JPEG at quality 75 …".
-
-    Raises:
-        ValueError: the name is wrong.
-    """
-    return GRAMMAR.describe(name)
-
-
-def canonical(name: str) -> str:
-    """The one spelling of a degradation, by which results are kept.
-
-    Raises:
-        ValueError: the name is wrong.
-    """
-    return GRAMMAR.canonical(name)
-
-
 def _native(state: _State) -> None:
     """Nothing: `apply` returns before."""
 
@@ -385,7 +357,7 @@ LADDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "avif": tuple(f"avif:{quality}" for quality in (90, 70, 50, 30)),
         "double_jpeg": ("double_jpeg:75:90", "double_jpeg:90:75", "double_jpeg:95:60"),
         "resize": tuple(f"resize:{factor:g}" for factor in (2, 1.5, 1.25, 0.75, 0.5, 0.25)),
-        "kernel": tuple(canonical(f"resize:0.5:{kernel}") for kernel in KERNELS),
+        "kernel": tuple(GRAMMAR.canonical(f"resize:0.5:{kernel}") for kernel in KERNELS),
         "crop": tuple(f"crop:{share:g}" for share in (0.9, 0.75, 0.5, 0.25)),
         "blur": tuple(f"blur:{sigma:g}" for sigma in (0.5, 1, 2, 3, 4)),
         "noise": tuple(f"noise:{sigma:g}" for sigma in (1, 2, 4, 8, 16)),

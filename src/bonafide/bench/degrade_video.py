@@ -154,34 +154,6 @@ def apply(data: bytes, name: str, seed: int = 0, limits: Limits | None = None) -
     return Degraded(state.data, name, tuple(state.notes))
 
 
-def names() -> tuple[str, ...]:
-    """The kinds of step."""
-    return GRAMMAR.names
-
-
-def usage() -> dict[str, str]:
-    """How each kind of step is written → what it does."""
-    return GRAMMAR.usage
-
-
-def describe(name: str) -> str:
-    """What a degradation does, in words.
-
-    Raises:
-        ValueError: the name is wrong.
-    """
-    return GRAMMAR.describe(name)
-
-
-def canonical(name: str) -> str:
-    """The one spelling of a degradation, by which results are kept.
-
-    Raises:
-        ValueError: the name is wrong.
-    """
-    return GRAMMAR.canonical(name)
-
-
 def _encoder(codec: str) -> None:
     try:
         av.codec.Codec(codec, "w")

@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 
 from bonafide.bench.manifest import Manifest
-from bonafide.bench.samples import InvalidInput
 from bonafide.bench.scores import Row
 from bonafide.bench.scoring import NATIVE, canonical
+from bonafide.errors import InvalidInput
 from bonafide.types import Status
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from bonafide.bench.layouts_edited import EDITED
 from bonafide.bench.layouts_faces import FACES
 from bonafide.bench.layouts_synthetic import SYNTHETIC
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
 from bonafide.bench.tree import Layout
+from bonafide.errors import InvalidInput
 
 __all__ = ["LAYOUTS", "Layout", "index", "relative"]
 

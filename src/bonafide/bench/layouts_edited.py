@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
 from bonafide.bench.tree import Groups, Layout, files, folders_of
+from bonafide.errors import InvalidInput
 from bonafide.types import Question
 
 _CASIA_ID = re.compile(r"(?<![a-z])([a-z]{3})_?(\d{4,5})(?!\d)")

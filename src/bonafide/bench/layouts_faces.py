@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
 from bonafide.bench.tree import (
     FAKE,
     PICTURES,
@@ -22,6 +22,7 @@ from bonafide.bench.tree import (
     folders_of,
     split_of,
 )
+from bonafide.errors import InvalidInput
 from bonafide.types import Question
 
 _MEDIA = PICTURES | VIDEOS

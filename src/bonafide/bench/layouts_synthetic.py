@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
 from bonafide.bench.tree import (
     FAKE,
     PICTURES,
@@ -21,7 +21,7 @@ from bonafide.bench.tree import (
     real_or_fake,
     split_of,
 )
-from bonafide.errors import MissingExtra
+from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.types import Question
 
 # The LSUN classes that ProGAN was trained on; ForenSynths trains on them without naming ProGAN.

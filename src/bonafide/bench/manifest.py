@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 
 from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import ANY, COLUMNS, Protocol
-from bonafide.bench.samples import InvalidInput, Sample
-from bonafide.errors import MissingExtra
+from bonafide.bench.samples import Sample
+from bonafide.errors import InvalidInput, MissingExtra
 
 __all__ = ["InvalidInput", "Manifest", "Sample", "load", "read_table", "select", "write_manifest"]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.bench.samples import InvalidInput
+from bonafide.errors import InvalidInput
 
 MARKS = ("white", "black", "green")
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from bonafide import __version__, report
@@ -25,7 +25,7 @@ from bonafide.bench.scoring import VERDICT
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.source import open_media
-from bonafide.report import preview, wording
+from bonafide.report import preview, templates
 from bonafide.types import Question
 
 Json = Mapping[str, Any]
@@ -301,18 +301,7 @@ def _template() -> Template:
         path.read_text("utf-8").replace("\r\n", "\n") for path in (base, here / "page.css")
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: (
-            wording.clean(value)
-            if isinstance(value, str) and not isinstance(value, Markup)
-            else value
-        ),
-    )
+    environment = templates.environment(here)
     environment.globals.update(
         version=__version__,
         style=Markup(style),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.bench import splits
-from bonafide.bench.samples import Fold, InvalidInput, Sample
-from bonafide.errors import MissingExtra
+from bonafide.bench.samples import Fold, Sample
+from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.types import Question
 
 KINDS = ("none", "column", "leave_one_out", "group_folds", "temporal", "a_to_b")

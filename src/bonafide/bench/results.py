@@ -307,6 +307,6 @@ def meaning(degradation: str) -> str:
     if degradation == NATIVE:
         return "files as they are"
     try:
-        return degrade.describe(degradation)
+        return degrade.GRAMMAR.describe(degradation)
     except ValueError:
-        return degrade_video.describe(degradation)
+        return degrade_video.GRAMMAR.describe(degradation)

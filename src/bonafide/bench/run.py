@@ -23,7 +23,7 @@ from bonafide.bench.foreign import read_foreign
 from bonafide.bench.manifest import Manifest
 from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import Protocol
-from bonafide.bench.samples import InvalidInput, Sample
+from bonafide.bench.samples import Sample
 from bonafide.bench.scores import Key, Row
 from bonafide.bench.scoring import (
     VERDICT,
@@ -34,6 +34,7 @@ from bonafide.bench.scoring import (
     perform,
     version_of,
 )
+from bonafide.errors import InvalidInput
 from bonafide.examination import versions
 from bonafide.media.limits import Limits
 from bonafide.types import Question, Status

@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bonafide.errors import BonafideError
-
-
-class InvalidInput(BonafideError):
-    """A manifest, a protocol or a layout says something that cannot be followed."""
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from bonafide.bench.samples import Fold, InvalidInput
-from bonafide.errors import MissingExtra
+from bonafide.bench.samples import Fold
+from bonafide.errors import InvalidInput, MissingExtra
 
 JOURNAL, TABLE, ABOUT, AUDIT = "journal.jsonl", "scores.parquet", "run.json", "audit.json"
 

@@ -85,10 +85,10 @@ def canonical(degradation: str) -> str:
     """
     name = NATIVE if degradation == "none" else degradation
     try:
-        return degrade.canonical(name)
+        return degrade.GRAMMAR.canonical(name)
     except ValueError as error:
         try:
-            return degrade_video.canonical(name)
+            return degrade_video.GRAMMAR.canonical(name)
         except ValueError:
             raise error from None
 
@@ -183,7 +183,7 @@ def _degrade(
         video = sniff(data)[0] is Kind.VIDEO
         module: Any = degrade_video if video else degrade
         try:
-            module.canonical(task.degradation)
+            module.GRAMMAR.canonical(task.degradation)
         except ValueError as error:
             raise MediaError(name, str(error)) from None
         extra = {} if video else {"mask": mask}

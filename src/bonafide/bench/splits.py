@@ -12,7 +12,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from bonafide.bench.samples import Fold, InvalidInput, Sample
+from bonafide.bench.samples import Fold, Sample
+from bonafide.errors import InvalidInput
 
 Choice = Callable[[Sample], bool]
 

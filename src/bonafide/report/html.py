@@ -21,12 +21,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bonafide import __version__
 from bonafide.media.image import Image
-from bonafide.report import preview, provenance, wording
+from bonafide.report import preview, provenance, templates, wording
 from bonafide.types import Failure, Finding, Label, Media, Region, Report, Status
 
 if TYPE_CHECKING:
@@ -285,18 +284,7 @@ def _render(macro: str, **values: Any) -> str:
 
 @cache
 def _template() -> TemplateModule:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: (
-            wording.clean(value)
-            if isinstance(value, str) and not isinstance(value, Markup)
-            else value
-        ),
-    )
+    environment = templates.environment(Path(__file__).parent)
     ramp = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in preview.colours(9).tolist()]
     style = _asset("template.css") + _layer_rules()
     script = _asset("template.js")
