@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -100,14 +101,35 @@ def pixels(table: Scores, one: Said, measure: Measure) -> dict[str, Any] | None:
         "iou": mean([counts.iou for counts in counts_of], edited),
         "mcc": mean([counts.mcc for counts in counts_of], edited),
         "auc": mean([picture.auc for picture in pictures], edited),
-        "false_region_rate": mean(
-            [float(counts.false_positives > 0) for counts in counts_of], ~edited
+        "false_region_rate": _share(
+            mean([float(counts.false_positives > 0) for counts in counts_of], ~edited),
+            statistics.wilson(
+                sum(counts.false_positives > 0 for counts in counts_of if not counts.edited),
+                int((~edited).sum()),
+            ),
         ),
         "masks_that_do_not_fit": sum(
             column["tp"][row] is None and bool(column["mask_sha256"][row]) for row in one.rows
         ),
         "has_maps": any(column["marked_share"][row] is not None for row in one.rows),
     }
+
+
+def _share(
+    resampled: dict[str, float | None], counted: statistics.Interval
+) -> dict[str, float | None]:
+    """The wider of two intervals: resampling sees groups, but calls 0 of 46 certain."""
+    bounds = plain(counted)
+    return {
+        "value": resampled["value"],
+        "low": _extreme(min, resampled["low"], bounds["low"]),
+        "high": _extreme(max, resampled["high"], bounds["high"]),
+    }
+
+
+def _extreme(choose: Callable[..., float], *values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known else None
 
 
 def cost(table: Scores, one: Said) -> dict[str, Any]:
