@@ -94,6 +94,11 @@ def test_a_hit_of_one_detector_keeps_the_verdict_from_no_trace() -> None:
     assert [reason.detector for reason in drawn.because] == ["exif"]
 
 
+def test_credentials_that_do_not_hold_keep_the_verdict_from_no_trace() -> None:
+    broken = finding("c2pa", 0.0, question=Question.PROVENANCE, facts={"state": "Invalid"})
+    assert decide([finding("grid", 0.0), broken], TABLE).label is Label.INCONCLUSIVE
+
+
 def test_missing_is_not_innocence() -> None:
     absent = Finding("noise", "1", Question.EDITED, Status.NOT_APPLICABLE, why="too small")
     with_absent = decide([finding("grid", 9.0), absent], TABLE)

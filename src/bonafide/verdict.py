@@ -254,11 +254,7 @@ def _weighed(
             f"are wrongly accused, if they are like those of the calibration ({calibration.source})"
             ".",
         )
-    hits = [
-        finding
-        for finding in findings
-        if finding.threshold is not None and (finding.score or 0) >= finding.threshold
-    ]
+    hits = [finding for finding in findings if _stands_out(finding)]
     if min(assessed.values()) >= CLEAR and not hits:
         misses = ", ".join(
             f"{calibration.fusion[question.value]['miss_rate']:.0%} of {_ALTERED[question]}"
@@ -284,6 +280,13 @@ def _weighed(
         ),
         "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
     )
+
+
+def _stands_out(finding: Finding) -> bool:
+    """Whether a finding alone forbids to say that no trace was found."""
+    if finding.facts.get("state") in ("Invalid", "unreadable"):  # credentials that do not hold
+        return True
+    return finding.threshold is not None and (finding.score or 0) >= finding.threshold
 
 
 _ALTERED = {
