@@ -312,9 +312,9 @@ def test_what_is_no_table(tmp_path: Path) -> None:
 
 
 def test_no_false_region_in_few_pictures_is_not_certainty() -> None:
-    from bonafide.bench.figures import _share
+    from bonafide.bench.figures import share
     from bonafide.bench.statistics import wilson
 
-    share = _share({"value": 0.0, "low": 0.0, "high": 0.0}, wilson(0, 46))
-    assert share["low"] == 0.0
-    assert share["high"] == pytest.approx(0.0771, abs=1e-3)
+    found = share({"value": 0.0, "low": 0.0, "high": 0.0}, wilson(0, 46))
+    assert found["low"] == 0.0
+    assert found["high"] == pytest.approx(0.0771, abs=1e-3)

@@ -101,7 +101,7 @@ def pixels(table: Scores, one: Said, measure: Measure) -> dict[str, Any] | None:
         "iou": mean([counts.iou for counts in counts_of], edited),
         "mcc": mean([counts.mcc for counts in counts_of], edited),
         "auc": mean([picture.auc for picture in pictures], edited),
-        "false_region_rate": _share(
+        "false_region_rate": share(
             mean([float(counts.false_positives > 0) for counts in counts_of], ~edited),
             statistics.wilson(
                 sum(counts.false_positives > 0 for counts in counts_of if not counts.edited),
@@ -115,7 +115,7 @@ def pixels(table: Scores, one: Said, measure: Measure) -> dict[str, Any] | None:
     }
 
 
-def _share(
+def share(
     resampled: dict[str, float | None], counted: statistics.Interval
 ) -> dict[str, float | None]:
     """The wider of two intervals: resampling sees groups, but calls 0 of 46 certain."""

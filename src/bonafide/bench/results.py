@@ -32,6 +32,7 @@ from bonafide.bench.figures import (
     number,
     pixels,
     plain,
+    share,
 )
 from bonafide.bench.scores import Scores
 from bonafide.bench.scoring import NATIVE
@@ -141,6 +142,13 @@ def _detector(table: Scores, which: Units, one: Said, measure: Measure) -> dict[
         known = np.isfinite(margin)
         for name, metric in table_of.items():
             figures[name] = measure(metric, truth[known], margin[known], cluster[known])
+    for name, side in (
+        ("tpr_at_calibrated_1_percent", True),
+        ("fpr_at_calibrated_1_percent", False),
+    ):
+        passed = margins["rate"][tested][truth == side]
+        passed = passed[np.isfinite(passed)] >= 0
+        figures[name] = share(figures[name], statistics.wilson(int(passed.sum()), passed.size))
     figures["accuracy_of_all"] = _accuracy_of_all(which, margins["best"], measure)
     likely = which.tested[np.isfinite(one.probabilities[which.tested])]
     for name, metric in _OF_PROBABILITY.items():
