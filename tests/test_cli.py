@@ -134,6 +134,9 @@ def test_html_is_written_beside_the_results(folder: Path, tmp_path: Path) -> Non
         (("scan", "x.jpg", "--only", "no_such"), "no_such"),
         (("scan", "x.jpg", "--profile", "lazy"), "lazy"),
         (("scan", "x.jpg", "--json", "--jsonl"), "exclude"),
+        (("scan", __file__, "--html", "/no/such/folder/x.html"), "folder"),
+        (("scan", __file__, "--maps", "/proc/maps-of-pictures"), "cannot write"),
+        (("scan", __file__, "--trust", __file__), "no PEM certificate"),
         (("detectors", "no_such"), "no_such"),
     ],
 )

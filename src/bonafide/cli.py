@@ -147,12 +147,16 @@ def scan(
     \b
     Exit status: 0 done · 1 some input failed · 2 wrong usage · 3 --fail-on met.
     """
+    from pathlib import Path
+
     from bonafide import output
     from bonafide.scan import scan as scan_files
 
     if as_json and jsonl:
         raise click.UsageError("--json and --jsonl exclude each other")
     settings = _settings(options)
+    if html and not Path(html).absolute().parent.is_dir():
+        raise click.UsageError(f"--html: there is no folder to write {html} into")
     files = list(_files(paths, settings))
     if not files:
         raise click.UsageError("no files there")
@@ -252,6 +256,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; Python would complain about flushing
         sys.exit(DONE)
+    except OSError as error:  # inputs are read in workers, so this is an output
+        click.echo(f"bonafide: cannot write {error.filename}: {error.strerror}", err=True)
+        sys.exit(USAGE)
 
 
 def _cores() -> int:
@@ -268,6 +275,8 @@ def _settings(options: dict[str, Any]) -> Settings:
         if name.startswith("max_") and value is not None
     }
     only = options.get("only") or ""
+    if options.get("trust"):
+        _check_trust(options["trust"])
     settings = Settings(
         profile=Profile(options["profile"]),
         only=tuple(part.strip() for part in only.split(",") if part.strip()),
@@ -279,6 +288,16 @@ def _settings(options: dict[str, Any]) -> Settings:
     if settings.only:
         select(settings)  # an unknown id is a usage error now, not a failure per file
     return settings
+
+
+def _check_trust(path: str) -> None:
+    """Refuse a trust list without certificates now, rather than file by file."""
+    from pathlib import Path
+
+    given = Path(path)
+    files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
+    if not any(b"-----BEGIN CERTIFICATE" in file.read_bytes() for file in files):
+        raise click.UsageError(f"--trust: {path} holds no PEM certificate")
 
 
 def _files(
