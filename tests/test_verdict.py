@@ -85,6 +85,41 @@ def test_rare_is_not_enough_when_the_probability_is_low() -> None:
     assert decide([finding("grid", 9.0)], weak).label is Label.MANIPULATED
 
 
+def test_a_question_that_is_rare_but_unlikely_does_not_shield_another() -> None:
+    both = Calibration(
+        {**TABLE.detectors, "lines": TABLE.detectors["grid"]},
+        TABLE.claims,
+        {
+            "edited": TABLE.fusion["edited"],
+            "synthetic": {
+                "weights": {"lines": 1.0},
+                "bona_fide": [-1.0] * 9999,  # anything else is rarer than any edit
+                "miss_rate": 0.9,
+            },
+        },
+        TABLE.source,
+        "both",
+    )
+    lines = Finding("lines", "1", Question.SYNTHETIC, Status.OK, score=4.0, summary="s.")
+    edit = finding("grid", 9.9)
+    drawn = decide([calibrate(lines, both), edit], both)
+    assert (drawn.probabilities[Question.SYNTHETIC] or 0) < verdict.LEAST_PROBABILITY
+    assert drawn.label is Label.MANIPULATED
+
+
+def test_a_hit_with_little_weight_is_still_named() -> None:
+    low = Calibration(
+        TABLE.detectors,
+        TABLE.claims,
+        {"edited": {**TABLE.fusion["edited"], "weights": {"grid": 0.1}}},
+        TABLE.source,
+        "low",
+    )
+    drawn = decide([finding("grid", 5.5)], low)
+    assert drawn.label is Label.INCONCLUSIVE
+    assert [reason.detector for reason in drawn.because] == ["grid"]
+
+
 def test_a_hit_of_one_detector_keeps_the_verdict_from_no_trace() -> None:
     contradiction = Finding(
         "exif", "1", Question.PROVENANCE, Status.OK, score=3.0, threshold=2.0, summary="s."

@@ -238,18 +238,19 @@ def _weighed(
         )
     # A union bound: the questions share the false accusations that are allowed.
     allowed = false_accusation_rate / len(assessed)
-    strongest = min(assessed, key=lambda question: assessed[question])
+    accused = [
+        question
+        for question, p in assessed.items()
+        if p <= allowed and (probabilities[question] or 0) >= LEAST_PROBABILITY
+    ]
     reasons = _reasons(findings, tuple(assessed), calibration)
-    if assessed[strongest] <= allowed and (probabilities[strongest] or 0) >= LEAST_PROBABILITY:
-        accusing = tuple(
-            reason
-            for reason in reasons
-            if reason.question is strongest and (reason.llr or 0) > WORTH_NAMING
-        )
+    weighing = tuple(reason for reason in reasons if (reason.llr or 0) > WORTH_NAMING)
+    if accused:
+        strongest = min(accused, key=lambda question: assessed[question])
         return Verdict(
             _ACCUSATION[strongest],
             probabilities,
-            accusing,
+            tuple(reason for reason in weighing if reason.question is strongest),
             f"At this level of evidence at most {false_accusation_rate:.1%} of bona fide pictures "
             f"are wrongly accused, if they are like those of the calibration ({calibration.source})"
             ".",
@@ -270,13 +271,11 @@ def _weighed(
     return Verdict(
         Label.INCONCLUSIVE,
         probabilities,
-        (
-            *(reason for reason in reasons if (reason.llr or 0) > WORTH_NAMING),
-            *(
-                Reason(hit.detector, hit.question, None, hit.summary)
-                for hit in hits
-                if (hit.llr or 0) <= WORTH_NAMING
-            ),
+        weighing
+        + tuple(
+            Reason(hit.detector, hit.question, None, hit.summary)
+            for hit in hits
+            if hit.detector not in {reason.detector for reason in weighing}
         ),
         "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
     )
