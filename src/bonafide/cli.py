@@ -161,7 +161,7 @@ def scan(
     if not files:
         raise click.UsageError("no files there")
     outcomes = scan_files(
-        files, settings, min(jobs or _cores(), len(files)), maps, bool(html), debug
+        files, settings, min(jobs or os.cpu_count() or 1, len(files)), maps, bool(html), debug
     )
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()
@@ -241,9 +241,6 @@ def main() -> None:
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     try:
         bonafide.main(standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(USAGE)
     except click.ClickException as error:
         error.show()
         sys.exit(USAGE)
@@ -259,10 +256,6 @@ def main() -> None:
     except OSError as error:  # inputs are read in workers, so this is an output
         click.echo(f"bonafide: cannot write {error.filename}: {error.strerror}", err=True)
         sys.exit(USAGE)
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -281,7 +274,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         profile=Profile(options["profile"]),
         only=tuple(part.strip() for part in only.split(",") if part.strip()),
         limits=Limits(**limits),
-        false_accusation_rate=options.get("false_accusation_rate") or 0.01,
+        false_accusation_rate=options["false_accusation_rate"],
         trust=options.get("trust"),
         network=bool(options.get("network")),
     )

@@ -80,13 +80,8 @@ def watched(outcomes: Iterator[Outcome], total: int, lines: Console | None) -> I
         yield from outcomes
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+
+    from bonafide.report import terminal
 
     # On one screen, lines and bar must come from one console or they run into each other.
     console = Console(stderr=True)
@@ -95,14 +90,7 @@ def watched(outcomes: Iterator[Outcome], total: int, lines: Console | None) -> I
     if not console.is_terminal:
         yield from outcomes
         return
-    columns = (
-        TextColumn("examining"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with terminal.progress("examining", console) as progress:
         bar = progress.add_task("", total=total)
         failed = 0
         for outcome in outcomes:

@@ -293,22 +293,10 @@ def _bar(what: str, quiet: bool) -> Iterator[_Tick]:
         yield lambda done, total, failed: None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    from bonafide.report import terminal
+
+    with terminal.progress(what, Console(stderr=True)) as progress:
         bar = progress.add_task("", total=None)
 
         def tick(done: int, total: int, failed: int) -> None:

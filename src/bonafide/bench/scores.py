@@ -56,10 +56,6 @@ COLUMNS: Mapping[str, str] = {
     "notes": "string",
 }
 
-# What a detector says of one file, as the journal and the table hold it.
-SAID = ("version", "status", "why", "score", "probability", "marked_share", "tp", "fp", "fn", "tn",
-        "pixel_auc", "seconds")  # fmt: skip
-
 Key = tuple[str, str, str, str, str]
 Row = dict[str, Any]
 

@@ -14,10 +14,7 @@ _MAX_VALUE = 100_000  # characters
 IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 XMP_BASIC = "http://ns.adobe.com/xap/1.0/"
-XMP_MEDIA = "http://ns.adobe.com/xap/1.0/mm/"
 TIFF = "http://ns.adobe.com/tiff/1.0/"
-EXIF = "http://ns.adobe.com/exif/1.0/"
-DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ Content-Security-Policy allows just the page's own style and script, by their ha
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import os
@@ -295,20 +294,13 @@ def _template() -> TemplateModule:
         ramp=ramp,
         style=Markup(style),
         script=Markup(script),
-        policy=(
-            "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-            f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
-        ),
+        policy=templates.policy(style, script),
     )
     return environment.get_template("template.html").module
 
 
 def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8").replace("\r\n", "\n")
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _layer_rules() -> str:

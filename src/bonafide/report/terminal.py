@@ -7,6 +7,13 @@ unsafe characters written as their codes.
 from __future__ import annotations
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -123,3 +130,16 @@ def _symbol(words: wording.Words, console: Console) -> str:
 
 def _ascii(console: Console) -> bool:
     return console.options.ascii_only
+
+
+def progress(what: str, console: Console) -> Progress:
+    """A progress bar that goes away when it is done: what, bar, count, time left, remarks."""
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+    )
