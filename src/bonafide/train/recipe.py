@@ -1,0 +1,133 @@
+"""What a training method is: settings, a network, a loss. Everything else is shared.
+
+A method is one file of this folder that defines a frozen dataclass derived from `Settings`, whose
+defaults are the paper's, and a class `Method` derived from `Recipe`. Nothing else is touched to
+add one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Pixels = NDArray[np.uint8]
+Augment = Callable[[Pixels, np.random.Generator], Pixels]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every method can be told with `--set name=value`.
+
+    Attributes:
+        seed: of weights, order, crops and augmentations.
+        steps: optimiser steps; a step is one batch.
+        batch: pictures per step and process.
+        crop: side of the square training crops, pixels.
+        learning_rate: its peak.
+        weight_decay: decoupled, as AdamW applies it.
+        warmup: steps of linear warm-up.
+        schedule: "constant" or "cosine" (to zero at `steps`).
+        clip: largest gradient norm; 0 for no limit.
+        ema: decay of the averaged weights that are validated and exported; 0 for none.
+        held_out: share of the groups kept for validation and early stopping, in [0, 1).
+        validate_every: steps between validations and checkpoints.
+        patience: validations without a better AUC before training stops; 0 for never.
+    """
+
+    seed: int = 0
+    steps: int = 10_000
+    batch: int = 32
+    crop: int = 224
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    warmup: int = 0
+    schedule: str = "constant"
+    clip: float = 0.0
+    ema: float = 0.0
+    held_out: float = 0.2
+    validate_every: int = 500
+    patience: int = 0
+
+
+class Output(NamedTuple):
+    """What every network returns.
+
+    Attributes:
+        logit: float32 (N,), larger for synthetic.
+        map: float32 (N, h, w) logits of patches, or None for a network without a map.
+    """
+
+    logit: Tensor
+    map: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's pictures.
+
+    Attributes:
+        pixels: float32 (N, 3, H, W), RGB in [0, 1].
+        label: float32 (N,): 1 for synthetic, 0 for bona fide.
+        pair: int64 (N,): equal for a picture and its aligned twin, -1 for one without a twin.
+        replaced: float32 (N, h, w) in [0, 1]: share of each patch that is synthetic, where the
+            method replaces patches; None elsewhere.
+        extra: further tensors of a method (precomputed maps, say), first dimension N.
+    """
+
+    pixels: Tensor
+    label: Tensor
+    pair: Tensor
+    replaced: Tensor | None
+    extra: Mapping[str, Tensor]
+
+
+class Recipe(ABC):
+    """A training method.
+
+    Attributes:
+        id: the file's name.
+        title: a few plain words.
+        paper: full reference with year.
+        needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    needs_pairs: ClassVar[bool] = False
+    Settings: ClassVar[type[Settings]] = Settings
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """A fresh network: float32 RGB (N, 3, H, W) in [0, 1] → `Output`.
+
+        Normalisation and residuals are part of it, so that an exported file stands alone.
+        """
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
+        """The scalar to minimise, and its named parts for the log."""
+
+    @abstractmethod
+    def augment(self) -> Augment:
+        """What happens to a training picture: uint8 H×W×3 → uint8 crop×crop×3.
+
+        The same for both classes. For aligned pairs it is called with equal random states.
+        """
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        """AdamW over everything that requires a gradient, unless a method says otherwise."""
+        trainable = [weight for weight in network.parameters() if weight.requires_grad]
+        return torch.optim.AdamW(
+            trainable, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        )
