@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,53 @@ def browser() -> Iterator[Any]:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def write_network() -> Callable[..., Path]:
+    """A function that writes a tiny network; tests that ask for it are skipped without onnx."""
+    pytest.importorskip("onnx")
+    return _write_network
+
+
+def _write_network(path: Path, metadata: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """A network whose logit is the mean of the pixels and whose map is that of 8×8 patches.
+
+    Args:
+        path: to write; "<id>-<version>.onnx".
+        metadata: put in instead of the id and version of the file's name.
+        changes: "input": name of the input; "logit": a constant added to it.
+    """
+    from onnx import TensorProto, helper, save
+
+    name, _, version = path.stem.rpartition("-")
+    source = changes.get("input", "pixels")
+    pool = {"kernel_shape": [8, 8], "strides": [8, 8]}
+    nodes = [
+        helper.make_node("ReduceMean", [source, "colours"], ["grey"], keepdims=1),
+        helper.make_node("AveragePool", ["grey"], ["patches"], **pool),
+        helper.make_node("Squeeze", ["patches", "colours"], ["map"]),
+        helper.make_node("ReduceMean", ["map", "places"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "bias"], ["logit"]),
+    ]
+    constants = [
+        helper.make_tensor("colours", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("places", TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [changes.get("logit", 0.0)]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [
+            helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", "i", "j"]),
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    card = {"id": name, "version": version} if metadata is None else metadata
+    helper.set_model_props(model, {"bonafide": json.dumps(card)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(model, path)
+    return path

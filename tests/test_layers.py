@@ -17,7 +17,7 @@ FLOORS = (
     ("types", "errors"),
     ("media",),
     ("signals",),
-    ("runtime",),
+    ("runtime", "weights"),
     ("detectors",),
     ("registry",),
     ("verdict",),

@@ -11,6 +11,10 @@
     ├── MissingExtra            an optional dependency is not installed; says how to install it
     ├── UnknownDetector         no detector has that id; lists those that exist
     ├── InvalidDetector         a detector file or plugin does not keep the contract
+    ├── WeightsError            a trained network cannot be used; names it
+    │   ├── MissingWeights      its file is not on this machine; says how to get it
+    │   ├── DamagedWeights      its file is not what it should be
+    │   └── UnverifiedWeights   it was fetched, and its self-check has not passed yet
     └── InvalidInput            a manifest, protocol or layout cannot be followed
 
 A batch catches `MediaError` for a file and goes on. Anything outside this tree is a bug.
@@ -74,6 +78,35 @@ class UnknownDetector(BonafideError):
 
 class InvalidDetector(BonafideError):
     """A detector module lacks `CARD` or `Detector`, or its card contradicts its file name."""
+
+
+class WeightsError(BonafideError):
+    """A trained network cannot be used.
+
+    Attributes:
+        weights: its id.
+        why: one plain sentence without the id, fit to be shown to a person.
+    """
+
+    def __init__(self, weights: str, why: str) -> None:
+        super().__init__(weights, why)
+        self.weights = weights
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.weights}: {self.why}"
+
+
+class MissingWeights(WeightsError):
+    """The file of a network is not on this machine; the sentence says how to get it."""
+
+
+class DamagedWeights(WeightsError):
+    """The file of a network has another checksum, or another content, than it should have."""
+
+
+class UnverifiedWeights(WeightsError):
+    """A network was fetched, and its self-check has not passed on this machine."""
 
 
 class InvalidInput(BonafideError):
