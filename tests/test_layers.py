@@ -20,13 +20,14 @@ FLOORS = (
     ("runtime", "weights"),
     ("detectors",),
     ("registry",),
-    ("verdict",),
+    ("verdict", "calibration"),
     ("explain",),
-    ("examination",),
+    ("examination", "stability"),
     ("report",),
     ("store", "workers", "demo"),
-    ("scan", "batch", "server", "testing", "train"),
+    ("scan", "batch", "server", "testing"),
     ("bench", "output"),
+    ("train",),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}

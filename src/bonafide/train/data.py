@@ -1,0 +1,395 @@
+"""What is trained on: labelled pictures and aligned pairs, decoded once, groups held out whole.
+
+Every picture is decoded through `bonafide.media` and kept as an array on disk, under its checksum,
+since large photographs cannot be decoded anew in every epoch. Nothing is resized: of a picture
+larger than `LARGEST` pixels a side, one window at native size is kept. What cannot be read is
+left out and named; nothing takes its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bonafide import workers
+from bonafide.bench.manifest import read_table, select
+from bonafide.bench.protocol import Protocol
+from bonafide.errors import InvalidInput, MediaError
+from bonafide.media.image import Image
+from bonafide.media.limits import Limits
+from bonafide.signals.jpeg import estimate_quality
+from bonafide.train.augment import SUBSAMPLINGS, Pixels
+
+LARGEST = 1024  # pixels a side that are kept of a picture
+PAIR_COLUMNS = ("path", "original", "left", "top", "size", "autoencoder")
+
+
+@dataclass(frozen=True)
+class History:
+    """How a JPEG was saved: the nearest libjpeg quality, and its chroma subsampling."""
+
+    quality: int
+    subsampling: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        name: path as the manifest gives it.
+        positive: whether it is synthetic.
+        source: the unit that is drawn and reported by.
+        group: the unit that is held out.
+        array: where its pixels lie, uint8 H×W×3 RGB, as `numpy.save` writes them.
+        history: None for what was no JPEG.
+        left, top: place of the array in the upright picture, pixels.
+    """
+
+    name: str
+    positive: bool
+    source: str
+    group: str
+    array: Path
+    history: History | None = None
+    left: int = 0
+    top: int = 0
+
+    def pixels(self) -> Pixels:
+        """uint8 H×W×3 RGB, mapped from disk and read-only."""
+        pixels: Pixels = np.load(self.array, mmap_mode="r", allow_pickle=False)
+        return pixels
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A crop of a bona fide picture, and its twin of equal size that a decoder made."""
+
+    original: Picture
+    twin: Picture
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a training table was: name, hexadecimal SHA-256 and number of rows used."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that a training sees.
+
+    Attributes:
+        pictures: labelled ones to train on.
+        pairs: aligned ones to train on; none of their originals is in a held-out group.
+        validation: pictures of held-out groups, both classes; () where nothing is held out.
+        held_out: those groups, and autoencoders held out with them.
+        left_out: name → why a file or row is not used.
+        tables: the manifest and the list of pairs.
+    """
+
+    pictures: tuple[Picture, ...]
+    pairs: tuple[Pair, ...]
+    validation: tuple[Picture, ...]
+    held_out: tuple[str, ...]
+    left_out: Mapping[str, str]
+    tables: tuple[Fingerprint, ...]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A picture still to be decoded; `window` is (left, top, size), None for the whole."""
+
+    file: Path
+    name: str
+    positive: bool
+    source: str
+    group: str
+    cache: Path
+    window: tuple[int, int, int] | None = None
+
+
+def load(
+    manifest: Path,
+    protocol: Protocol,
+    cache: Path,
+    pairs: Path | None = None,
+    held_out: float = 0.2,
+    seed: int = 0,
+    jobs: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainingData:
+    """Read tables, decode what is not in the cache yet, and hold groups out.
+
+    Args:
+        manifest: labelled pictures; with pairs it may list bona fide ones alone.
+        protocol: says what labels and columns mean. Rows with a value under `composite` hold
+            several pictures in one and are left out.
+        cache: folder of decoded pictures; may be shared between trainings.
+        pairs: table with `PAIR_COLUMNS`, as `bonafide align` writes it. Twins are relative to its
+            folder, originals to that of the manifest.
+        held_out: share of the pictures of each class to hold out, in [0, 1).
+        seed: of the choice.
+        jobs: processes that decode; 0 for one per core.
+        progress: called with the numbers of files read and of all files.
+
+    Raises:
+        InvalidInput: a table cannot be followed, or a class has too few groups to hold one out.
+    """
+    rows = read_table(manifest)
+    single = [row for row in rows if not row.get("composite")]
+    left_out = {
+        row.get("path", ""): "several pictures in one" for row in rows if row.get("composite")
+    }
+    wanted = _labelled(single, protocol, manifest.parent, cache) if _both(single, protocol) else []
+    if not wanted and pairs is None:
+        raise InvalidInput(
+            f"{manifest} needs rows of both classes under protocol {protocol.name}, or --pairs"
+        )
+    twins = _twins(pairs, rows, protocol, manifest.parent, cache) if pairs else []
+    every = [*wanted, *(side for both in twins for side in both)]
+    found = _decode(every, jobs, left_out, progress)
+    pictures = [picture for picture in found[: len(wanted)] if picture]
+    sides = found[len(wanted) :]
+    aligned = _matching(zip(sides[::2], sides[1::2], strict=True), left_out)
+    tables = [_fingerprint(manifest, len(pictures) or len(rows))]
+    if pairs:
+        tables.append(_fingerprint(pairs, len(aligned)))
+    divide = _divide_labelled if pictures else _divide_pairs
+    whole = TrainingData(tuple(pictures), tuple(aligned), (), (), left_out, tuple(tables))
+    return divide(whole, held_out, seed) if held_out else whole
+
+
+def hold_out(pictures: Sequence[Picture], share: float, seed: int) -> set[str]:
+    """Choose whole groups, about `share` of the pictures of every class that occurs.
+
+    Groups are taken in an order given by the seed, passing over those that would hold out much
+    more than is wanted; where that leaves a class without any, its smallest group is taken.
+
+    Raises:
+        InvalidInput: a class consists of one group, or its groups would all be held out.
+    """
+    classes = {picture.positive for picture in pictures}
+    sizes: dict[str, Counter[bool]] = defaultdict(Counter)
+    for picture in pictures:
+        sizes[picture.group][picture.positive] += 1
+    totals = Counter(picture.positive for picture in pictures)
+    held: Counter[bool] = Counter()
+    chosen: set[str] = set()
+    for group in sorted(sizes, key=lambda name: _shuffled(name, seed)):
+        size = sizes[group]
+        if all(held[side] + size[side] <= 1.25 * share * totals[side] for side in size):
+            chosen.add(group)
+            held.update(size)
+    for side in sorted(classes - set(+held)):
+        smallest = min((g for g in sizes if sizes[g][side]), key=lambda g: (sizes[g].total(), g))
+        chosen.add(smallest)
+        held.update(sizes[smallest])
+    for side in classes:
+        if held[side] == totals[side]:
+            what = "generated" if side else "bona fide"
+            raise InvalidInput(
+                f"the {what} pictures have too few groups to hold one out; "
+                "add some, or train with held_out=0 and without validation"
+            )
+    return chosen
+
+
+def _divide_labelled(data: TrainingData, share: float, seed: int) -> TrainingData:
+    held = hold_out(data.pictures, share, seed)
+    return replace(
+        data,
+        pictures=tuple(one for one in data.pictures if one.group not in held),
+        # A twin has the content of its original, which would be learned with it.
+        pairs=tuple(pair for pair in data.pairs if pair.original.group not in held),
+        validation=tuple(one for one in data.pictures if one.group in held),
+        held_out=tuple(sorted(held)),
+    )
+
+
+def _divide_pairs(data: TrainingData, share: float, seed: int) -> TrainingData:
+    """Without generated pictures: originals are held out, and autoencoders if there are several."""
+    groups = hold_out([pair.original for pair in data.pairs], share, seed)
+    makers = sorted({pair.twin.source for pair in data.pairs}, key=lambda n: _shuffled(n, seed))
+    count = max(1, round(share * len(makers))) if len(makers) > 1 else 0
+    held = set(makers[:count])
+    tested = [
+        pair
+        for pair in data.pairs
+        if pair.original.group in groups and (not held or pair.twin.source in held)
+    ]
+    return replace(
+        data,
+        pairs=tuple(
+            pair
+            for pair in data.pairs
+            if pair.original.group not in groups and pair.twin.source not in held
+        ),
+        validation=tuple(side for pair in tested for side in (pair.original, pair.twin)),
+        held_out=tuple(sorted(groups | held)),
+    )
+
+
+def _both(rows: Sequence[Mapping[str, str]], protocol: Protocol) -> bool:
+    column = next(
+        (name for name in protocol.columns.get("label", ("label",)) if name in rows[0]), "label"
+    )
+    return {protocol.is_positive(row.get(column, "")) for row in rows} >= {True, False}
+
+
+def _labelled(
+    rows: Sequence[dict[str, str]], protocol: Protocol, folder: Path, cache: Path
+) -> list[_Wanted]:
+    chosen = select(rows, protocol, folder)
+    return [
+        _Wanted(
+            chosen.file(sample),
+            sample.path,
+            bool(sample.positive),
+            sample.value("source") or sample.generator or sample.cluster,
+            sample.cluster,
+            cache,
+        )
+        for sample in chosen.samples
+    ]
+
+
+def _twins(
+    table: Path, rows: Sequence[Mapping[str, str]], protocol: Protocol, folder: Path, cache: Path
+) -> list[tuple[_Wanted, _Wanted]]:
+    pairs = read_table(table)
+    absent = [name for name in PAIR_COLUMNS if name not in pairs[0]]
+    if absent:
+        raise InvalidInput(f"{table} has no column {', '.join(absent)}")
+    columns = protocol.columns.get("group", ("group",))
+    known = {row.get("path", ""): row for row in rows}
+    result = []
+    for pair in pairs:
+        name, maker = pair["original"], pair["autoencoder"]
+        row = known.get(name, {})
+        group = next((row[column] for column in columns if row.get(column)), f"file:{name}")
+        source = row.get("source") or group
+        try:
+            left, top, size = (int(pair[column]) for column in ("left", "top", "size"))
+        except ValueError:
+            raise InvalidInput(f"{table}: {pair['path']}: left, top, size must be whole") from None
+        window, whole = (left, top, size), (0, 0, size)
+        result.append(
+            (
+                _Wanted(folder / name, name, False, source, group, cache, window),
+                _Wanted(
+                    table.parent / pair["path"], pair["path"], True, maker, group, cache, whole
+                ),
+            )
+        )
+    return result
+
+
+def _matching(
+    sides: Iterable[tuple[Picture | None, Picture | None]], left_out: dict[str, str]
+) -> list[Pair]:
+    pairs = []
+    for original, twin in sides:
+        if original and twin:
+            pairs.append(Pair(original, twin))
+        elif twin:
+            left_out.setdefault(twin.name, "its original cannot be used")
+    return pairs
+
+
+def _decode(
+    wanted: Sequence[_Wanted],
+    jobs: int,
+    left_out: dict[str, str],
+    progress: Callable[[int, int], None] | None,
+) -> list[Picture | None]:
+    """One picture, or None, for each that is wanted; what fails is noted in `left_out`."""
+    for folder in {one.cache for one in wanted}:
+        folder.mkdir(parents=True, exist_ok=True)
+    limits = Limits()
+    found: list[Picture | None] = []
+    for one, outcome in workers.run(_read, wanted, jobs or os.cpu_count() or 1, limits.seconds):
+        if isinstance(outcome, workers.Lost):
+            outcome = "reading it took too long" if outcome.timed_out else "reading it crashed"
+        if isinstance(outcome, str):
+            left_out[one.name] = outcome
+        found.append(None if isinstance(outcome, str) else outcome)
+        if progress is not None:
+            progress(len(found), len(wanted))
+    return found
+
+
+def _read(wanted: _Wanted) -> Picture | str:
+    """Decode a picture into the cache unless it is there; a sentence says why it cannot be."""
+    try:
+        data = wanted.file.read_bytes()
+        limits = Limits()
+        limits.check(wanted.name, "file_bytes", len(data))
+        image = Image(data, wanted.name, limits=limits)
+        left, top, width, height = _place(image, wanted.window)
+        target = wanted.cache / f"{image.sha256}-{left}-{top}-{width}x{height}.npy"
+        if not target.exists():
+            partial = target.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as stream:
+                np.save(stream, image.pixels[top : top + height, left : left + width])
+            partial.replace(target)  # several processes may share the folder
+    except MediaError as error:
+        return error.why
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    except ValueError as error:
+        return str(error)
+    return Picture(
+        wanted.name,
+        wanted.positive,
+        wanted.source,
+        wanted.group,
+        target,
+        _history(image),
+        left,
+        top,
+    )
+
+
+def _place(image: Image, window: tuple[int, int, int] | None) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what is kept.
+
+    Raises:
+        ValueError: the window is not inside the picture.
+    """
+    if window:
+        left, top, size = window
+        if min(left, top) < 0 or left + size > image.width or top + size > image.height:
+            raise ValueError(f"no {size}×{size} pixels lie at ({left}, {top}) in it")
+        return left, top, size, size
+    width, height = min(image.width, LARGEST), min(image.height, LARGEST)
+    random = np.random.default_rng(int(image.sha256[:16], 16))
+    left = int(random.integers(image.width - width + 1))
+    top = int(random.integers(image.height - height + 1))
+    return left, top, width, height
+
+
+def _history(image: Image) -> History | None:
+    if image.jpeg is None or not image.jpeg.quantisation:
+        return None
+    quality = estimate_quality(image.jpeg.quantisation[0]).quality
+    subsampling = image.jpeg.subsampling
+    return History(quality, subsampling if subsampling in SUBSAMPLINGS else SUBSAMPLINGS[0])
+
+
+def _shuffled(name: str, seed: int) -> bytes:
+    """A sort key that puts names in a random order on any machine."""
+    return hashlib.sha256(f"{seed}\n{name}".encode()).digest()
+
+
+def _fingerprint(table: Path, rows: int) -> Fingerprint:
+    return Fingerprint(table.name, hashlib.sha256(table.read_bytes()).hexdigest(), rows)
