@@ -26,7 +26,7 @@ FLOORS = (
     ("report",),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
-    ("bench", "output"),
+    ("bench", "output", "weights_command"),
     ("train",),
     ("cli",),
 )

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonafide import verdict
-from bonafide.types import Finding, Label, Question, Status
-from bonafide.verdict import Calibration, calibrate, decide, p_value
+from bonafide.calibration import Calibration, calibrate, default_calibration
+from bonafide.explain import words
+from bonafide.types import Finding, Kind, Label, MediaFacts, Question, Status
+from bonafide.verdict import LAUNDERED, decide, laundered, p_value
 
 BONA_FIDE = sorted(np.random.default_rng(1).normal(-1, 1, 999).tolist())
 TABLE = Calibration(
@@ -172,6 +174,70 @@ def test_a_trusted_signature_outranks_pixel_evidence() -> None:
     assert decide([signed, finding("grid", 10.0)], TABLE).label is Label.AUTHENTICATED
 
 
+SYNTHETIC = Calibration(
+    dict.fromkeys(("traces", "lines"), TABLE.detectors["grid"]),
+    {},
+    {
+        "synthetic": {
+            "weights": {"traces": 1.0, "lines": 1.0},
+            "bona_fide": BONA_FIDE,
+            "miss_rate": 0.4,
+        }
+    },
+    "made-up numbers",
+    "synthetic",
+)
+
+
+def trace(detector: str, score: float, **facts: object) -> Finding:
+    found = Finding(
+        detector, "1", Question.SYNTHETIC, Status.OK, score=score, summary="s.", facts=facts
+    )
+    return calibrate(found, SYNTHETIC)
+
+
+@pytest.mark.parametrize(
+    ("facts", "processed"),
+    [
+        ({}, False),
+        ({"laundered_share": LAUNDERED}, True),
+        ({"laundered_share": 0.69}, False),
+        ({"laundered_share": None}, False),
+        ({"origin_guess": "laundered"}, True),
+        ({"origin_guess": "generated", "laundered_probability": 0.9}, False),
+        ({"origin_guess": None, "laundered_probability": 0.9}, True),
+    ],
+)
+def test_a_processed_photograph_is_not_called_generated(
+    facts: dict[str, object], processed: bool
+) -> None:
+    found = trace("traces", 10.0, **facts)
+    assert laundered(found) is processed
+    drawn = decide([found], SYNTHETIC)
+    assert (drawn.label is Label.INCONCLUSIVE) is processed
+    assert ("autoencoder" in drawn.caveat) is processed
+    assert drawn.probabilities[Question.SYNTHETIC] == found.probability
+    assert [reason.detector for reason in drawn.because] == ["traces"]
+    media = MediaFacts("a", None, "0", 1, Kind.IMAGE, "PNG")
+    told = " ".join(words.explain(media, [found], drawn))
+    assert ("a photograph that went through" in told) is processed
+
+
+def test_other_evidence_that_suffices_alone_still_calls_it_generated() -> None:
+    found = trace("traces", 10.0, laundered_share=0.9)
+    assert decide([found, trace("lines", 9.0)], SYNTHETIC).label is Label.AI_GENERATED
+    assert decide([found, trace("lines", 3.0)], SYNTHETIC).label is Label.INCONCLUSIVE
+
+
+def test_what_is_outside_of_the_calibration_is_said_in_words() -> None:
+    found = Finding(
+        "grid", "1", Question.EDITED, Status.OK, score=1.0, outside=("Its JPEG quality is 5.",)
+    )
+    media = MediaFacts("a", None, "0", 1, Kind.IMAGE, "PNG")
+    told = words.explain(media, [found], decide([found], TABLE))
+    assert any("counts half. Its JPEG quality is 5." in sentence for sentence in told)
+
+
 def test_false_accusations_stay_under_the_bound_on_fresh_exchangeable_data() -> None:
     fresh = np.random.default_rng(2).normal(-1, 1, 20_000)
     accused = np.mean([p_value(float(e), BONA_FIDE) <= 0.01 for e in fresh])
@@ -193,7 +259,7 @@ def test_more_score_is_never_less_evidence(first: float, second: float) -> None:
 
 
 def test_shipped_calibration_is_usable() -> None:
-    table = verdict.default_calibration()
+    table = default_calibration()
     for entry in table.detectors.values():
         scores = [knot[0] for knot in entry.get("knots", [])]
         ratios = [knot[1] for knot in entry.get("knots", [])]

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 
-from bonafide import __version__, registry, verdict
+from bonafide import __version__, registry, stability, verdict
+from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
 from bonafide.errors import MediaError
 from bonafide.explain import words
 from bonafide.media.image import Image
@@ -22,6 +23,8 @@ from bonafide.media.video import Video
 from bonafide.types import Card, Fact, Finding, Media, MediaFacts, Profile, Report
 
 _log = logging.getLogger("bonafide")
+
+STABILITY_SHARE = 0.8  # of the time that a file may take, until which changed copies are begun
 
 _LIBRARIES = ("numpy", "scipy", "pillow", "opencv-python-headless", "jpeglib", "c2pa-python", "av")
 
@@ -39,6 +42,8 @@ class Settings:
             trusted; None trusts nobody.
         network: whether content credentials stored elsewhere may be fetched.
         threads: detectors run at the same time; 0 for one per core.
+        stability: whether changed copies are asked about too, see `bonafide.stability`.
+        calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
     """
 
     profile: Profile = Profile.STANDARD
@@ -48,6 +53,8 @@ class Settings:
     trust: str | None = None
     network: bool = False
     threads: int = 0
+    stability: bool = False
+    calibration: str | None = None
 
 
 def examine(source: Source | Media, settings: Settings | None = None) -> Report:
@@ -63,27 +70,39 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
     Raises:
         MediaError: the file cannot be read, see `bonafide.errors`.
         UnknownDetector: `settings.only` names a detector that does not exist.
+        InvalidInput: `settings.calibration` is no calibration.
     """
+    began = time.monotonic()
     settings = settings or Settings()
     media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
     if isinstance(media, Image):
         _ = media.pixels  # a picture that cannot be decoded is a failure, not a set of findings
     chosen, untested = select(settings)
-    calibration = verdict.default_calibration()
-    findings = tuple(
-        verdict.calibrate(finding, calibration) for finding in _ask(media, chosen, settings)
-    )
+    calibration = load_calibration(settings.calibration)
+
+    def ask(media: Media, cards: tuple[Card, ...]) -> tuple[Finding, ...]:
+        measured = measures(media)
+        asked = _ask(media, cards, settings)
+        return tuple(calibrate(finding, calibration, measured) for finding in asked)
+
+    findings = ask(media, chosen)
     drawn = verdict.decide(findings, calibration, settings.false_accusation_rate)
+    held = None
+    if settings.stability and isinstance(media, Image):
+        deadline = began + STABILITY_SHARE * settings.limits.seconds
+        held = stability.check(media.pixels, findings, drawn, calibration, ask, deadline)
+        drawn = stability.withdraw(drawn, held)
     facts = media_facts(media)
     return Report(
         media=facts,
         findings=findings,
         verdict=drawn,
-        explanation=words.explain(facts, findings, drawn),
+        explanation=words.explain(facts, findings, drawn, held),
         untested=untested,
         settings=describe(settings),
-        versions=versions(),
+        versions=versions(calibration.id),
         examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        stability=held,
     )
 
 
@@ -124,11 +143,10 @@ def _ask_one(media: Media, card: Card, settings: Settings) -> Finding:
     unmet = card.needs.unmet(media)
     if unmet:
         return card.not_applicable(unmet)
-    options = (
-        {"trust": settings.trust, "network": settings.network} if card.id == "c2pa_manifest" else {}
-    )
     began = time.perf_counter()
     try:
+        wanted = getattr(registry.module(card.id).Detector, "options", ())
+        options = {name: getattr(settings, name) for name in wanted}
         finding = registry.load(card.id, **options)(media)
     except MediaError as error:
         finding = card.failed(error.why)
@@ -185,15 +203,21 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "false_accusation_rate": settings.false_accusation_rate,
         "trust": settings.trust,
         "network": settings.network,
+        "stability": settings.stability,
+        "calibration": settings.calibration,
         "limits": dict(vars(settings.limits)),
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of bonafide, its calibration, and the libraries that decode and compute."""
+def versions(calibration: str | None = None) -> dict[str, str]:
+    """Versions of bonafide, its calibration, and the libraries that decode and compute.
+
+    Args:
+        calibration: id of the one that was used; by default the shipped one's.
+    """
     return {
         "bonafide": __version__,
-        "calibration": verdict.default_calibration().id,
+        "calibration": calibration or default_calibration().id,
         **_library_versions(),
     }
 

@@ -229,6 +229,8 @@ class Finding:
         llr: natural-log likelihood ratio behind `probability`.
         threshold: the raw score that counts as a hit.
         false_positive_rate: share of bona fide calibration pictures at or above `threshold`.
+        outside: sentences that say in what the file lies outside of what the detector was
+            calibrated on; `llr` is then shrunk. () where it lies inside, or nothing is known.
     """
 
     detector: str
@@ -248,10 +250,15 @@ class Finding:
     llr: float | None = None
     threshold: float | None = None
     false_positive_rate: float | None = None
+    outside: tuple[str, ...] = ()
 
 
 class Detector(Protocol):
-    """What `registry.load` returns: a callable that never changes its media."""
+    """What `registry.load` returns: a callable that never changes its media.
+
+    Its class may have `options`, the names of `examination.Settings` that its constructor takes,
+    and `erased_by`, the kinds of change that erase what it reads (see `stability`).
+    """
 
     def __call__(self, media: Any) -> Finding:
         """Examine `media`."""
@@ -295,6 +302,43 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A copy of the picture, changed in memory and asked about again.
+
+    Attributes:
+        name: of the change, "jpeg:90".
+        words: the same for people, "saved as JPEG at quality 90".
+        mild: whether an accusation has to survive it.
+        probabilities: question → P in [0, 1] on the copy; only questions that this change puts
+            to a fair test.
+    """
+
+    name: str
+    words: str
+    mild: bool
+    probabilities: Mapping[Question, float]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How far the answers move when the picture is changed in ways that change no truth.
+
+    Attributes:
+        variants: in a fixed order.
+        skipped: name of a change → why it was not tried.
+        accusation: what the pixels accused the picture of, None if of nothing.
+        survived: whether it stands on the copies; None where no change was a fair test of it.
+        text: the outcome in one sentence.
+    """
+
+    variants: tuple[Variant, ...]
+    skipped: Mapping[str, str]
+    accusation: Label | None
+    survived: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
 class MediaFacts:
     """What a report says about the file itself; sizes in pixels, `bytes` in bytes."""
 
@@ -323,6 +367,7 @@ class Report:
         versions: of the tool, its calibration and the libraries that decode.
         examined_at: UTC, ISO 8601.
         schema: number of the JSON schema that `report.to_dict` writes.
+        stability: how the answers held on changed copies; None if that was not asked for.
     """
 
     media: MediaFacts
@@ -334,6 +379,7 @@ class Report:
     versions: Mapping[str, str]
     examined_at: str
     schema: int = 1
+    stability: Stability | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From findings to a verdict: calibrate, fuse, bound, and say why.
+"""From calibrated findings to a verdict: fuse, bound, and say why.
 
 Three steps, in this order of rank:
 
@@ -13,6 +13,9 @@ Three steps, in this order of rank:
    detector at its own threshold, means that no trace was found; anything else is inconclusive.
    Exchangeability with the calibration pictures is assumed and said.
 
+A picture whose traces speak rather of a photograph that went through an autoencoder, an upscaler
+or an enhancer is not called AI-generated on their strength (see `laundered`).
+
 Split-conformal p-values: V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random
 World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
 """
@@ -20,88 +23,23 @@ World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
 from __future__ import annotations
 
 import bisect
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
-from typing import Any
 
+from bonafide.calibration import CLAIM_QUESTION, Calibration, probability
 from bonafide.types import Finding, Label, Question, Reason, Status, Verdict
 
 FALSE_ACCUSATION_RATE = 0.01
 LEAST_PROBABILITY = 0.95
 CLEAR = 0.10
 WORTH_NAMING = 0.4  # log-likelihood ratio under which a finding is no reason to accuse
+LAUNDERED = 0.7  # share from which a trace is more like that of a processed photograph
 
-_ACCUSATION = {
+ACCUSATION = {
     Question.SYNTHETIC: Label.AI_GENERATED,
     Question.EDITED: Label.MANIPULATED,
     Question.FACE_FORGED: Label.FACE_FORGED,
 }
 _QUESTIONS = tuple(question for question in Question if question is not Question.PROVENANCE)
-_CLAIM_QUESTION = {Label.AI_GENERATED: Question.SYNTHETIC, Label.MANIPULATED: Question.EDITED}
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Fitted numbers, written by `tools/calibrate.py`.
-
-    Attributes:
-        detectors: id → {version, knots [[score, llr]…], threshold, false_positive_rate, …}.
-        claims: id → {llr, …}: how much a claim of this detector weighs.
-        fusion: question → {weights, bona_fide: sorted evidence, miss_rate}.
-        source: what it was fitted on, for people.
-        id: short content hash, named in every report.
-    """
-
-    detectors: Mapping[str, Mapping[str, Any]]
-    claims: Mapping[str, Mapping[str, Any]]
-    fusion: Mapping[str, Mapping[str, Any]]
-    source: str
-    id: str
-
-
-@cache
-def default_calibration() -> Calibration:
-    """The calibration that ships with bonafide."""
-    import hashlib
-
-    raw = resources.files("bonafide").joinpath("calibration.json").read_bytes()
-    table = json.loads(raw)
-    return Calibration(
-        detectors=table["detectors"],
-        claims=table["claims"],
-        fusion=table["fusion"],
-        source=table["source"],
-        id=hashlib.sha256(raw).hexdigest()[:12],
-    )
-
-
-def calibrate(finding: Finding, calibration: Calibration) -> Finding:
-    """Fill `llr`, `probability`, `threshold` and `false_positive_rate` where they are known.
-
-    A score of a detector version that was never calibrated is returned unchanged: it is shown
-    and does not vote.
-    """
-    if finding.status is not Status.OK:
-        return finding
-    if finding.claim in _CLAIM_QUESTION and finding.detector in calibration.claims:
-        llr = float(calibration.claims[finding.detector]["llr"])
-        return replace(finding, llr=llr, probability=_probability(llr))
-    entry = calibration.detectors.get(finding.detector)
-    if entry is None or entry["version"] != finding.version or finding.score is None:
-        return finding
-    known = replace(
-        finding,
-        threshold=entry["threshold"],
-        false_positive_rate=entry["false_positive_rate"],
-    )
-    if "knots" not in entry:  # it counts contradictions, which are shown and not weighed
-        return known
-    llr = _interpolate(finding.score, entry["knots"])
-    return replace(known, llr=round(llr, 4), probability=_probability(llr))
 
 
 def decide(
@@ -124,16 +62,45 @@ def decide(
     evidence: dict[Question, float | None] = {
         question: _evidence(question, spoken, calibration) for question in _QUESTIONS
     }
-    probabilities: dict[Question, float | None] = {
-        question: None if total is None else _probability(total)
-        for question, total in evidence.items()
-    }
+    probabilities = _probabilities(evidence)
     claimed = _claimed(spoken)
     if claimed is not None:
         label, reasons = claimed
         caveat = _claim_caveat(label, [f for f in spoken if f.claim is label])
         return Verdict(label, probabilities, reasons, caveat)
     return _weighed(spoken, evidence, probabilities, calibration, false_accusation_rate)
+
+
+def fused(findings: Sequence[Finding], calibration: Calibration) -> dict[Question, float | None]:
+    """Question → P in [0, 1] of all calibrated findings together; None where none spoke."""
+    return _probabilities(
+        {question: _evidence(question, findings, calibration) for question in _QUESTIONS}
+    )
+
+
+def weight(finding: Finding, calibration: Calibration) -> float:
+    """What a finding's log-likelihood ratio counts for in the question that it bears on."""
+    if finding.claim is not None:
+        return 1.0
+    weights = calibration.fusion.get(_moves(finding).value, {}).get("weights", {})
+    return float(weights.get(finding.detector, 0.0))
+
+
+def laundered(finding: Finding) -> bool:
+    """Whether a trace of synthesis is more like that of a processed photograph.
+
+    "Laundered": it went through an autoencoder, an upscaler or an enhancer, of which a decoder made
+    the pixels and nobody the content. A detector of SYNTHETIC says so by the fact `origin_guess`
+    ("generated", "laundered" or None), or leaves it to `LAUNDERED` by the fact `laundered_share`
+    or `laundered_probability`, in [0, 1], given that a decoder was at work at all.
+    """
+    if finding.question is not Question.SYNTHETIC:
+        return False
+    facts = finding.facts
+    if facts.get("origin_guess") is not None:
+        return facts["origin_guess"] == "laundered"
+    share = facts.get("laundered_share", facts.get("laundered_probability"))
+    return isinstance(share, int | float) and share >= LAUNDERED
 
 
 def p_value(evidence: float, bona_fide: Sequence[float]) -> float:
@@ -150,12 +117,19 @@ def p_value(evidence: float, bona_fide: Sequence[float]) -> float:
     return (1 + at_least) / (len(bona_fide) + 1)
 
 
+def _probabilities(evidence: Mapping[Question, float | None]) -> dict[Question, float | None]:
+    return {
+        question: None if total is None else probability(total)
+        for question, total in evidence.items()
+    }
+
+
 def _evidence(
     question: Question, findings: Sequence[Finding], calibration: Calibration
 ) -> float | None:
     """Fused log-likelihood ratio of one question; None where nothing calibrated spoke."""
     parts = [
-        _weight(finding, question, calibration) * finding.llr
+        weight(finding, calibration) * finding.llr
         for finding in findings
         if finding.llr is not None and _moves(finding) is question
     ]
@@ -164,16 +138,9 @@ def _evidence(
 
 def _moves(finding: Finding) -> Question:
     """The question that a finding bears on: a claim answers what it claims."""
-    if finding.claim in _CLAIM_QUESTION:
-        return _CLAIM_QUESTION[finding.claim]
+    if finding.claim in CLAIM_QUESTION:
+        return CLAIM_QUESTION[finding.claim]
     return finding.question
-
-
-def _weight(finding: Finding, question: Question, calibration: Calibration) -> float:
-    if finding.claim is not None:
-        return 1.0
-    weights = calibration.fusion.get(question.value, {}).get("weights", {})
-    return float(weights.get(finding.detector, 0.0))
 
 
 def _claimed(findings: Sequence[Finding]) -> tuple[Label, tuple[Reason, ...]] | None:
@@ -227,7 +194,7 @@ def _weighed(
     assessed = {
         question: p_value(total, calibration.fusion[question.value]["bona_fide"])
         for question, total in evidence.items()
-        if total is not None and question.value in calibration.fusion and question in _ACCUSATION
+        if total is not None and question.value in calibration.fusion and question in ACCUSATION
     }
     if not assessed:
         return Verdict(
@@ -243,17 +210,22 @@ def _weighed(
         for question, p in assessed.items()
         if p <= allowed and (probabilities[question] or 0) >= LEAST_PROBABILITY
     ]
+    processed = Question.SYNTHETIC in accused and _rests_on_laundered(
+        findings, calibration, allowed
+    )
+    if processed:
+        accused.remove(Question.SYNTHETIC)
     reasons = _reasons(findings, tuple(assessed), calibration)
     weighing = tuple(reason for reason in reasons if (reason.llr or 0) > WORTH_NAMING)
     if accused:
         strongest = min(accused, key=lambda question: assessed[question])
         return Verdict(
-            _ACCUSATION[strongest],
+            ACCUSATION[strongest],
             probabilities,
             tuple(reason for reason in weighing if reason.question is strongest),
             f"At this level of evidence at most {false_accusation_rate:.1%} of bona fide pictures "
-            f"are wrongly accused, if they are like those of the calibration ({calibration.source})"
-            ".",
+            "are wrongly accused, if they are like those of the calibration "
+            f"({calibration.fusion[strongest.value].get('source', calibration.source)}).",
         )
     hits = [finding for finding in findings if _stands_out(finding)]
     if min(assessed.values()) >= CLEAR and not hits:
@@ -277,8 +249,31 @@ def _weighed(
             for hit in hits
             if hit.detector not in {reason.detector for reason in weighing}
         ),
-        "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
+        _PROCESSED
+        if processed
+        else "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
     )
+
+
+_PROCESSED = (
+    "It is not called AI-generated, since its traces are more like those of a photograph that went "
+    "through an autoencoder, an upscaler or an enhancer than like those of a picture generated "
+    "from nothing."
+)
+
+
+def _rests_on_laundered(
+    findings: Sequence[Finding], calibration: Calibration, allowed: float
+) -> bool:
+    """Whether AI_GENERATED would not stand without what speaks of a processed photograph."""
+    others = [finding for finding in findings if not laundered(finding)]
+    if len(others) == len(findings):
+        return False
+    left = _evidence(Question.SYNTHETIC, others, calibration)
+    if left is None or probability(left) < LEAST_PROBABILITY:
+        return True
+    bona_fide = calibration.fusion[Question.SYNTHETIC.value]["bona_fide"]
+    return p_value(left, bona_fide) > allowed
 
 
 def _stands_out(finding: Finding) -> bool:
@@ -303,24 +298,7 @@ def _reasons(
         question = _moves(finding)
         if finding.llr is None or question not in questions:
             continue
-        shift = _weight(finding, question, calibration) * finding.llr
+        shift = weight(finding, calibration) * finding.llr
         if abs(shift) >= 0.01:
             moved.append(Reason(finding.detector, question, round(shift, 3), finding.summary))
     return tuple(sorted(moved, key=lambda reason: -abs(reason.llr or 0.0)))
-
-
-def _interpolate(score: float, knots: Sequence[Sequence[float]]) -> float:
-    """Linear between knots, constant beyond them: evidence never grows past what was seen."""
-    scores = [knot[0] for knot in knots]
-    index = bisect.bisect_right(scores, score)
-    if index == 0:
-        return float(knots[0][1])
-    if index == len(knots):
-        return float(knots[-1][1])
-    (left, low), (right, high) = knots[index - 1], knots[index]
-    return float(low + (high - low) * (score - left) / (right - left))
-
-
-def _probability(llr: float) -> float:
-    """P at even prior odds, in [0, 1]."""
-    return round(1.0 / (1.0 + math.exp(-max(min(llr, 50.0), -50.0))), 4)

@@ -21,7 +21,9 @@ from bonafide.types import (
     Reason,
     Region,
     Report,
+    Stability,
     Status,
+    Variant,
     Verdict,
 )
 
@@ -180,6 +182,24 @@ def quiet(report: Report) -> Report:
     """Nothing found, nothing to show."""
     verdict = Verdict(Label.NO_TRACE_FOUND, dict.fromkeys(Question), (), "It proves nothing.")
     return replace(report, findings=(), verdict=verdict, explanation=())
+
+
+@pytest.fixture(scope="session")
+def checked(report: Report) -> Report:
+    """With changed copies, and a finding on a file that its calibration never saw."""
+    edited, both = {Question.EDITED: 0.31}, {Question.EDITED: 0.42, Question.SYNTHETIC: 0.08}
+    held = Stability(
+        (
+            Variant("jpeg:90", "saved as JPEG at quality 90", True, edited),
+            Variant("scale:0.5", "reduced to 50 %", False, both),
+        ),
+        {"crop:1": "no time was left"},
+        Label.MANIPULATED,
+        False,
+        "On 1 of 1 mildly changed copies it falls.",
+    )
+    first = replace(report.findings[0], outside=("Its JPEG quality is 20.",))
+    return replace(report, findings=(first, *report.findings[1:]), stability=held)
 
 
 @pytest.fixture(scope="session")

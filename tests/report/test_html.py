@@ -67,6 +67,19 @@ def page(tmp_path: Path, *sections: str, title: str = "title") -> Page:
     return Page(write_html(tmp_path / "page.html", sections, title).read_text("utf-8"))
 
 
+def test_changed_copies_and_limits_are_shown(tmp_path: Path, checked: Report, image: Image) -> None:
+    text = " ".join(page(tmp_path, render_section(checked, image)).text.split())
+    for words in (
+        "On 1 of 1 mildly changed copies it falls.",
+        "saved as JPEG at quality 90",
+        "a strong change, which no accusation has to survive",
+        "31 % to 42 %",
+        "Not tried: crop:1 (no time was left).",
+        "so its evidence counts half. Its JPEG quality is 20.",
+    ):
+        assert words in text
+
+
 def test_it_shows_everything_that_is_known(tmp_path: Path, report: Report, image: Image) -> None:
     shown = page(tmp_path, render_section(report, image))
     text = " ".join(shown.text.split())

@@ -36,8 +36,22 @@ def test_the_card_says_everything_once(report: Report) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 300])
-def test_no_line_is_wider_than_the_screen(report: Report, width: int) -> None:
-    assert all(len(line) <= width for line in shown(report, width=width).splitlines())
+def test_no_line_is_wider_than_the_screen(checked: Report, width: int) -> None:
+    assert all(len(line) <= width for line in shown(checked, width=width).splitlines())
+
+
+def test_changed_copies_and_limits_are_shown(checked: Report) -> None:
+    text = " ".join(shown(checked, width=200).split())
+    for words in (
+        "On 1 of 1 mildly changed copies it falls.",
+        "as it is 22 % above 99 %",
+        "saved as JPEG at quality 90 - 31 %",
+        "reduced to 50 % (strong) 8 % 42 %",
+        "all copies 8 % 31 % to 42 %",
+        "crop:1 was not tried: no time was left",
+        "Outside of its calibration: Its JPEG quality is 20.",
+    ):
+        assert words in text
 
 
 def test_a_line_per_file(report: Report, quiet: Report, failure: Failure) -> None:

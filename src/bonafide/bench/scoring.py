@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import __version__, registry, verdict
+from bonafide import __version__, registry
 from bonafide.bench import degrade, degrade_video
 from bonafide.bench.masks import MARKS, marked
 from bonafide.bench.pixel_metrics import score_picture
+from bonafide.calibration import default_calibration
 from bonafide.errors import MediaError, SourceError
 from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
@@ -73,7 +74,7 @@ def version_of(detector: str) -> str:
         UnknownDetector: no detector has that id.
     """
     if detector == VERDICT:
-        return f"{__version__}/{verdict.default_calibration().id}"
+        return f"{__version__}/{default_calibration().id}"
     return registry.card(detector).version
 
 

@@ -131,6 +131,8 @@ _MAX_DEPTH = 8
 class Detector:
     """Reads and verifies the C2PA manifest of a file, offline unless told otherwise."""
 
+    options = ("trust", "network")
+
     def __init__(self, trust: str | None = None, network: bool = False) -> None:
         """Take the trust list and whether the network may be used.
 

@@ -82,6 +82,8 @@ class Detector:
         log10_threshold: log10 number of false alarms below which a region is marked.
     """
 
+    erased_by = ("jpeg", "scale")
+
     def __init__(
         self,
         visible_agreement: float = 0.6,

@@ -94,6 +94,8 @@ class _Rung:
 class Detector:
     """Climbs a ladder of qualities and tests windows of blocks for coefficients in place."""
 
+    erased_by = ("jpeg", "scale")
+
     def __call__(self, media: Image) -> Finding:
         """Return the score (−log10 false alarms of the clearest window), its map and facts."""
         if min(media.width, media.height) < 128:

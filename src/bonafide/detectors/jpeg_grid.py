@@ -98,6 +98,8 @@ class Detector:
             hundred pictures.
     """
 
+    erased_by = ("jpeg", "scale")
+
     def __init__(self, log10_bound: float = -2.0) -> None:
         self.log10_bound = log10_bound
 

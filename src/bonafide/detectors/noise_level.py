@@ -102,6 +102,8 @@ class Detector:
         log10_threshold: log10 number of false alarms below which a region is considered.
     """
 
+    erased_by = ("jpeg", "scale")
+
     def __init__(
         self,
         smooth_share: float = 0.2,

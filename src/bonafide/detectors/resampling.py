@@ -108,6 +108,8 @@ class Detector:
         max_tiles: tiles are spread further apart, up to side by side, to stay under this number.
     """
 
+    erased_by = ("jpeg", "scale")
+
     def __init__(self, max_log10_false_alarms: float = -2.0, max_tiles: int = 800) -> None:
         self.max_log10_false_alarms = max_log10_false_alarms
         self.max_tiles = max_tiles

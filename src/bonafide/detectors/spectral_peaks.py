@@ -83,6 +83,8 @@ class Detector:
         max_tiles: tiles that are averaged, evenly spread over the picture.
     """
 
+    erased_by = ("scale",)
+
     def __init__(self, max_tiles: int = 64) -> None:
         self.max_tiles = max_tiles
 

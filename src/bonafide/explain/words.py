@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from bonafide import registry
 from bonafide.errors import BonafideError
-from bonafide.types import Finding, Label, MediaFacts, Question, Status, Verdict
+from bonafide.types import Finding, Label, MediaFacts, Question, Stability, Status, Verdict
+from bonafide.verdict import laundered
 
 VERDICT_WORDS: Mapping[Label, str] = {
     Label.AI_GENERATED: "AI-generated",
@@ -38,13 +39,19 @@ QUESTION_WORDS: Mapping[Question, str] = {
 }
 
 
-def explain(media: MediaFacts, findings: Sequence[Finding], verdict: Verdict) -> tuple[str, ...]:
+def explain(
+    media: MediaFacts,
+    findings: Sequence[Finding],
+    verdict: Verdict,
+    stability: Stability | None = None,
+) -> tuple[str, ...]:
     """Say what the verdict means, what moved it, what was not tested, and how far to trust it.
 
     Args:
         media: the file's own facts.
         findings: all findings of the report.
         verdict: the verdict drawn from them.
+        stability: how it held on changed copies, where that was asked for.
 
     Returns:
         Sentences in reading order.
@@ -57,7 +64,10 @@ def explain(media: MediaFacts, findings: Sequence[Finding], verdict: Verdict) ->
         for finding in findings
         if finding.detector not in moved and _worth_saying(finding)
     ]
+    sentences += [sentence for finding in findings for sentence in _reservations(finding)]
     sentences += _assessments(verdict)
+    if stability is not None and stability.text != verdict.caveat:
+        sentences.append(stability.text)
     silent = [finding for finding in findings if finding.status is not Status.OK]
     if silent:
         named = "; ".join(f"{title(finding.detector)} ({finding.why})" for finding in silent[:6])
@@ -81,6 +91,22 @@ def _worth_saying(finding: Finding) -> bool:
         return False
     hit = finding.threshold is not None and (finding.score or 0.0) >= finding.threshold
     return hit or finding.facts.get("state", "none") != "none"
+
+
+def _reservations(finding: Finding) -> list[str]:
+    """What keeps a finding from being taken at its word."""
+    said = []
+    if laundered(finding) and (finding.llr or 0.0) > 0:
+        said.append(
+            f"What {title(finding.detector)} found is more like a photograph that went through an "
+            "autoencoder, upscaler or enhancer than like one generated from nothing."
+        )
+    if finding.outside:
+        said.append(
+            f"{title(finding.detector)} was not calibrated on files like this one, so its evidence "
+            f"counts half. {' '.join(finding.outside)}"
+        )
+    return said
 
 
 def _assessments(verdict: Verdict) -> list[str]:

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bonafide import registry, verdict
+from bonafide import registry
+from bonafide.calibration import default_calibration
 from bonafide.report.wording import method
 from bonafide.types import Card
 
@@ -69,7 +70,7 @@ def print_card(detector: str, console: Console | None = None) -> None:
 
 
 def _votes(card: Card) -> bool:
-    calibration = verdict.default_calibration()
+    calibration = default_calibration()
     entry = calibration.detectors.get(card.id)
     if card.id in calibration.claims:
         return True
@@ -79,7 +80,7 @@ def _votes(card: Card) -> bool:
 
 
 def _as_dict(card: Card) -> dict[str, Any]:
-    calibration = verdict.default_calibration()
+    calibration = default_calibration()
     fitted = calibration.detectors.get(card.id) or calibration.claims.get(card.id) or {}
     return {
         "id": card.id,

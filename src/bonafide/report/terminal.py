@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.report import wording
-from bonafide.types import Failure, Finding, Question, Report
+from bonafide.types import Failure, Finding, Question, Report, Stability
 
 _BAR = 24  # characters
 _STATES = {"hit": "bold", "good": "green", "quiet": "dim", "note": ""}
@@ -55,6 +55,9 @@ def print_card(report: Report | Failure, console: Console) -> None:
     if findings:
         console.print()
         console.print(_findings(findings, console))
+    if report.stability:
+        console.print()
+        _print_stability(report, report.stability, console)
     missing = wording.untested(report)
     if missing:
         names = ", ".join(wording.one_line(detector) for detector, _, _ in missing)
@@ -120,8 +123,35 @@ def _findings(findings: list[Finding], console: Console) -> Table:
                 told.append(f"\n{line}", "dim")
         cells = [Text(score), Text(likely)] if wide else []
         summary = Text(wording.one_line(finding.summary))
+        for sentence in finding.outside:
+            summary.append(f"\nOutside of its calibration: {wording.one_line(sentence)}", "yellow")
         table.add_row(Text(wording.one_line(finding.detector)), told, *cells, summary)
     return table
+
+
+def _print_stability(report: Report, held: Stability, console: Console) -> None:
+    """The probability of each question on each changed copy."""
+    console.print(Text("On changed copies", "bold"))
+    console.print(Text(wording.one_line(held.text)))
+    moved = wording.moved(held)
+    if not moved:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("Change", overflow="fold")
+    for question, _ in moved:
+        table.add_column(wording.question(question), overflow="fold")
+    rows = [("as it is", report.verdict.probabilities)]
+    for variant in held.variants:
+        words = variant.words if variant.mild else f"{variant.words} (strong)"
+        rows.append((words, variant.probabilities))
+    for words, probabilities in rows:
+        told = [probabilities.get(question) for question, _ in moved]
+        table.add_row(words, *("-" if p is None else wording.percent(p) for p in told))
+    in_all = [wording.extent(values) for _, values in moved]
+    table.add_row("all copies", *in_all, style="bold")
+    console.print(table)
+    for name, why in held.skipped.items():
+        console.print(Text(f"{name} was not tried: {wording.one_line(why)}", "dim"))
 
 
 def _symbol(words: wording.Words, console: Console) -> str:

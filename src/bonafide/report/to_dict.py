@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bonafide.explain.words import VERDICT_WORDS
-from bonafide.types import Failure, Finding, Question, Reason, Report
+from bonafide.types import Failure, Finding, Question, Reason, Report, Stability
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
         "caveat": verdict.caveat,
         "explanation": list(report.explanation),
         "findings": [_finding(finding) for finding in report.findings],
+        "stability": _stability(report.stability),
         "untested": dict(report.untested),
         "settings": _clean(report.settings),
         "versions": dict(report.versions),
@@ -89,6 +90,26 @@ def _reason(reason: Reason) -> dict[str, Any]:
     }
 
 
+def _stability(held: Stability | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {
+        "accusation": held.accusation.value if held.accusation else None,
+        "survived": held.survived,
+        "text": held.text,
+        "variants": [
+            {
+                "name": variant.name,
+                "words": variant.words,
+                "mild": variant.mild,
+                "probabilities": _probabilities(variant.probabilities),
+            }
+            for variant in held.variants
+        ],
+        "skipped": dict(held.skipped),
+    }
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     heatmap = finding.heatmap
     return {
@@ -103,6 +124,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "llr": finding.llr,
         "threshold": finding.threshold,
         "false_positive_rate": finding.false_positive_rate,
+        "outside": list(finding.outside),
         "claim": finding.claim.value if finding.claim else None,
         "facts": _clean(finding.facts),
         "regions": [_clean(vars(region)) for region in finding.regions],

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
 from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
 from bonafide.explain.words import title as title
-from bonafide.types import Card, Fact, Finding, Label, Question, Report, Status
+from bonafide.types import Card, Fact, Finding, Label, Question, Report, Stability, Status
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,24 @@ def ordered(report: Report) -> list[Finding]:
     return sorted(
         spoke, key=lambda f: (moved.get(f.detector, len(moved)), rank.get(state(f)[0], 3))
     )
+
+
+def extent(probabilities: Sequence[float]) -> str:
+    """From the least to the greatest of some probabilities, "64 % to 97 %"."""
+    low, high = percent(min(probabilities)), percent(max(probabilities))
+    return low if low == high else f"{low} to {high}"
+
+
+def moved(held: Stability) -> list[tuple[Question, list[float]]]:
+    """Question → its probability on each copy that was a fair test of it."""
+    return [
+        (
+            question,
+            [v.probabilities[question] for v in held.variants if question in v.probabilities],
+        )
+        for question in Question
+        if any(question in variant.probabilities for variant in held.variants)
+    ]
 
 
 def untested(report: Report) -> list[tuple[str, str, str]]:
