@@ -41,7 +41,7 @@ _repeats = click.option(
 
 @click.group()
 def bench() -> None:
-    """Measure detectors: index, audit, run, report, compare."""
+    """Measure detectors: index, audit, run, report, compare, calibrate."""
 
 
 @bench.command()
@@ -177,6 +177,43 @@ def compare(first: str, second: str, repeats: int, as_json: bool) -> None:
         tables.print_json(found)
     else:
         tables.print_comparison(found)
+
+
+@bench.command()
+@click.argument("place", type=click.Path(exists=True), metavar="RUN|MANIFEST")
+@click.option("--detector", "detectors", multiple=True, required=True, metavar="ID",
+              help="Which is to join the verdict; may be repeated.")  # fmt: skip
+@_protocol
+@click.option("--out", metavar="FILE",
+              help="The calibration to write.  [default: among the user's data]")  # fmt: skip
+@_jobs
+@_quiet
+def calibrate(
+    place: str,
+    detectors: tuple[str, ...],
+    protocol: str,
+    out: str | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Fit a calibration for any detector, from the folder of a run or a labelled manifest.
+
+    A run must hold the scores of all detectors that weigh in the same question. `bonafide scan
+    --calibration FILE` lays the result over the shipped calibration.
+    """
+    from bonafide.bench import calibrate as calibrating
+    from bonafide.bench.protocol import load_protocol
+
+    if Path(place).is_dir():
+        table = calibrating.calibrate(place, detectors)
+    else:
+        with _bar("scoring", quiet) as tick:
+            table = calibrating.calibrate_manifest(
+                place, load_protocol(protocol), detectors, jobs, tick
+            )
+    written = calibrating.write(table, out)
+    tables.print_calibration(table)
+    click.echo(str(written))
 
 
 @bench.command()

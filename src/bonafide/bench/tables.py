@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from bonafide.verdict import FALSE_ACCUSATION_RATE
+
 _WIDTH = 132  # where nothing says how wide the reader's screen is
 
 
@@ -80,6 +82,22 @@ def print_audit(found: Mapping[str, Any]) -> None:
         click.echo(f"- {warning}")
     if not found["warnings"]:
         click.echo("nothing to warn about")
+
+
+def print_calibration(table: Mapping[str, Any]) -> None:
+    """What was fitted; to standard error, since the result is a file."""
+    for question, fused in table["fusion"].items():
+        for name, weight in fused["weights"].items():
+            entry = table["detectors"].get(name)
+            auc = f", AUC {entry['auc']:.3f}" if entry else ", as it ships"
+            click.echo(f"{name}: weight {weight:.2f} in {question}{auc}", err=True)
+        bona_fide = len(fused["bona_fide"])
+        if bona_fide < 2 / FALSE_ACCUSATION_RATE:
+            click.echo(
+                f"{bona_fide} bona fide pictures are too few to accuse any at "
+                f"{FALSE_ACCUSATION_RATE:.0%}: {2 / FALSE_ACCUSATION_RATE:.0f} are needed",
+                err=True,
+            )
 
 
 def print_pairs(pairs: Mapping[str, str]) -> None:

@@ -1,0 +1,166 @@
+"""Fitting a calibration, and a detector that joins the verdict by it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bonafide
+from bonafide import registry
+from bonafide.bench import calibrate as calibrating
+from bonafide.bench import fitting
+from bonafide.bench.fitting import Column, fit_question
+from bonafide.bench.protocol import load_protocol
+from bonafide.calibration import OUTSIDE_SHARE, calibrate, load_calibration
+from bonafide.errors import InvalidInput
+from bonafide.types import Question
+
+RANDOM = np.random.default_rng(0)
+TRUTH = np.arange(600) % 2 == 0
+GROUPS = np.array([f"{'a' if positive else 'b'}{n % 9}" for n, positive in enumerate(TRUTH)])
+
+
+def column(name: str, strength: float, **more: object) -> Column:
+    scores = RANDOM.normal(0, 1, 600) + strength * TRUTH
+    return Column(name, "1", scores, **more)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=60))
+def test_steps_are_those_of_isotonic_regression(pairs: list[tuple[int, bool]]) -> None:
+    sklearn = pytest.importorskip("sklearn.isotonic")
+    scores = np.array([score for score, _ in pairs], np.float64)
+    truth = np.array([positive for _, positive in pairs], np.bool_)
+    weight = np.where(truth, 0.7, 0.3)
+    reference = sklearn.IsotonicRegression().fit(scores, truth, weight).predict(scores)
+    steps = fitting._steps(scores, truth, weight)
+    assert sorted(int(row) for rows in steps for row in rows) == list(range(len(pairs)))
+    for rows in steps:
+        mean = (weight[rows] @ truth[rows]) / weight[rows].sum()
+        assert np.allclose(reference[rows], mean)
+
+
+def test_folds_divide_no_group_and_hold_both_classes_out() -> None:
+    folds = list(fitting.group_folds(TRUTH, GROUPS))
+    assert len(folds) == fitting.FOLDS
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(600))
+    for training, held in folds:
+        assert not set(GROUPS[training]) & set(GROUPS[held])
+        assert set(TRUTH[held]) == {True, False}
+
+
+def test_one_source_of_a_class_is_too_few() -> None:
+    with pytest.raises(InvalidInput, match="at least two sources"):
+        list(fitting.group_folds(TRUTH, np.where(TRUTH, "a", GROUPS)))
+
+
+def test_a_question_is_fitted_as_a_whole() -> None:
+    fitted = fit_question("synthetic", [column("good", 3.0), column("noise", 0.0)], TRUTH, GROUPS)
+    good, noise = fitted.weights
+    assert good > 0.5 > noise or abs(fitted.detectors["noise"]["auc"] - 0.5) < 0.06
+    assert fitted.detectors["good"]["auc"] > 0.95
+    assert fitted.detectors["good"]["false_positive_rate"] <= 0.01
+    assert fitted.fusion["bona_fide"] == sorted(fitted.evidence[~TRUTH])
+    ratios = [llr for _, llr in fitted.detectors["good"]["knots"]]
+    assert ratios == sorted(ratios) and ratios[0] < 0 < ratios[-1]
+
+
+def test_false_accusations_stay_under_the_bound_out_of_fold() -> None:
+    fitted = fit_question("synthetic", [column("good", 3.0)], TRUTH, GROUPS)
+    bona_fide = fitted.fusion["bona_fide"]
+    for rate in (0.02, 0.05, 0.2):
+        drawn = fitting.outcomes(fitted.evidence, fitted.hit, bona_fide, rate)
+        assert drawn.accused[~TRUTH].mean() <= rate / 2
+        assert not (drawn.accused & drawn.quiet).any()
+
+
+def test_evidence_is_halved_outside_as_the_verdict_does_it() -> None:
+    tiles = RANDOM.integers(10, 100, 600).astype(np.float64)
+    tiles[::50] = 1.0
+    one = column("good", 3.0, measured={"tiles": tiles, "unknown": np.full(600, np.nan)})
+    entry = fit_question("synthetic", [one], TRUTH, GROUPS).detectors["good"]
+    assert list(entry["range"]) == ["tiles"]
+    rows = np.arange(600)
+    evidence = fitting._evidence(one, rows, entry["knots"], {"tiles": [5.0, 99.0]})
+    inside = fitting._evidence(one, rows, entry["knots"], {})
+    outside = (tiles < 5) | (tiles > 99)
+    assert np.allclose(evidence[outside], OUTSIDE_SHARE * inside[outside])
+    assert np.allclose(evidence[~outside], inside[~outside])
+    table = bonafide_table(entry | {"range": {"tiles": [5.0, 99.0]}})
+    for row in (0, 1, 50):
+        found = calibrate(
+            bonafide.Finding(
+                "good", "1", Question.SYNTHETIC, bonafide.Status.OK,
+                score=float(one.scores[row]), facts={"tiles": float(tiles[row])},
+            ),
+            table,
+        )  # fmt: skip
+        assert found.llr == pytest.approx(evidence[row], abs=1e-3)
+
+
+def bonafide_table(entry: dict[str, object]) -> object:
+    from bonafide.calibration import Calibration
+
+    return Calibration({"good": entry}, {}, {}, "made up", "test")
+
+
+def test_a_detector_joins_the_verdict_by_its_calibration(
+    tmp_path: Path, sets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = sets.make_set(tmp_path / "set", 24)
+    protocol = load_protocol(str(tmp_path / "set" / "tiny.yaml"))
+    monkeypatch.setattr(calibrating, "needed", lambda question, detectors: tuple(detectors))
+    table = calibrating.calibrate_manifest(manifest, protocol, ("spectral_peaks",), jobs=1)
+    path = calibrating.write(table, tmp_path / "own.json")
+    entry = table["detectors"]["spectral_peaks"]
+    assert entry["bona_fide"] == entry["altered"] == 12
+    assert entry["range"]["short_side"] == [128, 128]
+    chosen = bonafide.Settings(only=("spectral_peaks",), calibration=str(path), threads=1)
+    report = bonafide.examine(tmp_path / "set" / "000.png", chosen)
+    assert report.versions["calibration"] == load_calibration(str(path)).id
+    assert "+" in report.versions["calibration"]
+    assert report.findings[0].threshold == entry["threshold"]
+    assert report.settings["calibration"] == str(path)
+
+
+def test_every_detector_that_weighs_has_to_be_in_the_run() -> None:
+    assert calibrating.needed("edited", ("noise_level",))[0] == "noise_level"
+    assert "copy_move" in calibrating.needed("edited", ("noise_level",))
+    with pytest.raises(InvalidInput, match="answers edited; the protocol asks synthetic"):
+        calibrating.needed("synthetic", ("noise_level",))
+    with pytest.raises(bonafide.BonafideError, match="no detector is called"):
+        calibrating.needed("synthetic", ("nonsense",))
+
+
+def test_the_command_says_what_is_missing_and_what_was_written(
+    tmp_path: Path, sets: SimpleNamespace
+) -> None:
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bonafide", *map(str, arguments)],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    manifest = sets.make_set(tmp_path / "set", 12)
+    protocol, run = tmp_path / "set" / "tiny.yaml", tmp_path / "run"
+    common = ("--protocol", protocol, "--out", run, "--no-audit", "--repeats", 0, "--quiet")
+    names = calibrating.needed("synthetic", ("spectral_peaks",))
+    call("bench", "run", manifest, *common, "--detectors", "generator_metadata")
+    lacking = call("bench", "calibrate", run, "--detector", "spectral_peaks")
+    assert lacking.returncode == 2 and "has no scores of" in lacking.stderr
+    call("bench", "run", manifest, *common, "--detectors", ",".join(names))
+    out = tmp_path / "own.json"
+    done = call("bench", "calibrate", run, "--detector", "spectral_peaks", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(out) and "too few to accuse" in done.stderr
+    assert json.loads(out.read_text())["detectors"]["spectral_peaks"]["version"] == (
+        registry.card("spectral_peaks").version
+    )
