@@ -311,6 +311,14 @@ def _pairs_per_batch(recipe: Recipe, data: TrainingData, sampling: Sampling) -> 
     return pairs
 
 
+def some_crops(data: TrainingData, side: int, count: int = 4) -> NDArray[np.float32]:
+    """float32 (N, 3, side, side) in [0, 1] of at most `count` real pictures, spread over all."""
+    every = data.validation or data.pictures or [pair.original for pair in data.pairs]
+    chosen = range(0, len(every), max(1, len(every) // count))[:count]
+    views = Views(every, chosen, side, histories(data), 0)
+    return collate([[views[place]] for place in range(len(views))]).pixels.numpy()
+
+
 def _start_worker(number: int) -> None:
     # An interrupt is for the training process, which saves; its loaders end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

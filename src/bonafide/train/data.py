@@ -77,7 +77,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a training table was: name, hexadecimal SHA-256 and number of rows used."""
+    """What a training table was: name, hexadecimal SHA-256, and number of rows that were used."""
 
     name: str
     sha256: str
@@ -122,7 +122,7 @@ def load(
     manifest: Path,
     protocol: Protocol,
     cache: Path,
-    pairs: Path | None = None,
+    pairs: Sequence[Path] = (),
     held_out: float = 0.2,
     seed: int = 0,
     jobs: int = 0,
@@ -135,8 +135,8 @@ def load(
         protocol: says what labels and columns mean. Rows with a value under `composite` hold
             several pictures in one and are left out.
         cache: folder of decoded pictures; may be shared between trainings.
-        pairs: table with `PAIR_COLUMNS`, as `bonafide align` writes it. Twins are relative to its
-            folder, originals to that of the manifest.
+        pairs: tables with `PAIR_COLUMNS`, as `bonafide align` writes them. Twins are relative to
+            the folder of their table, originals to that of the manifest.
         held_out: share of the pictures of each class to hold out, in [0, 1).
         seed: of the choice.
         jobs: processes that decode; 0 for one per core.
@@ -151,19 +151,19 @@ def load(
         row.get("path", ""): "several pictures in one" for row in rows if row.get("composite")
     }
     wanted = _labelled(single, protocol, manifest.parent, cache) if _both(single, protocol) else []
-    if not wanted and pairs is None:
+    if not wanted and not pairs:
         raise InvalidInput(
             f"{manifest} needs rows of both classes under protocol {protocol.name}, or --pairs"
         )
-    twins = _twins(pairs, rows, protocol, manifest.parent, cache) if pairs else []
+    found_in = {table: _twins(table, rows, protocol, manifest.parent, cache) for table in pairs}
+    twins = [both for table in found_in.values() for both in table]
     every = [*wanted, *(side for both in twins for side in both)]
     found = _decode(every, jobs, left_out, progress)
     pictures = [picture for picture in found[: len(wanted)] if picture]
     sides = found[len(wanted) :]
     aligned = _matching(zip(sides[::2], sides[1::2], strict=True), left_out)
-    tables = [_fingerprint(manifest, len(pictures) or len(rows))]
-    if pairs:
-        tables.append(_fingerprint(pairs, len(aligned)))
+    tables = [_fingerprint(manifest, len(pictures))]
+    tables += [_fingerprint(table, len(listed)) for table, listed in found_in.items()]
     divide = _divide_labelled if pictures else _divide_pairs
     whole = TrainingData(tuple(pictures), tuple(aligned), (), (), left_out, tuple(tables))
     return divide(whole, held_out, seed) if held_out else whole

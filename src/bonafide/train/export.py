@@ -43,7 +43,7 @@ class Exported:
         bytes: its size.
         storage: of the weights, "float32" or "float16".
         dynamic: axes of the input that may have any size, of "batch", "height" and "width".
-        difference: largest |ONNX - PyTorch| of logit and map, relative to 1 + |value|.
+        difference: largest |ONNX - PyTorch| of all outputs, relative to 1 + |value|.
         compared: shapes of the inputs that were compared, (N, H, W).
     """
 
@@ -56,7 +56,7 @@ class Exported:
 
 
 class _Flat(nn.Module):
-    """The network with a tuple for an output, as ONNX has it."""
+    """The network with a tuple of what it gives for an output, as ONNX has it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class _Flat(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         output: Output = self.network(pixels)
-        return (output.logit,) if output.map is None else (output.logit, output.map)
+        return tuple(part for part in output if part is not None)
 
 
 def export(
@@ -194,10 +194,12 @@ def _runs(network: nn.Module, pixels: NDArray[np.float32]) -> bool:
     return True
 
 
-def _traced(network: nn.Module, side: int, sizes_open: bool) -> onnx.ModelProto:
+def _traced(network: _Flat, side: int, sizes_open: bool) -> onnx.ModelProto:
     example = torch.rand(2, 3, side, side + 8 * sizes_open)  # unequal, lest H and W become one
     with torch.inference_mode():
-        names = ["logit", "map"][: len(network(example))]
+        names = [
+            name for name, part in network.network(example)._asdict().items() if part is not None
+        ]
     axes = dict(enumerate(_AXES)) if sizes_open else {0: _AXES[0]}
     places = {0: 0, 1: 2, 2: 3}  # of batch, height and width in (N, 3, H, W)
     try:
