@@ -124,6 +124,17 @@ def _limit_options(function: F) -> F:
     show_default=True,
     help="Share of bona fide pictures that pixel evidence may accuse.",
 )
+@click.option(
+    "--stability",
+    is_flag=True,
+    help="Ask again about changed copies; an accusation that falls is withdrawn.",
+)
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    envvar="BONAFIDE_CALIBRATION",
+    help="Of your own, from `bonafide bench calibrate`.  [default: $BONAFIDE_CALIBRATION]",
+)
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
 @click.option("--debug", is_flag=True, help="Let decoders' complaints and tracebacks through.")
@@ -259,6 +270,7 @@ def main() -> None:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
+    from bonafide.calibration import load_calibration
     from bonafide.examination import Settings, select
     from bonafide.media.limits import Limits
 
@@ -277,9 +289,13 @@ def _settings(options: dict[str, Any]) -> Settings:
         false_accusation_rate=options["false_accusation_rate"],
         trust=options.get("trust"),
         network=bool(options.get("network")),
+        stability=bool(options.get("stability")),
+        calibration=options.get("calibration"),
     )
+    # A bad table or an unknown id is a usage error now, not a failure per file.
+    load_calibration(settings.calibration)
     if settings.only:
-        select(settings)  # an unknown id is a usage error now, not a failure per file
+        select(settings)
     return settings
 
 
