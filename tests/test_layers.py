@@ -26,8 +26,8 @@ FLOORS = (
     ("report",),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
-    ("bench", "output", "weights_command"),
-    ("train",),
+    ("bench", "output"),
+    ("train", "hub", "weights_command"),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}

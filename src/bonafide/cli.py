@@ -45,6 +45,10 @@ class _Lazy(click.Group):
         return self._verbs().get(cmd_name)
 
     def _verbs(self) -> MutableMapping[str, click.Command]:
+        if self.name == "weights":
+            from bonafide.weights_command import weights
+
+            return weights.commands
         from bonafide.bench.command import bench
 
         return bench.commands
@@ -242,6 +246,11 @@ def demo(ctx: click.Context, folder: str) -> None:
 @bonafide.group(cls=_Lazy)
 def bench() -> None:
     """Measure detectors on labelled files: audit, run, report, compare."""
+
+
+@bonafide.group(cls=_Lazy)
+def weights() -> None:
+    """Published networks by reference: list, licence, pull, verify."""
 
 
 def main() -> None:
