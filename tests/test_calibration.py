@@ -64,9 +64,13 @@ def test_inside_of_the_calibration_nothing_is_said_and_nothing_shrunk() -> None:
 @pytest.mark.parametrize(
     ("measured", "facts", "words"),
     [
-        ({"short_side": 40.0}, {}, "Its shorter side in pixels is 40; 98 %"),
+        ({"short_side": 40.0}, {}, "Its shorter side in pixels is 40, where 98 %"),
         ({"jpeg_quality": 30.0}, {}, "Its JPEG quality is 30"),
-        ({}, {"tiles": 1000}, "Its tiles is 1,000; 98 % of the calibration pictures have 4 to 400"),
+        (
+            {},
+            {"tiles": 1000},
+            "Its tiles is 1,000, where 98 % of the calibration pictures have 4 to 400",
+        ),
     ],
 )
 def test_outside_is_said_and_evidence_counts_half(
@@ -74,6 +78,7 @@ def test_outside_is_said_and_evidence_counts_half(
 ) -> None:
     told = calibrate(found(**facts), table(range=RANGES), measured)
     assert len(told.outside) == 1 and told.outside[0].startswith(words)
+    assert told.outside[0].endswith("so its evidence counts half.")
     assert told.llr == 6.0 * OUTSIDE_SHARE
     innocent = calibrate(
         Finding("grid", "1", Question.SYNTHETIC, Status.OK, score=0.0, facts=facts),
@@ -83,8 +88,14 @@ def test_outside_is_said_and_evidence_counts_half(
     assert innocent.llr == -1.0 * OUTSIDE_SHARE
 
 
+def test_a_larger_picture_is_said_to_be_so_and_counts_in_full() -> None:
+    told = calibrate(found(), table(range=RANGES), {"short_side": 3000.0})
+    assert "is 3,000" in told.outside[0] and "half" not in told.outside[0]
+    assert told.llr == 6.0
+
+
 def test_what_was_not_measured_is_not_outside() -> None:
-    assert beyond(RANGES, {"tiles": None}) == ()
+    assert beyond(RANGES, {"tiles": None}) == ((), False)
 
 
 def test_measures_of_files() -> None:

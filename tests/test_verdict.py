@@ -234,8 +234,9 @@ def test_what_is_outside_of_the_calibration_is_said_in_words() -> None:
         "grid", "1", Question.EDITED, Status.OK, score=1.0, outside=("Its JPEG quality is 5.",)
     )
     media = MediaFacts("a", None, "0", 1, Kind.IMAGE, "PNG")
-    told = words.explain(media, [found], decide([found], TABLE))
-    assert any("counts half. Its JPEG quality is 5." in sentence for sentence in told)
+    drawn = decide([finding("grid", 9.0)], TABLE)
+    told = words.explain(media, [found], drawn)
+    assert any("files like this one. Its JPEG quality is 5." in sentence for sentence in told)
 
 
 def test_false_accusations_stay_under_the_bound_on_fresh_exchangeable_data() -> None:

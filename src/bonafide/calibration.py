@@ -2,7 +2,9 @@
 
 A score becomes a log-likelihood ratio by a monotone map. Where the file lies outside of what the
 calibration pictures cover (too small, too strongly compressed, unlike them in a fact that the
-detector names), the map was never checked: the finding says so, and its evidence counts half.
+detector names), the map was never checked: the finding says so, and its evidence counts half. A
+picture larger than all of them is said to be so and counts in full: it has more of the same to
+look at, and a detector that minds names the fact by which it does.
 """
 
 from __future__ import annotations
@@ -129,23 +131,37 @@ def calibrate(
     )
     if "knots" not in entry:  # it counts contradictions, which are shown and not weighed
         return known
-    outside = beyond(entry.get("range", {}), {**measured, **finding.facts})
-    llr = interpolate(finding.score, entry["knots"]) * (OUTSIDE_SHARE if outside else 1.0)
+    outside, unchecked = beyond(entry.get("range", {}), {**measured, **finding.facts})
+    llr = interpolate(finding.score, entry["knots"]) * (OUTSIDE_SHARE if unchecked else 1.0)
     return replace(known, llr=round(llr, 4), probability=probability(llr), outside=outside)
 
 
-def beyond(ranges: Mapping[str, Sequence[float]], values: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence for each value that lies outside of its range; a missing value is inside."""
-    sentences = []
+def beyond(
+    ranges: Mapping[str, Sequence[float]], values: Mapping[str, Any]
+) -> tuple[tuple[str, ...], bool]:
+    """What lies outside of its range; a missing value is inside.
+
+    Returns:
+        A sentence for each, and whether evidence counts half because of them.
+    """
+    sentences, unchecked = [], False
     for name, (low, high) in ranges.items():
         value = values.get(name)
-        if isinstance(value, int | float) and not low <= value <= high:
-            label = _MEASURED.get(name, name.replace("_", " "))
-            sentences.append(
-                f"Its {label} is {_plain(value)}; 98 % of the calibration pictures have "
-                f"{_plain(low)} to {_plain(high)}."
-            )
-    return tuple(sentences)
+        if not isinstance(value, int | float) or low <= value <= high:
+            continue
+        halved = value < low or limits_above(name)
+        unchecked |= halved
+        sentences.append(
+            f"Its {_MEASURED.get(name, name.replace('_', ' '))} is {_plain(value)}, where 98 % of "
+            f"the calibration pictures have {_plain(low)} to {_plain(high)}"
+            + (", so its evidence counts half." if halved else ".")
+        )
+    return tuple(sentences), unchecked
+
+
+def limits_above(name: str) -> bool:
+    """Whether a value over the range of a measure or fact leaves the map unchecked."""
+    return name != "short_side"
 
 
 def interpolate(score: float, knots: Sequence[Sequence[float]]) -> float:

@@ -230,7 +230,7 @@ class Finding:
         threshold: the raw score that counts as a hit.
         false_positive_rate: share of bona fide calibration pictures at or above `threshold`.
         outside: sentences that say in what the file lies outside of what the detector was
-            calibrated on; `llr` is then shrunk. () where it lies inside, or nothing is known.
+            calibrated on, and whether `llr` is halved for it; () inside, or where nothing is known.
     """
 
     detector: str

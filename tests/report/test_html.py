@@ -75,7 +75,7 @@ def test_changed_copies_and_limits_are_shown(tmp_path: Path, checked: Report, im
         "a strong change, which no accusation has to survive",
         "31 % to 42 %",
         "Not tried: crop:1 (no time was left).",
-        "so its evidence counts half. Its JPEG quality is 20.",
+        "Outside of what it was calibrated on. Its JPEG quality is 20.",
     ):
         assert words in text
 

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from bonafide import verdict
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.statistics import bootstrap
-from bonafide.calibration import OUTSIDE_SHARE
+from bonafide.calibration import OUTSIDE_SHARE, limits_above
 from bonafide.errors import InvalidInput
 
 FOLDS = 5
@@ -259,7 +259,7 @@ def _evidence(
     for name, (low, high) in ranges.items():
         if name in column.measured:
             values = column.measured[name][rows]
-            outside |= (values < low) | (values > high)
+            outside |= (values < low) | ((values > high) & limits_above(name))
     return np.where(np.isfinite(scores), llr * np.where(outside, OUTSIDE_SHARE, 1.0), 0.0)
 
 

@@ -64,7 +64,8 @@ def explain(
         for finding in findings
         if finding.detector not in moved and _worth_saying(finding)
     ]
-    sentences += [sentence for finding in findings for sentence in _reservations(finding)]
+    for finding in findings:
+        sentences += _reservations(finding, finding.detector in moved)
     sentences += _assessments(verdict)
     if stability is not None and stability.text != verdict.caveat:
         sentences.append(stability.text)
@@ -93,18 +94,18 @@ def _worth_saying(finding: Finding) -> bool:
     return hit or finding.facts.get("state", "none") != "none"
 
 
-def _reservations(finding: Finding) -> list[str]:
-    """What keeps a finding from being taken at its word."""
+def _reservations(finding: Finding, moved: bool) -> list[str]:
+    """What keeps a finding from being taken at its word; limits of those that moved the verdict."""
     said = []
     if laundered(finding) and (finding.llr or 0.0) > 0:
         said.append(
             f"What {title(finding.detector)} found is more like a photograph that went through an "
             "autoencoder, upscaler or enhancer than like one generated from nothing."
         )
-    if finding.outside:
+    if moved and finding.outside:
         said.append(
-            f"{title(finding.detector)} was not calibrated on files like this one, so its evidence "
-            f"counts half. {' '.join(finding.outside)}"
+            f"{title(finding.detector)} was not calibrated on files like this one. "
+            f"{' '.join(finding.outside)}"
         )
     return said
 
