@@ -151,14 +151,10 @@ def download(published: Published, file: RemoteFile, say: Callable[[str], None])
         raise MissingWeights(
             published.id, f"{why} and {file.path} of {file.repository} is not in its cache"
         ) from error
-    except (errors.HfHubHTTPError, errors.EntryNotFoundError, errors.FileMetadataError) as error:
+    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise MissingWeights(
             published.id, f"{file.path} of {file.repository} cannot be fetched: {first}"
-        ) from error
-    except OSError as error:
-        raise MissingWeights(
-            published.id, f"{file.path} of {file.repository} cannot be stored or fetched: {error}"
         ) from error
     return Path(path)
 
