@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -52,6 +53,24 @@ class _Lazy(click.Group):
         from bonafide.bench.command import bench
 
         return bench.commands
+
+
+class _Elsewhere(click.Command):
+    """A verb of another file, which is imported only when the verb is asked for."""
+
+    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002
+        super().__init__(name, help=help)
+        self.module = module
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        verb: click.Command = getattr(import_module(self.module), str(self.name))
+        return verb.make_context(info_name, args, parent, **extra)
 
 
 @click.group(
@@ -251,6 +270,11 @@ def bench() -> None:
 @bonafide.group(cls=_Lazy)
 def weights() -> None:
     """Published networks by reference: list, licence, pull, verify."""
+
+
+bonafide.add_command(
+    _Elsewhere("train", "bonafide.train.command", "Train a detector and export it as ONNX.")
+)
 
 
 def main() -> None:
