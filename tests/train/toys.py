@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data as photographs
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.bench.protocol import Protocol
-from bonafide.train import augment, recipe
+from bonafide.train import augment, data, loop, recipe
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
 
 SIDE = 32
@@ -135,3 +137,17 @@ def write_pairs(folder: Path, size: int = 64) -> Path:
         writer.writerow(("path", "original", "left", "top", "size", "autoencoder"))
         writer.writerows(rows)
     return path
+
+
+def main(folder: str, out: str, steps: str, *rest: str) -> None:
+    """Train on the manifest in `folder`, in a process of its own."""
+    torch.set_num_threads(1)
+    settings = Settings(steps=int(steps), validate_every=5)
+    material = data.load(Path(folder) / "manifest.csv", PROTOCOL, Path(folder) / "cache", jobs=1,
+                         held_out=settings.held_out)  # fmt: skip
+    fitted = loop.fit(Method(settings), material, Path(out), resume="resume" in rest)
+    print(fitted.progress.step, f"{fitted.progress.best_auc:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
