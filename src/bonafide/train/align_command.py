@@ -1,4 +1,7 @@
-"""The verb `bonafide align`. Results go to standard output, talk to standard error."""
+"""The verb `bonafide align`. Results go to standard output, talk to standard error.
+
+PyTorch is imported when the verb runs, so that its help needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bonafide.errors import InvalidInput, MediaError
-from bonafide.train import originals, reconstruct, zoo
-from bonafide.train.autoencoders import Member
-from bonafide.train.originals import Original
+from bonafide.errors import InvalidInput, MediaError, MissingExtra
+
+if TYPE_CHECKING:
+    from bonafide.train.autoencoders import Member
+    from bonafide.train.originals import Original, Pixels
+    from bonafide.train.reconstruct import Cropping, Written
+    from bonafide.train.zoo import Schedule
 
 _HELD_OUT = 0.15  # share of the sources that the zoo is measured on
 _MEASURED = 64  # held-out crops at most
@@ -76,6 +83,11 @@ def align(
     """
     if bool(through) != bool(out) or not (through or train_zoo):
         raise click.UsageError("give --train-zoo DIR, or --through WHAT and --out DIR, or all")
+    try:
+        from bonafide.train import originals, reconstruct, zoo
+    except ImportError:
+        raise MissingExtra("train", "bonafide align") from None
+
     pictures = originals.spread(originals.find(where, protocol), per_source, seed)
     cropping = reconstruct.Cropping(size, seed, on_grid)
     if train_zoo:
@@ -94,10 +106,12 @@ def _train_zoo(
     pictures: list[Original],
     folder: Path,
     members: list[Member],
-    schedule: zoo.Schedule,
-    cropping: reconstruct.Cropping,
+    schedule: Schedule,
+    cropping: Cropping,
     quiet: bool,
 ) -> None:
+    from bonafide.train import originals, zoo
+
     if cropping.size % 32:
         raise InvalidInput("--size must be a multiple of 32 to train autoencoders")
     rest, held = originals.divide(pictures, _HELD_OUT, schedule.seed)
@@ -117,7 +131,9 @@ def _train_zoo(
         click.echo(f"{trained.path}: {trained.psnr:.1f} dB on sources that it was not trained on")
 
 
-def _pixels(pictures: list[Original], cropping: reconstruct.Cropping) -> Iterator[originals.Pixels]:
+def _pixels(pictures: list[Original], cropping: Cropping) -> Iterator[Pixels]:
+    from bonafide.train import originals
+
     for picture in pictures:
         try:
             crop = originals.cut(picture, cropping.size, cropping.seed, cropping.on_grid)
@@ -129,6 +145,8 @@ def _pixels(pictures: list[Original], cropping: reconstruct.Cropping) -> Iterato
 
 
 def _chosen(names: str | None) -> list[Member]:
+    from bonafide.train import zoo
+
     known = {member.name: member for member in zoo.MEMBERS}
     wanted = [part.strip() for part in names.split(",")] if names else list(known)
     if unknown := [name for name in wanted if name not in known]:
@@ -149,7 +167,7 @@ def _spelled_out(through: tuple[str, ...]) -> Iterator[str]:
             yield words
 
 
-def _tell(written: reconstruct.Written, quiet: bool) -> None:
+def _tell(written: Written, quiet: bool) -> None:
     if quiet:
         return
     for line in written.unreadable:
