@@ -275,6 +275,9 @@ def weights() -> None:
 bonafide.add_command(
     _Elsewhere("train", "bonafide.train.command", "Train a detector and export it as ONNX.")
 )
+bonafide.add_command(
+    _Elsewhere("align", "bonafide.train.align_command", "Send photographs through decoders.")
+)
 
 
 def main() -> None:
