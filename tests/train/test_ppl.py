@@ -127,7 +127,7 @@ def test_contrast_falls(folder: Path) -> None:
     random = np.random.default_rng(0)
     batch = collate([recipe.examples(twins(seed), random) for seed in range(4)])
     values = []
-    for _ in range(30):
+    for _ in range(15):
         loss, parts = recipe.loss(network, batch)
         optimiser.zero_grad()
         loss.backward()
@@ -151,7 +151,7 @@ def toy(folder: Path) -> TrainingData:
 
 
 def test_a_toy_problem_is_learned_patch_by_patch(folder: Path, tmp_path: Path) -> None:
-    recipe = method(folder, steps=60, learning_rate=1e-2)
+    recipe = method(folder, steps=40, learning_rate=1e-2)
     fitted = fit(recipe, toy(tmp_path), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9
     _, mixed = recipe.examples(twins(99), np.random.default_rng(0))

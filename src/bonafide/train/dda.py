@@ -67,7 +67,7 @@ MARGIN = 1.0  # distance of unit vectors beyond which two classes are far enough
 class Network(nn.Module):
     """A frozen backbone with LoRA adapters, and a linear head on its class token."""
 
-    def __init__(self, backbone: Backbone, rank: int, alpha: float) -> None:
+    def __init__(self, backbone: Backbone, rank: int, alpha: int) -> None:
         super().__init__()
         self.backbone = backbone
         add_lora(backbone.model, rank, alpha)
@@ -148,7 +148,7 @@ class Settings(recipe.Settings):
     backbone: str = "facebook/dinov2-large"
     download: bool = False
     rank: int = 8
-    alpha: float = 1.0
+    alpha: int = 1
     contrast: float = 0.5
     resave: float = 0.5
     pixel_mix: float = 0.2

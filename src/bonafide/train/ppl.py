@@ -53,7 +53,7 @@ MARGIN = 1.0  # squared distance beyond which patches of different origin are fa
 class Network(nn.Module):
     """A frozen backbone with LoRA adapters, and one linear score for every patch."""
 
-    def __init__(self, backbone: Backbone, rank: int, alpha: float) -> None:
+    def __init__(self, backbone: Backbone, rank: int, alpha: int) -> None:
         super().__init__()
         self.backbone = backbone
         add_lora(backbone.model, rank, alpha)
@@ -115,7 +115,7 @@ class Settings(recipe.Settings):
     download: bool = False
     patch: int = 14
     rank: int = 8
-    alpha: float = 1.0
+    alpha: int = 1
     contrast: float = 0.3
     patches: int = 1024
     replacement: str = "reconstructed"
