@@ -14,11 +14,11 @@ What the paper does
 
 What differs here
     Crops are taken at native resolution and small pictures are tiled, never resized; pictures are
-    turned as well as mirrored; the published recipe knows nothing of compression, which
-    `robust=true` adds. Epochs are
-    counted in steps of the paper's training set (144,024 pictures, 4,500 steps an epoch). The
-    mean cancels in the residual, so only the deviation is applied. A last odd row or column is
-    kept, where the released code fails.
+    turned as well as mirrored. Epochs are counted in steps of the paper's training set (about
+    144,000 pictures, 4,500 steps an epoch). The mean cancels in the residual, so only the
+    deviation is applied. A last odd row or column is kept, where the released code fails.
+    The published recipe never saw a compressed picture and is near chance on pictures that were
+    saved alike, as validation here saves them; `robust=true` trains for that.
 
 Reference
     C. Tan, Y. Zhao, S. Wei, G. Gu, P. Liu, Y. Wei, "Rethinking the Up-Sampling Operations in
