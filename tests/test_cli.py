@@ -175,3 +175,21 @@ def test_detectors_lists_every_id_and_shows_a_whole_card() -> None:
     for heading in ("What it looks for", "When it fails", "Reference"):
         assert heading in card
     assert len(json.loads(bonafide("detectors", "--json").stdout)) == len(registry.ids())
+
+
+def test_changed_copies_are_reported_on_request(folder: Path) -> None:
+    done = bonafide(
+        "scan", folder / "b cat.jpg", "--stability", "--jsonl", "--only", "spectral_peaks"
+    )
+    (record,) = records(done)
+    assert record["settings"]["stability"] is True
+    assert record["stability"]["variants"][0]["name"] == "jpeg:90"
+    assert record["stability"]["skipped"]
+
+
+def test_a_calibration_that_cannot_be_used_is_wrong_usage(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text("{}")
+    for arguments in (("--calibration", path), ("--calibration", tmp_path / "none.json")):
+        done = bonafide("scan", folder, *arguments)
+        assert done.returncode == 2 and b"calibration" in done.stderr and not done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -66,6 +66,14 @@ def held(found: list[Finding], on_copy: Callable[[Media, Card], Finding]) -> Sta
 
 def always(score: float) -> Callable[[Media, Card], Finding]:
     return lambda media, card: card.finding(score=score)
+
+
+@pytest.mark.parametrize("detector", registry.ids())
+def test_detectors_say_things_that_exist_about_themselves(detector: str) -> None:
+    known = registry.module(detector).Detector
+    kinds = {change.kind for change in stability.CHANGES}
+    assert set(getattr(known, "erased_by", ())) <= kinds
+    assert set(getattr(known, "options", ())) <= {f.name for f in fields(bonafide.Settings)}
 
 
 def test_the_copies_are_what_they_say() -> None:

@@ -130,11 +130,11 @@ def check(
     for change in CHANGES if weighed else ():
         asked = [finding for finding in weighed if change.kind not in _erased_by(finding)]
         if not asked:
-            skipped[change.name] = "it erases what the detectors that spoke read"
+            skipped[change.name] = "what the detectors that spoke read is erased by it"
             continue
         began = time.monotonic()
         if began + longest > deadline:
-            skipped[change.name] = "no time was left (raise it with --max-seconds)"
+            skipped[change.name] = "no time was left; --max-seconds gives more"
             continue
         try:
             answers = _answers(change, pixels, asked, ask)
@@ -143,7 +143,7 @@ def check(
             continue
         longest = max(longest, time.monotonic() - began)
         if not answers:
-            skipped[change.name] = "the detectors that spoke cannot read the copy"
+            skipped[change.name] = "the detectors that spoke could not read the copy"
             continue
         after = verdict.fused([answers.get(f.detector, f) for f in findings], calibration)
         moved = {finding.question for finding in answers.values()}

@@ -74,7 +74,7 @@ def test_changed_copies_and_limits_are_shown(tmp_path: Path, checked: Report, im
         "saved as JPEG at quality 90",
         "a strong change, which no accusation has to survive",
         "31 % to 42 %",
-        "Not tried: crop:1 (no time was left).",
+        "Not tried: crop:1: no time was left.",
         "Outside of what it was calibrated on. Its JPEG quality is 20.",
     ):
         assert words in text

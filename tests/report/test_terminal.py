@@ -48,7 +48,7 @@ def test_changed_copies_and_limits_are_shown(checked: Report) -> None:
         "saved as JPEG at quality 90 - 31 %",
         "reduced to 50 % (strong) 8 % 42 %",
         "all copies 8 % 31 % to 42 %",
-        "crop:1 was not tried: no time was left",
+        "Not tried: crop:1: no time was left",
         "Outside of its calibration: Its JPEG quality is 20.",
     ):
         assert words in text

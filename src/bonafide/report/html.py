@@ -91,6 +91,8 @@ def render_section(report: Report, media: Media, longest: int = preview.LONGEST)
     because = report.verdict.because
     said = {reason.text for reason in because}
     said |= {wording.VERDICTS[report.verdict.label].meaning, report.verdict.caveat}
+    if report.stability:
+        said.add(report.stability.text)
     stage, thumbnail = None, ""
     if isinstance(media, Image):
         stage = _stage(report, media, longest)

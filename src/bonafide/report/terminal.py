@@ -132,7 +132,10 @@ def _findings(findings: list[Finding], console: Console) -> Table:
 def _print_stability(report: Report, held: Stability, console: Console) -> None:
     """The probability of each question on each changed copy."""
     console.print(Text("On changed copies", "bold"))
-    console.print(Text(wording.one_line(held.text)))
+    if held.text != report.verdict.caveat:  # which is printed below
+        console.print(Text(wording.one_line(held.text)))
+    for text in wording.not_tried(held):
+        console.print(Text(f"Not tried: {wording.one_line(text)}", "dim"))
     moved = wording.moved(held)
     if not moved:
         return
@@ -150,8 +153,6 @@ def _print_stability(report: Report, held: Stability, console: Console) -> None:
     in_all = [wording.extent(values) for _, values in moved]
     table.add_row("all copies", *in_all, style="bold")
     console.print(table)
-    for name, why in held.skipped.items():
-        console.print(Text(f"{name} was not tried: {wording.one_line(why)}", "dim"))
 
 
 def _symbol(words: wording.Words, console: Console) -> str:

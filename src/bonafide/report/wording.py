@@ -234,6 +234,14 @@ def moved(held: Stability) -> list[tuple[Question, list[float]]]:
     ]
 
 
+def not_tried(held: Stability) -> list[str]:
+    """Which changes were not tried and why, those of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in held.skipped.items():
+        by_reason.setdefault(why, []).append(name)
+    return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
+
+
 def untested(report: Report) -> list[tuple[str, str, str]]:
     """(detector, what happened, why) for every test that gave no answer."""
     rows = [
