@@ -62,10 +62,13 @@ class Output(NamedTuple):
     Attributes:
         logit: float32 (N,), larger for synthetic.
         map: float32 (N, h, w) logits of patches, or None for a network without a map.
+        laundered: float32 (N,) logits: given that it is synthetic, larger for a photograph that
+            went through a decoder than for one made from nothing; None where this is not asked.
     """
 
     logit: Tensor
     map: Tensor | None = None
+    laundered: Tensor | None = None
 
 
 @dataclass(frozen=True)
