@@ -184,6 +184,12 @@ def test_it_stops_when_the_time_is_up() -> None:
     assert outcome.variants == () and "--max-seconds" in outcome.skipped["jpeg:90"]
 
 
+def test_no_copy_is_begun_that_would_take_too_long() -> None:
+    found = [replace(finding("copy_move", 10.0), seconds=100.0)]
+    outcome = held(found, always(9.0))
+    assert outcome.variants == () and len(outcome.skipped) == len(stability.CHANGES)
+
+
 def test_the_whole_path_reports_it_and_leaves_the_rest_alone() -> None:
     only = ("spectral_peaks", "noise_level")
     media = Image(stability.CHANGES[0].apply(photographs.chelsea()[:200, :260]))

@@ -24,7 +24,7 @@ from bonafide.types import Card, Fact, Finding, Media, MediaFacts, Profile, Repo
 
 _log = logging.getLogger("bonafide")
 
-STABILITY_SHARE = 0.8  # of the time that a file may take, until which changed copies are begun
+STABILITY_SHARE = 0.8  # of the time that a file may take, by which changed copies are done
 
 _LIBRARIES = ("numpy", "scipy", "pillow", "opencv-python-headless", "jpeglib", "c2pa-python", "av")
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 STANDS_FROM = 0.5  # probability on a copy at which the accusation is still more likely than not
 
+_ENLARGED = 1.25**2  # the largest copy has so many times the pixels
+
 Ask = Callable[[Media, tuple[Card, ...]], tuple[Finding, ...]]
 
 
@@ -118,7 +120,8 @@ def check(
         drawn: the verdict drawn from them.
         calibration: the tables behind both.
         ask: returns the calibrated findings of some detectors on a copy.
-        deadline: `time.monotonic()` after which, by the longest copy so far, none is begun.
+        deadline: `time.monotonic()` by which a copy must be done, as far as the time that the
+            picture itself and the copies before took can tell; otherwise it is not begun.
     """
     weighed = [finding for finding in findings if _weighs(finding, calibration)]
     accused = _accused(findings, drawn)
@@ -126,7 +129,7 @@ def check(
     variants: list[Variant] = []
     skipped: dict[str, str] = {}
     votes: list[float] = []
-    longest = 0.0
+    longest = _ENLARGED * sum(finding.seconds for finding in weighed)
     for change in CHANGES if weighed else ():
         asked = [finding for finding in weighed if change.kind not in _erased_by(finding)]
         if not asked:
