@@ -146,13 +146,13 @@ def download(published: Published, file: RemoteFile, say: Callable[[str], None])
             library_name="bonafide",
         )
     except errors.LocalEntryNotFoundError as error:
-        offline = huggingface_hub.constants.is_offline_mode()
+        offline = huggingface_hub.constants.HF_HUB_OFFLINE
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         raise MissingWeights(
             published.id, f"{why} and {file.path} of {file.repository} is not in its cache"
         ) from error
-    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
+    except Exception as error:  # the client's answers and its transport share no public class
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MissingWeights(
             published.id, f"{file.path} of {file.repository} cannot be fetched: {first}"
         ) from error
