@@ -42,7 +42,7 @@ class Convolution(nn.Conv2d):
         self.edges = (before, missing - before, before, missing - before)
 
     def forward(self, value: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', ⌈H / stride⌉, ⌈W / stride⌉) where the stride divides H and W."""
+        """(N, C, H, W) → (N, C', ⌊H / stride⌋, ⌊W / stride⌋)."""
         padded = functional.pad(value, self.edges) if any(self.edges) else value
         if self.groups == 1:
             return super().forward(padded)

@@ -85,7 +85,7 @@ class Network(nn.Module):
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> Output:
-        """float32 RGB (N, 3, H, W) in [0, 1] → logit, map of (N, ⌈H / 16⌉, ⌈W / 16⌉), laundered."""
+        """float32 RGB (N, 3, H, W) in [0, 1] → logit, map of (N, ⌊H / 16⌋, ⌊W / 16⌋), laundered."""
         stages = self.backbone(pixels.contiguous(memory_format=torch.channels_last))
         odds = [
             head(self.dropout(norm(stages[stage].float())))
