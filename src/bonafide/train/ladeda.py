@@ -34,7 +34,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
