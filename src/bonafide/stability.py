@@ -252,8 +252,9 @@ def _spread(variants: Sequence[Variant]) -> str:
     parts = []
     for question, name in _OF.items():
         found = [v.probabilities[question] for v in variants if question in v.probabilities]
-        if found:
-            parts.append(
-                f"the probability of {name} lies between {min(found):.0%} and {max(found):.0%}"
-            )
+        if not found:
+            continue
+        low, high = f"{min(found):.0%}", f"{max(found):.0%}"
+        lies = f"is {low}" if low == high else f"lies between {low} and {high}"
+        parts.append(f"the probability of {name} {lies}")
     return " and ".join(parts)
