@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,7 +147,9 @@ def main(folder: str, out: str, steps: str, *rest: str) -> None:
     material = data.load(Path(folder) / "manifest.csv", PROTOCOL, Path(folder) / "cache", jobs=1,
                          held_out=settings.held_out)  # fmt: skip
     fitted = loop.fit(Method(settings), material, Path(out), resume="resume" in rest)
-    print(fitted.progress.step, f"{fitted.progress.best_auc:.3f}", flush=True)
+    total = sum(float(weight.double().sum()) for weight in fitted.network.parameters())
+    said = Path(out) / f"rank {os.environ.get('RANK', 0)}"
+    said.write_text(f"{fitted.progress.step} {total}")
 
 
 if __name__ == "__main__":
