@@ -25,6 +25,7 @@ SMALL = Cropping(size=64, seed=3)
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 def picture(seed: int, height: int = 90, width: int = 120) -> np.ndarray:

@@ -105,22 +105,22 @@ class Autoencoder(nn.Module):
             member.bottleneck
         ](member)
         self.decoder = _decoder(member)
-        # Colour goes past the convolutions, so that they need not learn it first: a twin that is
-        # told by its colour teaches nothing.
-        self.colour_in = nn.Conv2d(3, _channels_out(member), 1, bias=False)
-        self.colour_out = nn.Conv2d(member.latent, 3, 1, bias=False)
-        for shortcut in (self.colour_in, self.colour_out):
-            nn.init.zeros_(shortcut.weight)
-            shortcut.weight.data[:3, :3, 0, 0] = torch.eye(3)
+        # The latent starts as the lowest frequencies of every block, and their means go past the
+        # decoder: a few minutes of training then suffice, and colour never tells a twin.
+        basis = _lowest_frequencies(member.factor, member.latent)
+        self.coarse = nn.Conv2d(3, _channels_out(member), member.factor, member.factor, bias=False)
+        self.colour = nn.Conv2d(member.latent, 3, 1, bias=False)
+        for layer in (self.coarse, self.colour):
+            nn.init.zeros_(layer.weight)
+        self.coarse.weight.data[: member.latent] = basis
+        self.colour.weight.data[:, :3, 0, 0] = basis[:3].sum(dim=(2, 3)).T
 
     def forward(self, pixels: Tensor) -> Reconstruction:
         """Encode, squeeze and decode."""
-        factor = self.member.factor
         scaled = pixels * 2 - 1
-        coarse = self.colour_in(functional.avg_pool2d(scaled, factor))
-        latent, penalty = self.bottleneck(self.encoder(scaled) + coarse)
+        latent, penalty = self.bottleneck(self.encoder(scaled) + self.coarse(scaled))
         colour = functional.interpolate(
-            self.colour_out(latent).float(), scale_factor=float(factor), mode="bilinear"
+            self.colour(latent).float(), scale_factor=float(self.member.factor), mode="bilinear"
         )
         return Reconstruction((self.decoder(latent).float() + colour + 1) / 2, penalty)
 
@@ -268,6 +268,30 @@ def _activated(channels: int, member: Member) -> list[nn.Module]:
     return [*norm, ACTIVATIONS[member.activation]()]
 
 
+def _lowest_frequencies(factor: int, count: int) -> Tensor:
+    """Cosine basis of a block, lowest frequencies and lightness first.
+
+    Returns:
+        float32 (count, 3, factor, factor); the first three give the means of lightness and of two
+        colour differences, the others twice their coefficient, since those are small.
+    """
+    colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    order, place = torch.arange(factor)[:, None], torch.arange(factor)[None]
+    waves = torch.cos(order * (2 * place + 1) * torch.pi / (2 * factor))
+    frequencies = sorted(
+        ((3 if colour else 1) * (row + column), colour, row, column)
+        for colour in range(3)
+        for row in range(factor)
+        for column in range(factor)
+    )
+    kernels = [
+        (2 if rank else 1) * torch.einsum("c,y,x->cyx", colours[colour], waves[row], waves[column])
+        for rank, colour, row, column in frequencies[:count]
+    ]
+    return torch.stack(kernels) / factor**2
+
+
 def _widths(member: Member) -> list[int]:
     """Channels per level, from full resolution to the latent's."""
     levels = member.factor.bit_length()
@@ -282,6 +306,7 @@ def _encoder(member: Member) -> nn.Module:
         layers += [nn.Conv2d(channels, width, 4, 2, 1), _Residual(width, member)]
         channels = width
     last = nn.Conv2d(channels, _channels_out(member), 1)
+    nn.init.zeros_(last.weight)
     return nn.Sequential(*layers, *_activated(channels, member), last)
 
 
