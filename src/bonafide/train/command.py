@@ -205,7 +205,7 @@ def _use_threads(threads: int) -> bool:
     import torch
 
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // beside))
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // beside))
     return int(os.environ.get("RANK", 0)) == 0
 
 
