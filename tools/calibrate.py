@@ -50,6 +50,7 @@ from labelled import Sample, read_rows, read_samples
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "bonafide"
+NATIVE = "native"
 UNTRAINED = "none"  # what a card says of a method without training
 
 
@@ -180,18 +181,21 @@ def read_scores(detector: str, file: Path) -> dict[str, dict[str, Any]]:
 
     Args:
         detector: its id.
-        file: CSV with the columns path, score (empty where it does not apply), and facts whose
-            ranges are to be kept; one row per picture.
+        file: CSV with the columns path, score (empty where it does not apply), perhaps
+            degradation (rows of degraded pictures are passed over), and facts whose ranges are to
+            be kept; one row per picture.
 
     Returns:
         path → record as `score` writes it, with `facts`.
     """
     records = {}
     for row in read_rows(file):
+        if row.get("degradation", NATIVE) != NATIVE:
+            continue
         facts = {
             name: float(value) if value else math.nan
             for name, value in row.items()
-            if name not in ("path", "score")
+            if name not in ("path", "score", "degradation")
         }
         records[row["path"]] = {
             "path": row["path"],

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -27,13 +26,12 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from bonafide.bench import protocol as protocols
 from bonafide.bench.manifest import load, read_table
+from bonafide.bench.protocol import load_protocol
 from bonafide.bench.splits import group_folds
 
 METHOD = "synthetic_traces"
 FOLDS = 5
-FACTS = ("tiles", "median_patch", "marked_share", "laundered_share")
 
 
 def main() -> None:
@@ -64,7 +62,7 @@ def main() -> None:
 def write_folds(manifest: Path, out: Path, pairs: list[Path], together: list[str]) -> None:
     """`fold<k>/train.csv`, `test.csv` and, with pairs, `pairs.csv`; paths are absolute."""
     merged: dict[str, str] = dict(pair.split("+", 1) for pair in together)  # type: ignore[misc]
-    plan = replace(protocols.load("generated-normalised"), min_side=0)
+    plan = replace(load_protocol("generated-normalised"), min_side=0)
     samples = load(manifest, plan).samples
     dealt = [replace(one, group=merged.get(one.group, one.group)) for one in samples]
     rows = {row["path"]: row for row in read_table(manifest)}
@@ -131,7 +129,7 @@ def score(fold: Path, protocol: str, jobs: int) -> None:
     link.symlink_to((fold / "run" / f"{METHOD}.onnx").resolve())
     command = [sys.executable, "-m", "bonafide", "bench", "run", str(fold / "test.csv")]
     command += ["--protocol", protocol, "--detectors", METHOD, "--no-audit", "--repeats", "0"]
-    command += ["--out", str(fold / protocol), "--jobs", str(jobs), "--quiet"]
+    command += ["--out", str(fold / Path(protocol).stem), "--jobs", str(jobs), "--quiet"]
     environment = os.environ | {"BONAFIDE_WEIGHTS": str(weights.resolve())}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
@@ -139,16 +137,21 @@ def score(fold: Path, protocol: str, jobs: int) -> None:
 def merge(manifest: Path, out: Path, folds: list[Path], protocol: str) -> None:
     """One table of out-of-fold scores, with paths as the manifest writes them."""
     base = manifest.parent.resolve()
-    target = out / f"{protocol}.csv"
+    rows = [
+        {**row, "path": Path(row["path"]).relative_to(base)}
+        for fold in folds
+        for row in parquet.read_table(fold / Path(protocol).stem / "scores.parquet").to_pylist()
+        if row["detector"] == METHOD and row["score"] is not None
+    ]
+    columns = ["path", "score"]
+    if len({row["degradation"] for row in rows}) > 1:
+        columns.append("degradation")
+    target = out / f"{Path(protocol).stem}.csv"
     with target.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "degradation", "score", "fold"])
-        for fold in folds:
-            for row in parquet.read_table(fold / protocol / "scores.parquet").to_pylist():
-                if row["detector"] == METHOD and row["score"] is not None:
-                    name = Path(row["path"]).relative_to(base)
-                    writer.writerow([name, row["degradation"], row["score"], fold.name])
-    print(json.dumps({"scores": str(target)}))
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(target)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_stages_and_map_have_the_documented_strides(height: int, width: int) -> 
         output = network(pixels)
     assert [stage.shape[1] for stage in stages] == [channels for _, channels, *_ in STAGES]
     assert output.logit.shape == output.laundered.shape == (2,)
-    assert output.map.shape == (2, height // 16, width // 16)
+    assert output.map.shape == (2, height // 8, width // 8)
     assert torch.allclose(output.map.mean((1, 2)), output.logit, atol=1e-5)
 
 

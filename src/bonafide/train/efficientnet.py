@@ -85,14 +85,16 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         pretrained: start from the weights learned on ImageNet.
+        stride: of the first layer: 2 as published, or 1 to keep what lies between two pixels, at
+            four times the cost.
 
     Raises:
         MissingExtra: they are asked for and not installed.
     """
 
-    def __init__(self, pretrained: bool = True) -> None:
+    def __init__(self, pretrained: bool = True, stride: int = 2) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*_block(3, STEM, 3, 2))
+        self.stem = nn.Sequential(*_block(3, STEM, 3, stride))
         self.stages = nn.ModuleList()
         channels = STEM
         for widen, outputs, kernel, stride, count in STAGES:
@@ -108,7 +110,8 @@ class EfficientNetLite0(nn.Module):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """float32 RGB (N, 3, H, W) in [0, 1] → what every stage gives.
 
-        Channels and strides: 16 at 2, 24 at 4, 40 at 8, 80 at 16, 112 at 16, 192 at 32, 320 at 32.
+        Channels and strides: 16 at 2, 24 at 4, 40 at 8, 80 at 16, 112 at 16, 192 at 32, 320 at 32;
+        half of these strides with a first stride of 1.
         """
         value = self.stem((pixels * 255 - 127) / 128)
         found = []

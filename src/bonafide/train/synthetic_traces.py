@@ -1,11 +1,12 @@
 """The default detector of generated pictures: local traces, read at native resolution.
 
 What it is
-    EfficientNet-Lite0 begun from ImageNet weights and trained on whatever sources there are.
-    Linear heads read three depths at every position; their sum is a map of local log-odds whose
-    mean is the answer, so the picture that a person is shown is the evidence that was counted. A
-    second set of heads tells, among synthetic pictures, those made from nothing from photographs
-    that went through a decoder, an up-scaler or an enhancer ("laundered").
+    EfficientNet-Lite0 begun from ImageNet weights, its first layer at full resolution, trained on
+    small crops, which show more of traces than of things. Linear heads read three depths at every
+    position; their sum is a map of local log-odds whose mean is the answer, so the picture that a
+    person is shown is the evidence that was counted. A second set of heads tells, among synthetic
+    pictures, those made from nothing from photographs that went through a decoder, an up-scaler or
+    an enhancer ("laundered").
 
 What keeps it honest
     Sources are drawn alike, so that no collection speaks for its class. Pictures without a JPEG
@@ -36,7 +37,7 @@ from bonafide.train.augment import standard
 from bonafide.train.efficientnet import STAGES, EfficientNetLite0
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
 
-READ = (3, 4, 6)  # stages whose positions are judged: strides 16, 16 and 32
+READ = (3, 4, 6)  # stages whose positions are judged: strides 8, 8 and 16
 SYNTHETIC, LAUNDERED = 0, 1
 
 
@@ -52,17 +53,17 @@ class Settings(recipe.Settings):
         laundered: weight of the question that is asked of synthetic pictures alone.
     """
 
-    steps: int = 400
-    batch: int = 32
-    crop: int = 160
-    learning_rate: float = 3e-4
+    steps: int = 160
+    batch: int = 64
+    crop: int = 64
+    learning_rate: float = 5e-4
     weight_decay: float = 0.05
     warmup: int = 40
     schedule: str = "cosine"
     clip: float = 1.0
     ema: float = 0.98
     held_out: float = 0.0
-    validate_every: int = 100
+    validate_every: int = 40
     pretrained: bool = True
     dropout: float = 0.3
     smoothing: float = 0.1
@@ -75,7 +76,7 @@ class Network(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite0(settings.pretrained)
+        self.backbone = EfficientNetLite0(settings.pretrained, stride=1)
         widths = [STAGES[stage][1] for stage in READ]
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
         self.heads = nn.ModuleList(nn.Conv2d(width, 2, 1) for width in widths)
@@ -85,7 +86,7 @@ class Network(nn.Module):
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> Output:
-        """float32 RGB (N, 3, H, W) in [0, 1] → logit, map of (N, ⌊H / 16⌋, ⌊W / 16⌋), laundered."""
+        """float32 RGB (N, 3, H, W) in [0, 1] → logit, map of (N, ⌊H / 8⌋, ⌊W / 8⌋), laundered."""
         stages = self.backbone(pixels.contiguous(memory_format=torch.channels_last))
         odds = [
             head(self.dropout(norm(stages[stage].float())))
