@@ -32,6 +32,7 @@ from bonafide.bench.splits import group_folds
 
 METHOD = "synthetic_traces"
 FOLDS = 5
+FACES = ("deepface/identity", "vipguard/id0")
 
 
 def main() -> None:
@@ -42,6 +43,8 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pairs", type=Path, action="append", default=[])
+    parser.add_argument("--faces", type=Path, help="forensic_media.csv; real faces to train on")
+    parser.add_argument("--whole", action="store_true", help="Train on everything as well.")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--together", action="append", default=[], metavar="A+B")
@@ -49,40 +52,72 @@ def main() -> None:
     parser.add_argument("--only", type=int, action="append", help="Folds, 1 to 5.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    write_folds(options.manifest, options.out, options.pairs, options.together)
+    further = read_faces(options.faces) if options.faces else []
+    write_folds(options.manifest, options.out, options.pairs, options.together, further)
     folds = [options.out / f"fold{number}" for number in options.only or range(1, FOLDS + 1)]
+    trained = [*folds, options.out / "whole"] if options.whole else folds
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda fold: train(fold, options.settings, options.precision), folds))
+        list(pool.map(lambda fold: train(fold, options.settings, options.precision), trained))
     for name in filter(None, options.score.split(",")):
         for fold in folds:
             score(fold, name, options.jobs)
         merge(options.manifest, options.out, folds, name)
 
 
-def write_folds(manifest: Path, out: Path, pairs: list[Path], together: list[str]) -> None:
-    """`fold<k>/train.csv`, `test.csv` and, with pairs, `pairs.csv`; paths are absolute."""
+def read_faces(table: Path) -> list[dict[str, str]]:
+    """Photographs of faces that no origin of the manifest brings."""
+    return [
+        {
+            "path": str((table.parent / row["path"]).resolve()),
+            "label": "bona_fide",
+            "source": row["group"],
+            "origin": row["group"],
+            "kind": "face",
+        }
+        for row in read_table(table)
+        if row["label"].startswith("real") and row["group"] in FACES
+    ]
+
+
+def write_folds(
+    manifest: Path,
+    out: Path,
+    pairs: list[Path],
+    together: list[str],
+    further: list[dict[str, str]],
+) -> None:
+    """`fold<k>/train.csv`, `test.csv` and, with pairs, `pairs.csv`; paths are absolute.
+
+    `whole` has everything for training. What is `further` is trained on and never tested.
+    """
     merged: dict[str, str] = dict(pair.split("+", 1) for pair in together)  # type: ignore[misc]
     plan = replace(load_protocol("generated-normalised"), min_side=0)
     samples = load(manifest, plan).samples
     dealt = [replace(one, group=merged.get(one.group, one.group)) for one in samples]
     rows = {row["path"]: row for row in read_table(manifest)}
-    for number, fold in enumerate(group_folds(dealt, FOLDS), 1):
-        folder = out / f"fold{number}"
+    every = {one.path for one in samples}
+    parts = {
+        f"fold{number}": {samples[index].path for index in fold.test}
+        for number, fold in enumerate(group_folds(dealt, FOLDS), 1)
+    }
+    for name, tested in {**parts, "whole": set()}.items():
+        folder, kept = out / name, every - tested
         folder.mkdir(parents=True, exist_ok=True)
-        tested = {samples[index].path for index in fold.test}
-        kept = {one.path for one in samples} - tested
-        for name, chosen in (("train", kept), ("test", tested)):
-            write(folder / f"{name}.csv", manifest.parent, [rows[path] for path in sorted(chosen)])
+        write(folder / "train.csv", manifest.parent, [rows[path] for path in sorted(kept)], further)
+        write(folder / "test.csv", manifest.parent, [rows[path] for path in sorted(tested)])
         if pairs:
             write_pairs(folder / "pairs.csv", manifest.parent, pairs, kept)
 
 
-def write(path: Path, base: Path, rows: list[dict[str, str]]) -> None:
+def write(
+    path: Path, base: Path, rows: list[dict[str, str]], further: list[dict[str, str]] | None = None
+) -> None:
     """A manifest with absolute paths."""
+    absolute = [row | {"path": str((base / row["path"]).resolve())} for row in rows]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["path", "label"], restval="")
         writer.writeheader()
-        writer.writerows(row | {"path": str((base / row["path"]).resolve())} for row in rows)
+        writer.writerows([*absolute, *(further or [])])
 
 
 def write_pairs(path: Path, base: Path, tables: list[Path], kept: set[str]) -> None:

@@ -47,6 +47,8 @@ class Convolution(nn.Conv2d):
         if self.groups == 1:
             return super().forward(padded)
         # CPUs have no fast 16-bit gradient of a depth-wise convolution.
+        if not torch.is_grad_enabled():
+            return super().forward(padded)
         with torch.autocast(padded.device.type, enabled=False):
             return super().forward(padded.float())
 
@@ -87,13 +89,15 @@ class EfficientNetLite0(nn.Module):
         pretrained: start from the weights learned on ImageNet.
         stride: of the first layer: 2 as published, or 1 to keep what lies between two pixels, at
             four times the cost.
+        frozen: stages, besides the stem, that stay as they come; 0 trains everything.
 
     Raises:
         MissingExtra: they are asked for and not installed.
     """
 
-    def __init__(self, pretrained: bool = True, stride: int = 2) -> None:
+    def __init__(self, pretrained: bool = True, stride: int = 2, frozen: int = 0) -> None:
         super().__init__()
+        self.frozen = frozen
         self.stem = nn.Sequential(*_block(3, STEM, 3, stride))
         self.stages = nn.ModuleList()
         channels = STEM
@@ -106,6 +110,15 @@ class EfficientNetLite0(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
         if pretrained:
             self._take(_published())
+        for part in self._kept():
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> EfficientNetLite0:
+        """Frozen parts keep their statistics as well."""
+        super().train(mode)
+        for part in self._kept():
+            part.eval()
+        return self
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """float32 RGB (N, 3, H, W) in [0, 1] → what every stage gives.
@@ -113,12 +126,19 @@ class EfficientNetLite0(nn.Module):
         Channels and strides: 16 at 2, 24 at 4, 40 at 8, 80 at 16, 112 at 16, 192 at 32, 320 at 32;
         half of these strides with a first stride of 1.
         """
-        value = self.stem((pixels * 255 - 127) / 128)
         found = []
-        for stage in self.stages:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            value = self.stem((pixels * 255 - 127) / 128)
+            for stage in self.stages[: self.frozen]:
+                value = stage(value)
+                found.append(value)
+        for stage in self.stages[self.frozen :]:
             value = stage(value)
             found.append(value)
         return found
+
+    def _kept(self) -> list[nn.Module]:
+        return [self.stem, *self.stages[: self.frozen]] if self.frozen else []
 
     def _take(self, published: Sequence[Tensor]) -> None:
         """Both list their tensors from the input to the output; names differ."""

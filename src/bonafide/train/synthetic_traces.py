@@ -47,13 +47,14 @@ class Settings(recipe.Settings):
 
     Attributes:
         pretrained: begin from ImageNet weights.
+        frozen: stages of those that are not trained, besides the stem.
         dropout: share of the channels that heads miss in a training step.
         smoothing: labels are drawn this far towards one half.
         head_rate: learning rate of the heads, as a multiple of that of the backbone.
         laundered: weight of the question that is asked of synthetic pictures alone.
     """
 
-    steps: int = 160
+    steps: int = 240
     batch: int = 64
     crop: int = 64
     learning_rate: float = 5e-4
@@ -65,6 +66,7 @@ class Settings(recipe.Settings):
     held_out: float = 0.0
     validate_every: int = 40
     pretrained: bool = True
+    frozen: int = 2
     dropout: float = 0.3
     smoothing: float = 0.1
     head_rate: float = 5.0
@@ -76,7 +78,9 @@ class Network(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite0(settings.pretrained, stride=1)
+        self.backbone = EfficientNetLite0(
+            settings.pretrained, stride=1, frozen=settings.frozen if settings.pretrained else 0
+        )
         widths = [STAGES[stage][1] for stage in READ]
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
         self.heads = nn.ModuleList(nn.Conv2d(width, 2, 1) for width in widths)
@@ -135,7 +139,8 @@ class Method(Recipe):
         adapted: list[nn.Parameter] = []
         fresh: list[nn.Parameter] = []
         for name, weight in network.named_parameters():
-            (adapted if name.startswith("backbone.") else fresh).append(weight)
+            if weight.requires_grad:
+                (adapted if name.startswith("backbone.") else fresh).append(weight)
         groups = [
             {"params": adapted, "lr": settings.learning_rate},
             {"params": fresh, "lr": settings.learning_rate * settings.head_rate},
