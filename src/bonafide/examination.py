@@ -26,7 +26,16 @@ _log = logging.getLogger("bonafide")
 
 STABILITY_SHARE = 0.8  # of the time that a file may take, by which changed copies are done
 
-_LIBRARIES = ("numpy", "scipy", "pillow", "opencv-python-headless", "jpeglib", "c2pa-python", "av")
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pillow",
+    "opencv-python-headless",
+    "jpeglib",
+    "c2pa-python",
+    "av",
+    "onnxruntime",
+)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,8 @@ pytest.importorskip("torch")
 from bonafide.train.align import (
     Alignment,
     align,
-    both_saved,
     dct_mix,
     pixel_mix,
-    resized_copies,
     saved_like,
 )
 from bonafide.train.data import History
@@ -86,19 +84,3 @@ def test_a_twin_is_saved_at_the_quality_and_grid_of_its_original() -> None:
     finer = np.abs(saved_like(once, History(75, "4:4:4"), (3, 5)).astype(int) - once).mean()
     assert again < 0.5 * min(shifted, finer)
     assert np.array_equal(saved_like(twin, None, (0, 0)), twin)
-
-
-def test_both_sides_of_a_lossless_pair_get_one_history() -> None:
-    original, twin = pair()
-    history = History(70, "4:2:0")
-    saved = both_saved(original, twin, history, (1, 2))
-    assert np.array_equal(saved[0], saved_like(original, history, (1, 2)))
-    assert np.array_equal(saved[1], saved_like(twin, history, (1, 2)))
-
-
-def test_copies_of_a_pair_are_resized_alike() -> None:
-    original, _ = pair()
-    smaller, larger = resized_copies(original, original, np.random.default_rng(2), Alignment())
-    assert np.array_equal(*smaller)
-    assert np.array_equal(*larger)
-    assert 12 <= len(smaller[0]) <= 64 <= len(larger[0]) <= 224

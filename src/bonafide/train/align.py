@@ -3,8 +3,8 @@
 A reconstruction shows what its original shows, at the same size, and yet a network can tell the
 two without looking at any trace: the original was saved as JPEG, the twin was not and has richer
 high frequencies; and the two differ by more than a decoder's trace where the decoder is a poor
-one. So the twin is saved like its original, mixed with it in pixels and in frequencies, and both
-are resized alike.
+one. So the twin is saved like its original and mixed with it in pixels and in frequencies; that
+both are resized alike is the business of the recipe's augmentations.
 
 Facts about the paper's code that one should know. Its frequency mix blends all coefficients of a
 cosine transform of the whole picture with one weight; since the transform is linear, this *is* a
@@ -25,10 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image as Pillow
 from scipy import fft
 
-from bonafide.train.augment import KERNELS, Pixels, Random, resaved
+from bonafide.train.augment import Pixels, Random, resaved
 from bonafide.train.data import History
 
 
@@ -42,8 +41,8 @@ class Alignment:
         dct: probability of the frequency mix.
         most: largest weight in either mix; weights are uniform from 0.
         lowest: share of the frequencies, from the lowest, that the frequency mix leaves alone.
-        shrink: smallest factor of the smaller copy.
-        enlarge: largest factor of the larger copy.
+        shrink: smallest factor by which recipes rescale both alike.
+        enlarge: the largest.
     """
 
     resave: float = 0.5
@@ -90,17 +89,6 @@ def saved_like(pixels: Pixels, history: History | None, corner: tuple[int, int])
     return resaved(pixels, history.quality, history.subsampling, *corner) if history else pixels
 
 
-def both_saved(
-    original: Pixels, twin: Pixels, history: History, corner: tuple[int, int]
-) -> tuple[Pixels, Pixels]:
-    """Give a lossless original the history of others, and its twin the same.
-
-    Where some originals are JPEG and some are not, a network that can tell them apart learns the
-    sources; and a twin of a lossless original would be the only kind of twin without a history.
-    """
-    return saved_like(original, history, corner), saved_like(twin, history, corner)
-
-
 def pixel_mix(original: Pixels, twin: Pixels, share: float) -> Pixels:
     """`share`·twin + (1 − `share`)·original, rounded: 0 gives the original, 1 the twin."""
     return _levels(share * twin.astype(np.float32) + (1 - share) * original.astype(np.float32))
@@ -121,28 +109,6 @@ def dct_mix(original: Pixels, twin: Pixels, share: float, lowest: float = 0.0) -
     taken = np.maximum(rows[:, None], columns) >= lowest
     taken_gap = share * gap * taken[..., None]
     return _levels(twin + fft.idctn(taken_gap, axes=(0, 1), norm="ortho"))
-
-
-def resized_copies(
-    original: Pixels, twin: Pixels, random: Random, alignment: Alignment
-) -> tuple[tuple[Pixels, Pixels], tuple[Pixels, Pixels]]:
-    """A smaller and a larger copy of both: ((original, twin), (original, twin)).
-
-    Factors are uniform, kernels two different ones of `augment.KERNELS`; they are the same for
-    original and twin.
-    """
-    factors = random.uniform(alignment.shrink, 1), random.uniform(1, alignment.enlarge)
-    kernels = random.choice(len(KERNELS), 2, replace=False)
-    smaller, larger = (
-        (_resized(original, factor, kernel), _resized(twin, factor, kernel))
-        for factor, kernel in zip(factors, kernels, strict=True)
-    )
-    return smaller, larger
-
-
-def _resized(pixels: Pixels, factor: float, kernel: int) -> Pixels:
-    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
-    return np.asarray(Pillow.fromarray(pixels).resize((width, height), KERNELS[kernel]))
 
 
 def _levels(values: np.ndarray) -> Pixels:
