@@ -65,6 +65,7 @@ class TestShipped:
             "edited-jpeg80",
             "face-frames",
             "generated-native",
+            "generated-ladder",
             "generated-normalised",
             "generated-robust",
             "in-the-wild",
