@@ -23,7 +23,7 @@ FLOORS = (
     ("verdict", "calibration"),
     ("explain",),
     ("examination", "stability"),
-    ("report",),
+    ("report", "custody"),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
     ("bench", "output"),

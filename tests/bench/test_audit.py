@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide.bench import cues, forest, phash
+from bonafide.bench import cues, forest
 from bonafide.bench.audit import audit
 from bonafide.bench.manifest import Manifest
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.protocol import load_protocol
 from bonafide.bench.samples import Fold, Sample
+from bonafide.signals import phash
 
 
 def scene(seed: int, side: int = 128) -> Pillow.Image:

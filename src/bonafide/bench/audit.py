@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide import workers
-from bonafide.bench import cues, forest, phash, splits
+from bonafide.bench import cues, forest, splits
 from bonafide.bench.audit_result import Audit, CueTest, Twins
 from bonafide.bench.cues import CUES, SIZE_CUES, Cues
 from bonafide.bench.manifest import Manifest
@@ -24,6 +24,7 @@ from bonafide.bench.metrics import roc_auc
 from bonafide.bench.samples import Fold, Sample
 from bonafide.bench.statistics import Interval, bootstrap
 from bonafide.media.limits import Limits
+from bonafide.signals import phash
 
 __all__ = ["Audit", "CueTest", "Twins", "audit"]
 

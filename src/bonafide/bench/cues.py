@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from bonafide.bench import phash
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import open_media
 from bonafide.media.video import Video
+from bonafide.signals import phash
 from bonafide.signals.jpeg import estimate_quality
 from bonafide.types import Media
 

@@ -1,0 +1,94 @@
+"""The one form of a JSON value that is hashed and signed: RFC 8785, JSON Canonicalization Scheme.
+
+Keys are sorted, nothing is between tokens, and numbers are written as ECMAScript writes doubles, so
+that a program in any language comes to the same bytes. Two things that JSON files may hold and the
+RFC does not admit are replaced first: an integer beyond 2^53 by the double nearest to it, which is
+what ECMAScript reads there, and half of a surrogate pair (from a file name that is no UTF-8) by its
+escape in letters, \\udcXX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from bonafide.errors import InvalidInput, MissingExtra
+
+LARGEST_FILE = 64 * 1024**2  # bytes of a report that is read back
+_EXACT = 2**53 - 1  # integers up to here are doubles without loss
+
+
+def canonical(value: Any) -> bytes:
+    """The RFC 8785 form of JSON values, UTF-8.
+
+    Raises:
+        InvalidInput: a number is not finite, or the value is nested too deeply.
+        MissingExtra: the package rfc8785 is not installed.
+    """
+    try:
+        import rfc8785
+    except ModuleNotFoundError:
+        raise MissingExtra("store", "hashing reports") from None
+    try:
+        return rfc8785.dumps(_admitted(value))
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise InvalidInput(f"this has no canonical form: {error}") from None
+
+
+def digest(value: Any) -> str:
+    """Hexadecimal SHA-256 of `canonical(value)`."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file strictly: a key that stands twice in one object is an error.
+
+    Readers differ in which of the two they take, so a signature over such a file means nothing.
+
+    Raises:
+        InvalidInput: it cannot be read, is too large, or is no such JSON.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
+            raise InvalidInput(f"{path} is larger than {LARGEST_FILE:,} bytes")
+        return json.loads(raw, object_pairs_hook=_without_doubles, parse_constant=_refuse)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from None
+
+
+def _admitted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_well_formed(str(key)): _admitted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_admitted(item) for item in value]
+    if isinstance(value, str):
+        return _well_formed(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf  # refused by the caller, as any number that is not finite
+    return value
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a number of JSON")

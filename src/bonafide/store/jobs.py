@@ -1,0 +1,287 @@
+"""A queue of files in the database, from which any number of workers on any host take.
+
+A worker holds a file on a lease. One that dies lets the lease run out, and the file is taken again,
+a few times at most, since a file that kills whoever opens it would otherwise go round for ever.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from bonafide.errors import InvalidInput
+from bonafide.store.audit import Audit
+from bonafide.store.models import StoredFile, StoredJob
+from bonafide.store.rows import Job, JobFile
+from bonafide.store.text import storable
+
+MOST_ATTEMPTS = 3
+_ENDED = ("done", "failed", "cancelled")
+
+
+class Jobs(Audit):
+    """The part of the store that knows what is to be done."""
+
+    def add_job(
+        self,
+        files: Sequence[JobFile],
+        settings: Mapping[str, Any],
+        owner: str,
+        webhook: str | None = None,
+    ) -> str:
+        """Queue files.
+
+        Args:
+            files: in order; of each, `name`, `path` and `sha256` count.
+            settings: JSON values that the worker needs, the same for all files.
+            owner: name of the key.
+            webhook: address to tell at the end.
+
+        Returns:
+            Id of the job.
+
+        Raises:
+            InvalidInput: there are no files.
+        """
+        if not files:
+            raise InvalidInput("a job needs at least one file")
+        id_ = uuid.uuid4().hex
+        with self._write() as session:
+            session.add(
+                StoredJob(
+                    id=id_,
+                    owner=storable(owner),
+                    settings=dict(settings),
+                    webhook=webhook,
+                    created_at=self._now(session),
+                )
+            )
+            session.flush()
+            session.add_all(
+                StoredFile(
+                    job_id=id_,
+                    position=position,
+                    name=storable(file.name),
+                    path=file.path,
+                    sha256=file.sha256,
+                )
+                for position, file in enumerate(files)
+            )
+        return id_
+
+    def claim(self, worker: str, lease_seconds: float) -> JobFile | None:
+        """Take the next file, so that nobody else gets it while the lease lasts.
+
+        First files of all jobs come before second ones and so on, so that a picture handed in
+        alone does not wait for a folder that came before it.
+
+        Args:
+            worker: who takes it.
+            lease_seconds: after this time without `finish` another worker may take it.
+        """
+        with self._write() as session:
+            self._release_expired(session)
+            file = session.scalars(
+                select(StoredFile)
+                .where(StoredFile.state == "queued")
+                .order_by(StoredFile.position, StoredFile.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).first()
+            if file is None:
+                return None
+            file.state, file.worker = "running", storable(worker)
+            file.attempts += 1
+            file.lease_until = self._now(session) + timedelta(seconds=lease_seconds)
+            settings = session.scalars(
+                select(StoredJob.settings).where(StoredJob.id == file.job_id)
+            ).one()
+            return _file(file, settings)
+
+    def finish(
+        self, file_id: int, report_id: int | None, failure: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Say what became of a file.
+
+        Args:
+            file_id: of the file.
+            report_id: of its report, or
+            failure: why there is none, JSON values.
+
+        Returns:
+            Whether this counted: False where another worker was first, or the job was cancelled
+            before.
+        """
+        with self._write() as session:
+            # Whoever ends files of one job waits here, so that exactly one sees the last one end.
+            job = session.scalars(
+                select(StoredJob)
+                .join(StoredFile, StoredFile.job_id == StoredJob.id)
+                .where(StoredFile.id == file_id)
+                .with_for_update(of=StoredJob)
+            ).first()
+            file = session.get(StoredFile, file_id, populate_existing=True)
+            if job is None or file is None or file.state in _ENDED:
+                return False
+            file.state = "failed" if report_id is None else "done"
+            file.report_id = report_id
+            file.failure = dict(failure or {}) if report_id is None else None
+            file.lease_until = None
+            session.flush()
+            self._end_if_done(session, job)
+            return True
+
+    def cancel(self, id: str) -> bool:  # noqa: A002
+        """Take a job's waiting files out of the queue; those under way are finished.
+
+        Returns:
+            False if there is no such job, or it has ended.
+        """
+        with self._write() as session:
+            job = session.scalars(
+                select(StoredJob).where(StoredJob.id == id).with_for_update()
+            ).first()
+            if job is None or job.finished_at or job.cancelled_at:
+                return False
+            job.cancelled_at = self._now(session)
+            session.execute(
+                update(StoredFile)
+                .where(StoredFile.job_id == id, StoredFile.state == "queued")
+                .values(state="cancelled")
+            )
+            self._end_if_done(session, job)
+            return True
+
+    def job(self, id: str) -> Job | None:  # noqa: A002
+        """A job with its files."""
+        with self._read() as session:
+            job = session.get(StoredJob, id)
+            if job is None:
+                return None
+            files = session.scalars(
+                select(StoredFile).where(StoredFile.job_id == id).order_by(StoredFile.position)
+            )
+            return _job(session, job, tuple(_file(file, job.settings) for file in files))
+
+    def jobs(self, owner: str | None = None, limit: int = 50) -> list[Job]:
+        """Jobs without their files, newest first; of one owner, or of all for None."""
+        asked = select(StoredJob).order_by(StoredJob.created_at.desc()).limit(limit)
+        if owner is not None:
+            asked = asked.where(StoredJob.owner == storable(owner))
+        with self._read() as session:
+            return [_job(session, job) for job in session.scalars(asked)]
+
+    def waiting(self) -> int:
+        """Files that nobody has taken yet."""
+        with self._read() as session:
+            asked = select(func.count()).where(StoredFile.state == "queued")
+            return session.scalars(asked).one()
+
+    def claim_webhook(self, lease_seconds: float) -> Job | None:
+        """Take an ended job whose webhook is to be told now, for `lease_seconds`.
+
+        `webhook_attempts` of what is returned counts this attempt.
+        """
+        with self._write() as session:
+            now = self._now(session)
+            job = session.scalars(
+                select(StoredJob)
+                .where(StoredJob.webhook_due <= now)
+                .order_by(StoredJob.webhook_due)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).first()
+            if job is None:
+                return None
+            job.webhook_attempts += 1
+            job.webhook_due = now + timedelta(seconds=lease_seconds)
+            session.flush()
+            return _job(session, job)
+
+    def settle_webhook(self, id: str, again_in: float | None) -> None:  # noqa: A002
+        """Say that a webhook was told, or given up (None), or when to try again, in seconds."""
+        with self._write() as session:
+            due = None if again_in is None else self._now(session) + timedelta(seconds=again_in)
+            session.execute(update(StoredJob).where(StoredJob.id == id).values(webhook_due=due))
+
+    def _release_expired(self, session: Session) -> None:
+        expired = session.scalars(
+            select(StoredFile)
+            .where(StoredFile.state == "running", StoredFile.lease_until < self._now(session))
+            .with_for_update(skip_locked=True)
+        ).all()
+        for file in expired:
+            file.lease_until = None
+            if file.attempts < MOST_ATTEMPTS:
+                file.state = "queued"
+                continue
+            file.state = "failed"
+            why = f"{file.attempts} workers took it and none came back"
+            file.failure = {"error": "WorkerLost", "why": why}
+        session.flush()
+        for id_ in sorted({file.job_id for file in expired}):
+            job = session.get_one(StoredJob, id_, with_for_update=True)
+            if job.cancelled_at:
+                session.execute(
+                    update(StoredFile)
+                    .where(StoredFile.job_id == id_, StoredFile.state == "queued")
+                    .values(state="cancelled")
+                )
+            self._end_if_done(session, job)
+
+    def _end_if_done(self, session: Session, job: StoredJob) -> None:
+        left = select(func.count()).where(
+            StoredFile.job_id == job.id, StoredFile.state.not_in(_ENDED)
+        )
+        if job.finished_at is None and session.scalars(left).one() == 0:
+            job.finished_at = self._now(session)
+            job.webhook_due = job.finished_at if job.webhook else None
+
+
+def _file(row: StoredFile, settings: Mapping[str, Any]) -> JobFile:
+    return JobFile(
+        name=row.name,
+        path=row.path,
+        sha256=row.sha256,
+        id=row.id,
+        job=row.job_id,
+        position=row.position,
+        settings=settings,
+        state=row.state,
+        worker=row.worker,
+        attempts=row.attempts,
+        report_id=row.report_id,
+        failure=row.failure,
+    )
+
+
+def _job(session: Session, job: StoredJob, files: tuple[JobFile, ...] = ()) -> Job:
+    counted = session.execute(
+        select(StoredFile.state, func.count())
+        .where(StoredFile.job_id == job.id)
+        .group_by(StoredFile.state)
+    )
+    counts = dict(counted.tuples())
+    if job.cancelled_at:
+        state = "cancelled"
+    elif job.finished_at:
+        state = "done"
+    else:
+        state = "queued" if set(counts) == {"queued"} else "running"
+    return Job(
+        id=job.id,
+        owner=job.owner,
+        settings=job.settings,
+        webhook=job.webhook,
+        webhook_attempts=job.webhook_attempts,
+        state=state,
+        counts=counts,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        files=files,
+    )
