@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from bonafide.custody.canonical import canonical, digest
 from bonafide.store.database import Database
-from bonafide.store.models import StoredEntry, StoredReport
+from bonafide.store.models import Medium, StoredEntry, StoredReport
 from bonafide.store.rows import Broken, Entry
 from bonafide.store.text import storable
 
@@ -68,7 +68,7 @@ class Audit(Database):
             The first row that is not as it was written, None if all are.
         """
         previous, number = GENESIS, 0
-        told: dict[int, str] = {}
+        told: dict[int, tuple[str, ...]] = {}
         for entry in self.audit():
             number += 1
             row = f"audit {entry.number}"
@@ -81,31 +81,36 @@ class Audit(Database):
             if head and head[0] == number and head[1] != entry.hash:
                 return Broken(row, "Its hash is not the one that was noted.")
             if entry.action == "report":
-                told[int(entry.detail["id"])] = str(entry.detail["record"])
+                told[int(entry.detail["id"])] = (
+                    entry.subject,
+                    str(entry.detail["key"]),
+                    str(entry.detail["record"]),
+                )
             previous = entry.hash
         if head and head[0] > number:
             return Broken(f"audit {number + 1}", "The trail ends before the entry that was noted.")
         return self._check_reports(told)
 
-    def _check_reports(self, told: dict[int, str]) -> Broken | None:
+    def _check_reports(self, told: dict[int, tuple[str, ...]]) -> Broken | None:
         after = 0
         while True:
             with self._read() as session:
                 page = session.execute(
-                    select(StoredReport.id, StoredReport.record)
+                    select(StoredReport, Medium.sha256)
+                    .join(Medium)
                     .where(StoredReport.id > after)
                     .order_by(StoredReport.id)
                     .limit(_PAGE)
                 ).all()
-            for number, record in page:
-                expected = told.pop(number, None)
+            for report, sha256 in page:
+                expected = told.pop(report.id, None)
                 if expected is None:
-                    return Broken(f"report {number}", "The audit trail does not know it.")
-                if digest(record) != expected:
-                    return Broken(f"report {number}", "It is not what was stored.")
+                    return Broken(f"report {report.id}", "The audit trail does not know it.")
+                if (sha256, report.key, digest(report.record)) != expected or not _agrees(report):
+                    return Broken(f"report {report.id}", "It is not what was stored.")
             if not page:
                 break
-            after = page[-1][0]
+            after = page[-1][0].id
         gone = min(told, default=None)
         return None if gone is None else Broken(f"report {gone}", "It was removed.")
 
@@ -136,6 +141,17 @@ def seal(entry: Entry) -> str:
     """Hexadecimal SHA-256 of the previous hash, a line feed, and the entry in RFC 8785 form."""
     content = {key: value for key, value in vars(entry).items() if key not in ("previous", "hash")}
     return hashlib.sha256(entry.previous.encode() + b"\n" + canonical(content)).hexdigest()
+
+
+def _agrees(report: StoredReport) -> bool:
+    """Whether the columns that lists are made from say what the record says."""
+    media = report.record["media"]
+    path = None if media["path"] is None else storable(media["path"])
+    return (report.name, report.path, report.verdict) == (
+        storable(media["name"]),
+        path,
+        report.record["verdict"],
+    )
 
 
 def _entry(row: StoredEntry) -> Entry:

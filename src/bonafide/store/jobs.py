@@ -266,7 +266,7 @@ def _job(session: Session, job: StoredJob, files: tuple[JobFile, ...] = ()) -> J
         .where(StoredFile.job_id == job.id)
         .group_by(StoredFile.state)
     )
-    counts = dict(counted.tuples())
+    counts = {of: int(count) for of, count in counted}
     if job.cancelled_at:
         state = "cancelled"
     elif job.finished_at:

@@ -1,0 +1,246 @@
+"""No file is worked on twice, none is lost, and a dead worker holds nothing up for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bonafide.errors import InvalidInput
+from bonafide.store.jobs import MOST_ATTEMPTS
+from bonafide.store.rows import JobFile
+from bonafide.store.store import Store
+
+LONG = 60.0  # seconds
+SHORT = 0.05
+
+
+def files(count: int) -> list[JobFile]:
+    return [JobFile(f"file {n}", f"/spool/{n}", sha256=f"{n:064x}") for n in range(count)]
+
+
+def test_a_job_from_queue_to_end(store: Store, record: Callable[..., dict[str, Any]]) -> None:
+    id_ = store.add_job(files(2), {"profile": "triage"}, "anna")
+    assert store.waiting() == 2
+    job = store.job(id_)
+    assert job is not None
+    assert (job.state, job.counts, job.owner) == ("queued", {"queued": 2}, "anna")
+    first = store.claim("worker", LONG)
+    assert first is not None
+    assert (first.name, first.path, first.sha256) == ("file 0", "/spool/0", f"{0:064x}")
+    assert (first.job, first.settings, first.attempts) == (id_, {"profile": "triage"}, 1)
+    assert store.waiting() == 1
+    report = store.put_report(record(), "key", None)
+    assert store.finish(first.id, report)
+    job = store.job(id_)
+    assert job is not None
+    assert (job.state, job.counts, job.finished_at) == ("running", {"done": 1, "queued": 1}, None)
+    second = store.claim("worker", LONG)
+    assert second is not None
+    assert store.finish(second.id, None, {"error": "DecodeError", "why": "it is damaged"})
+    job = store.job(id_)
+    assert job is not None
+    assert (job.state, job.counts) == ("done", {"done": 1, "failed": 1})
+    assert job.finished_at is not None
+    assert job.finished_at >= job.created_at
+    assert [file.report_id for file in job.files] == [report, None]
+    assert job.files[1].failure == {"error": "DecodeError", "why": "it is damaged"}
+    assert store.claim("worker", LONG) is None
+
+
+def test_a_job_needs_files(store: Store) -> None:
+    with pytest.raises(InvalidInput, match="at least one"):
+        store.add_job([], {}, "anna")
+
+
+def test_what_does_not_exist(store: Store) -> None:
+    assert store.job("nothing") is None
+    assert store.cancel("nothing") is False
+    assert store.finish(17, None) is False
+    assert store.claim("worker", LONG) is None
+
+
+def test_a_single_file_does_not_wait_for_a_folder(store: Store) -> None:
+    store.add_job(files(100), {}, "platform")
+    single = store.add_job(files(1), {}, "checker")
+    claimed = [store.claim("worker", LONG) for _ in range(2)]
+    assert single in [file.job for file in claimed if file]
+
+
+def test_jobs_are_listed_by_owner_newest_first(store: Store) -> None:
+    ids = [store.add_job(files(1), {}, owner) for owner in ("anna", "ben", "anna")]
+    assert [job.id for job in store.jobs("anna")] == [ids[2], ids[0]]
+    assert [job.id for job in store.jobs()] == ids[::-1]
+    assert [job.id for job in store.jobs(limit=1)] == [ids[2]]
+    assert store.jobs("nobody") == []
+
+
+@pytest.mark.parametrize("claimers", [6])
+def test_many_claimers_take_each_file_once(url: str, claimers: int) -> None:
+    store = Store(url)
+    expected = {
+        (id_, position)
+        for id_, count in ((store.add_job(files(n), {}, "a"), n) for n in (20, 15, 1))
+        for position in range(count)
+    }
+    taken: list[tuple[str, int]] = []
+    errors: list[BaseException] = []
+    ended: list[str] = []
+
+    def work(name: str) -> None:
+        own = Store(url)
+        try:
+            while file := own.claim(name, LONG):
+                taken.append((file.job, file.position))
+                assert own.finish(file.id, None, {"why": name})
+                while job := own.claim_webhook(LONG):
+                    ended.append(job.id)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=work, args=(f"worker {n}",)) for n in range(claimers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert Counter(taken) == Counter(expected)
+    assert {job.state for job in store.jobs()} == {"done"}
+    store.close()
+
+
+def test_each_end_is_seen_exactly_once(url: str) -> None:
+    """Files of one job that end at the same moment leave one webhook to be told."""
+    store = Store(url)
+    id_ = store.add_job(files(12), {}, "a", webhook="https://example.org/told")
+    claimed = [file for _ in range(12) if (file := store.claim("w", LONG))]
+    assert store.claim_webhook(LONG) is None
+    start = threading.Barrier(12)
+
+    def end(file: JobFile) -> None:
+        own = Store(url)
+        start.wait()
+        assert own.finish(file.id, None, {})
+        own.close()
+
+    threads = [threading.Thread(target=end, args=(file,)) for file in claimed]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = [store.claim_webhook(LONG) for _ in range(3)]
+    assert [job.id if job else None for job in told] == [id_, None, None]
+    store.close()
+
+
+class TestLeases:
+    def test_a_file_of_a_dead_worker_is_taken_again(self, store: Store) -> None:
+        store.add_job(files(1), {}, "a")
+        first = store.claim("dies", SHORT)
+        assert first is not None
+        time.sleep(2 * SHORT)
+        again = store.claim("lives", LONG)
+        assert again is not None
+        assert (again.id, again.attempts, again.worker) == (first.id, 2, "lives")
+        assert store.claim("third", LONG) is None
+
+    def test_a_late_answer_counts_if_it_is_the_first(self, store: Store) -> None:
+        id_ = store.add_job(files(1), {}, "a")
+        slow = store.claim("slow", SHORT)
+        time.sleep(2 * SHORT)
+        quick = store.claim("quick", LONG)
+        assert slow is not None
+        assert quick is not None
+        assert store.finish(slow.id, None, {"why": "from slow"})
+        assert not store.finish(quick.id, None, {"why": "from quick"})
+        job = store.job(id_)
+        assert job is not None
+        assert job.files[0].failure == {"why": "from slow"}
+
+    def test_a_file_that_kills_its_workers_is_given_up(self, store: Store) -> None:
+        id_ = store.add_job(files(1), {}, "a", webhook="https://example.org")
+        for _ in range(MOST_ATTEMPTS):
+            assert store.claim("dies", SHORT) is not None
+            time.sleep(2 * SHORT)
+        assert store.claim("lives", LONG) is None
+        job = store.job(id_)
+        assert job is not None
+        assert (job.state, job.counts) == ("done", {"failed": 1})
+        failure = job.files[0].failure
+        assert failure is not None
+        assert failure["error"] == "WorkerLost"
+        assert store.claim_webhook(LONG) is not None
+
+
+class TestCancelling:
+    def test_waiting_files_are_taken_out(self, store: Store) -> None:
+        id_ = store.add_job(files(3), {}, "a")
+        assert store.cancel(id_)
+        assert store.claim("worker", LONG) is None
+        job = store.job(id_)
+        assert job is not None
+        assert (job.state, job.counts) == ("cancelled", {"cancelled": 3})
+        assert job.finished_at is not None
+        assert not store.cancel(id_)
+
+    def test_a_file_under_way_is_finished(self, store: Store) -> None:
+        id_ = store.add_job(files(2), {}, "a")
+        file = store.claim("worker", LONG)
+        assert file is not None
+        assert store.cancel(id_)
+        job = store.job(id_)
+        assert job is not None
+        assert job.finished_at is None
+        assert store.finish(file.id, None, {"why": "damaged"})
+        job = store.job(id_)
+        assert job is not None
+        assert (job.state, job.counts) == ("cancelled", {"cancelled": 1, "failed": 1})
+        assert job.finished_at is not None
+
+    def test_a_dead_workers_file_is_not_taken_again(self, store: Store) -> None:
+        id_ = store.add_job(files(1), {}, "a")
+        assert store.claim("dies", SHORT) is not None
+        assert store.cancel(id_)
+        time.sleep(2 * SHORT)
+        assert store.claim("lives", LONG) is None
+        job = store.job(id_)
+        assert job is not None
+        assert job.counts == {"cancelled": 1}
+        assert job.finished_at is not None
+
+    def test_a_job_that_has_ended_cannot_be_cancelled(self, store: Store) -> None:
+        id_ = store.add_job(files(1), {}, "a")
+        file = store.claim("worker", LONG)
+        assert file is not None
+        store.finish(file.id, None, {})
+        assert not store.cancel(id_)
+
+
+class TestWebhooks:
+    def test_it_is_tried_again_and_then_settled(self, store: Store) -> None:
+        id_ = store.add_job(files(1), {}, "a", webhook="https://example.org")
+        file = store.claim("worker", LONG)
+        assert file is not None
+        store.finish(file.id, None, {})
+        first = store.claim_webhook(SHORT)
+        assert first is not None
+        assert (first.id, first.webhook, first.webhook_attempts) == (id_, "https://example.org", 1)
+        assert store.claim_webhook(LONG) is None
+        time.sleep(2 * SHORT)  # whoever took it died
+        second = store.claim_webhook(LONG)
+        assert second is not None
+        assert second.webhook_attempts == 2
+        store.settle_webhook(id_, again_in=0.0)
+        assert store.claim_webhook(LONG) is not None
+        store.settle_webhook(id_, again_in=None)
+        assert store.claim_webhook(LONG) is None
+
+    def test_jobs_without_one_have_nothing_to_tell(self, store: Store) -> None:
+        store.cancel(store.add_job(files(1), {}, "a"))
+        assert store.claim_webhook(LONG) is None
