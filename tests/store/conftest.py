@@ -27,6 +27,13 @@ def _binaries() -> Path | None:
     return found[-1].parent if found else Path(on_path).parent if on_path else None
 
 
+def _memory() -> Path | None:
+    """A file system in memory, where there is enough of it: a database a test is a lot of disk."""
+    folder = Path("/dev/shm")
+    roomy = folder.is_dir() and shutil.disk_usage(folder).free > 4 * 1024**3
+    return folder if roomy else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a fresh PostgreSQL server, ending before the name of a database."""
@@ -36,7 +43,7 @@ def postgres() -> Iterator[str]:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
     # The server refuses to run as root.
     user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="bonafide-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="bonafide-postgres-", dir=_memory()))
     if user:
         shutil.chown(folder, **user)
 

@@ -84,6 +84,8 @@ class Jobs(Audit):
             worker: who takes it.
             lease_seconds: after this time without `finish` another worker may take it.
         """
+        if not self._anything_to_claim():
+            return None
         with self._write() as session:
             self._release_expired(session)
             file = session.scalars(
@@ -208,6 +210,15 @@ class Jobs(Audit):
         with self._write() as session:
             due = None if again_in is None else self._now(session) + timedelta(seconds=again_in)
             session.execute(update(StoredJob).where(StoredJob.id == id).values(webhook_due=due))
+
+    def _anything_to_claim(self) -> bool:
+        """Asked first, so that idle workers do not keep SQLite's one writer busy."""
+        with self._read() as session:
+            expired = (StoredFile.state == "running") & (
+                StoredFile.lease_until < self._now(session)
+            )
+            asked = select(StoredFile.id).where((StoredFile.state == "queued") | expired).limit(1)
+            return session.scalar(asked) is not None
 
     def _release_expired(self, session: Session) -> None:
         expired = session.scalars(
