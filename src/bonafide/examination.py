@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import time
@@ -11,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
-from bonafide import __version__, registry, stability, verdict
+from bonafide import __version__, registry, runtime, stability, verdict
 from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
 from bonafide.errors import MediaError
 from bonafide.explain import words
@@ -109,7 +112,7 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
         explanation=words.explain(facts, findings, drawn, held),
         untested=untested,
         settings=describe(settings),
-        versions=versions(calibration.id),
+        versions=versions(calibration.id) | ingredients(chosen, settings),
         examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
         stability=held,
     )
@@ -229,6 +232,53 @@ def versions(calibration: str | None = None) -> dict[str, str]:
         "calibration": calibration or default_calibration().id,
         **_library_versions(),
     }
+
+
+def ingredients(cards: tuple[Card, ...], settings: Settings) -> dict[str, str]:
+    """Hexadecimal SHA-256 of every file besides the program that an examination rests on.
+
+    Args:
+        cards: of the detectors that are asked; a network has the id of its detector.
+        settings: which name the trust list.
+
+    Returns:
+        `weights.<id>` for each network that is on this machine, and `trust` if there is a list.
+    """
+    found = {}
+    for card in cards:
+        network = runtime.checksum(card.id)
+        if network is not None:
+            found[f"weights.{card.id}"] = network
+    if settings.trust is not None:
+        found["trust"] = _digest_of_all(Path(settings.trust))
+    return found
+
+
+def key(settings: Settings) -> str:
+    """What besides the file decides a report, as 64 hexadecimal digits.
+
+    A file whose report was made under the same key need not be examined again. The key is the
+    SHA-256 of the versions of bonafide and of the detectors that would be asked, the calibration,
+    the networks, the trust list and the settings.
+    """
+    cards, _ = select(settings)
+    parts = {
+        "bonafide": __version__,
+        "calibration": load_calibration(settings.calibration).id,
+        "detectors": {card.id: card.version for card in cards},
+        "ingredients": ingredients(cards, settings),
+        "settings": describe(settings),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_all(path: Path) -> str:
+    """SHA-256 of a file, or of the checksums of the files in a folder, in the order of names."""
+    if not path.is_dir():
+        return runtime.sha256(path)
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    sums = "".join(f"{runtime.sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(sums.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @cache

@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,25 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file of any size."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum(weights: str) -> str | None:
+    """SHA-256 of the network that `session(weights)` uses or would open; None without one."""
+    try:
+        path = find(weights).path
+    except MissingWeights:
+        return None
+    with _lock:
+        opened = _sessions.get(path)
+    if opened is not None:
+        return opened.weights.sha256
+    state = path.stat()
+    return _unchanged_sha256(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _unchanged_sha256(path: Path, _size: int, _modified: int) -> str:
+    return sha256(path)
 
 
 def _folders() -> Iterator[tuple[str, Path]]:

@@ -11,9 +11,10 @@ from typing import Any
 from bonafide import workers
 from bonafide.errors import MediaError
 from bonafide.examination import Settings, examine
+from bonafide.media.image import Image
 from bonafide.media.source import open_media
 from bonafide.report.to_dict import to_dict
-from bonafide.types import Failure, Report
+from bonafide.types import Failure, Media, Report
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Job:
         maps: folder for heatmaps, None to write none.
         stem: what the names of its maps begin with.
         page: whether to render its section of the HTML report.
+        hashed: whether to compute the perceptual hash.
     """
 
     path: str | None
@@ -37,6 +39,7 @@ class Job:
     maps: str | None = None
     stem: str = ""
     page: bool = False
+    hashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class Outcome:
         report: the report without its heatmaps, or the failure.
         record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
         section: HTML for this file, "" when no page was asked for.
+        perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
     """
 
     report: Report | Failure
     record: dict[str, Any]
     section: str = ""
+    perceptual_hash: int | None = None
 
 
 def scan(
@@ -61,6 +66,7 @@ def scan(
     maps: str | None = None,
     page: bool = False,
     debug: bool = False,
+    hashed: bool = False,
 ) -> Iterator[Outcome]:
     """Examine files and yield their outcomes in input order.
 
@@ -71,6 +77,7 @@ def scan(
         maps: folder for heatmaps, made if it is missing; None to write none.
         page: whether to render HTML sections.
         debug: let decoders and tracebacks through to standard error.
+        hashed: whether to compute perceptual hashes.
 
     Yields:
         One outcome per file, failures included; a hang or a crash is the failure of one file.
@@ -80,7 +87,7 @@ def scan(
         settings = replace(settings, threads=1)
     if maps is not None:
         Path(maps).mkdir(parents=True, exist_ok=True)
-    tasks = _jobs(files, settings, maps, page)
+    tasks = _jobs(files, settings, maps, page, hashed)
     done = workers.run(perform, tasks, count, settings.limits.seconds, quiet=not debug)
     for job, outcome in done:
         yield _lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
@@ -112,7 +119,19 @@ def perform(job: Job) -> Outcome:
         from bonafide.report.html import render_section
 
         section = render_section(report, media)
-    return Outcome(_without_heatmaps(report), record, section)
+    looks = perceptual_hash(media) if job.hashed else None
+    return Outcome(_without_heatmaps(report), record, section, looks)
+
+
+def perceptual_hash(media: Media) -> int | None:
+    """The hash by which near-duplicates are found, uint64; None but for pictures with content."""
+    if not isinstance(media, Image):
+        return None
+    import cv2
+
+    from bonafide.signals import phash
+
+    return phash.phash(phash.thumbnail(cv2.cvtColor(media.pixels, cv2.COLOR_RGB2GRAY)))
 
 
 def _jobs(
@@ -120,6 +139,7 @@ def _jobs(
     settings: Settings,
     maps: str | None,
     page: bool,
+    hashed: bool,
 ) -> Iterator[Job]:
     seen: dict[str, int] = {}
     for path, data, name in files:
@@ -127,7 +147,7 @@ def _jobs(
         if maps is not None:  # two files of one stem must not overwrite each other's maps
             seen[stem] = seen.get(stem, 0) + 1
             stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
-        yield Job(path, data, name, settings, maps, stem, page)
+        yield Job(path, data, name, settings, maps, stem, page, hashed)
 
 
 def _lost(job: Job, lost: workers.Lost) -> Outcome:

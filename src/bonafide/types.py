@@ -364,7 +364,7 @@ class Report:
         explanation: plain sentences made from findings and verdict.
         untested: detector id → why it was not asked (profile, selection).
         settings: the settings that could change the outcome.
-        versions: of the tool, its calibration and the libraries that decode.
+        versions: of tool, calibration, libraries; SHA-256 of networks and of the trust list.
         examined_at: UTC, ISO 8601.
         schema: number of the JSON schema that `report.to_dict` writes.
         stability: how the answers held on changed copies; None if that was not asked for.
