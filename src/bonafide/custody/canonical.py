@@ -2,16 +2,14 @@
 
 Keys are sorted, nothing is between tokens, and numbers are written as ECMAScript writes doubles, so
 that a program in any language comes to the same bytes. Two things that JSON files may hold and the
-RFC does not admit are replaced first: an integer beyond 2^53 by the double nearest to it, which is
-what ECMAScript reads there, and half of a surrogate pair (from a file name that is no UTF-8) by its
-escape in letters, \\udcXX.
+RFC does not admit are written as strings first: an integer beyond 2^53 by its digits, as the RFC
+advises, and half of a surrogate pair (from a file name that is no UTF-8) by its escape, \\udcXX.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from bonafide.errors import InvalidInput, MissingExtra
 
 LARGEST_FILE = 64 * 1024**2  # bytes of a report that is read back
 _EXACT = 2**53 - 1  # integers up to here are doubles without loss
+_DECIMAL = 10**4000  # Python writes no longer integers out, lest it take for ever
 
 
 def canonical(value: Any) -> bytes:
@@ -71,11 +70,8 @@ def _admitted(value: Any) -> Any:
         return [_admitted(item) for item in value]
     if isinstance(value, str):
         return _well_formed(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf  # refused by the caller, as any number that is not finite
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return hex(value) if abs(value) >= _DECIMAL else str(value)
     return value
 
 

@@ -111,7 +111,7 @@ def _probabilities(record: Mapping[str, float | None]) -> dict[Question, float |
     return {Question(question): value for question, value in record.items()}
 
 
-def _made(kind: type[Kept], record: Mapping[str, Any], **changed: Any) -> Kept:
+def _made(kind: type[Kept], record: Mapping[str, Any], /, **changed: Any) -> Kept:
     """A dataclass from the keys that it knows; a later version may have written more."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in record.items() if name in known} | changed)

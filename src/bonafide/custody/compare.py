@@ -1,0 +1,195 @@
+"""Whether two records of one file say the same: the one that was kept, and one made again.
+
+Computers differ in the last digits, so numbers with a fraction may differ by `ABSOLUTE` and
+`RELATIVE` together. If any do, the numbers in sentences may be rounded otherwise, by a step of the
+last digit shown. Everything else must be equal. What cannot be made again is not compared: when the
+report was made, how long it took, and what the file was called.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bonafide.errors import InvalidInput
+from bonafide.examination import Settings
+from bonafide.media.limits import Limits
+from bonafide.types import Profile
+
+ABSOLUTE = RELATIVE = 0.002
+_PASSED_OVER = {
+    "": {"examined_at", "signature", "maps", "versions", "settings"},
+    "media": {"name", "path"},
+    "findings[]": {"seconds"},
+}
+_SETTINGS = ("profile", "only", "false_accusation_rate", "network", "stability")
+_DECISIVE = ("calibration", "trust")  # of the versions, besides networks
+_SENTENCES = {
+    "because[].text",
+    "explanation[]",
+    "caveat",
+    "stability.text",
+    "findings[].summary",
+    "findings[].why",
+    "findings[].outside[]",
+}
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that came out otherwise.
+
+    Attributes:
+        where: path of the value, "findings[ela].score".
+        then, now: as kept, as made again; None where it is absent.
+    """
+
+    where: str
+    then: Any
+    now: Any
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Everything in which two records differ, see above, in the order of the first."""
+    compared = _Comparison()
+    compared.values("", "", dict(then), dict(now))
+    for part, names in (("settings", _SETTINGS), ("versions", _rests_on(then, now))):
+        for name in names:
+            old, new = (record.get(part, {}).get(name) for record in (then, now))
+            compared.values(f"{part}.{name}", part, old, new)
+    return compared.result()
+
+
+def other_versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Programs and libraries of other versions, which may explain differences."""
+    old, new = then.get("versions", {}), now.get("versions", {})
+    return [
+        Difference(f"versions.{name}", old.get(name), new.get(name))
+        for name in sorted({*old, *new})
+        if name not in _rests_on(then, now) and old.get(name) != new.get(name)
+    ]
+
+
+def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
+    """The settings with which a report was made.
+
+    Args:
+        record: of the report. It may come from anybody.
+        allowed: the limits of the record hold where they are stricter than these.
+
+    Raises:
+        InvalidInput: the record does not say, or says what cannot be set.
+    """
+    try:
+        told = record["settings"]
+        limits = {
+            name: min(type(most)(told["limits"][name]), most)
+            for name, most in vars(allowed).items()
+        }
+        return Settings(
+            profile=Profile(told["profile"]),
+            only=tuple(str(name) for name in told["only"]),
+            limits=Limits(**limits),
+            false_accusation_rate=_rate(told["false_accusation_rate"]),
+            trust=_path(told["trust"]),
+            network=bool(told["network"]),
+            stability=bool(told["stability"]),
+            calibration=_path(told["calibration"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(
+            f"the report does not say how it was made: {type(error).__name__} {error}"
+        ) from None
+
+
+def _rests_on(*records: Mapping[str, Any]) -> list[str]:
+    """Names of versions that decide the outcome, and are not those of programs."""
+    names = {name for record in records for name in record.get("versions", {})}
+    return sorted(name for name in names if name in _DECISIVE or name.startswith("weights."))
+
+
+def _rate(value: Any) -> float:
+    if not 0.0 < float(value) <= 0.5:
+        raise ValueError(f"a false-accusation rate of {value}")
+    return float(value)
+
+
+def _path(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+class _Comparison:
+    """Walks two values side by side."""
+
+    def __init__(self) -> None:
+        self.found: list[Difference] = []
+        self.rounded: list[Difference] = []  # sentences that differ in last digits only
+        self.exact = True  # so far, every number
+
+    def result(self) -> list[Difference]:
+        """Sentences are made from numbers: where those are equal to the last digit, so are they."""
+        return [*self.found, *self.rounded] if self.exact else self.found
+
+    def values(self, where: str, kind: str, then: Any, now: Any) -> None:
+        """Compare two values of any sort; `kind` is `where` without names and numbers."""
+        if isinstance(then, dict) and isinstance(now, dict):
+            self._dicts(where, kind, then, now)
+        elif isinstance(then, list) and isinstance(now, list):
+            self._lists(where, kind, then, now)
+        elif type(then) is type(now) and then == now:
+            return
+        elif _is_fraction(then, now) and _close(float(then), float(now), 0.0):
+            self.exact = self.exact and then == now
+        elif kind in _SENTENCES and _same_but_for_last_digits(str(then), str(now)):
+            self.rounded.append(Difference(where, then, now))
+        else:
+            self.found.append(Difference(where, then, now))
+
+    def _dicts(
+        self, where: str, kind: str, then: Mapping[str, Any], now: Mapping[str, Any]
+    ) -> None:
+        for name in dict.fromkeys([*then, *now]):
+            if name in _PASSED_OVER.get(kind, ()):
+                continue
+            path = f"{where}.{name}" if where else str(name)
+            if (name in then) != (name in now):
+                self.found.append(Difference(path, then.get(name), now.get(name)))
+                continue
+            self.values(path, f"{kind}.{name}" if kind else str(name), then[name], now[name])
+
+    def _lists(self, where: str, kind: str, then: list[Any], now: list[Any]) -> None:
+        if len(then) != len(now):
+            self.found.append(Difference(where, f"{len(then)} entries", f"{len(now)} entries"))
+            return
+        for number, (old, new) in enumerate(zip(then, now, strict=True)):
+            name = old.get("detector", number) if isinstance(old, dict) else number
+            self.values(f"{where}[{name}]", f"{kind}[]", old, new)
+
+
+def _is_fraction(then: Any, now: Any) -> bool:
+    numbers = all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in (then, now)
+    )
+    return numbers and any(isinstance(value, float) for value in (then, now))
+
+
+def _close(then: float, now: float, step: float) -> bool:
+    allowed = ABSOLUTE + RELATIVE * max(abs(then), abs(now)) + step
+    return math.isfinite(then - now) and abs(then - now) <= allowed
+
+
+def _same_but_for_last_digits(then: str, now: str) -> bool:
+    if _NUMBER.split(then) != _NUMBER.split(now):
+        return False
+    pairs = zip(_NUMBER.findall(then), _NUMBER.findall(now), strict=True)
+    return all(one == two or _near(one, two) for one, two in pairs)
+
+
+def _near(one: str, two: str) -> bool:
+    step = max(10.0 ** -len(text.partition(".")[2].partition("e")[0]) for text in (one, two))
+    values = [float(text.replace(",", "")) for text in (one, two)]
+    return _close(values[0], values[1], step)
