@@ -26,9 +26,8 @@ FLOORS = (
     ("report", "custody"),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
-    ("bench", "output"),
-    ("train", "hub", "weights_command"),
-    ("cli",),
+    ("bench", "output", "keeping"),
+    ("train", "hub", "weights_command", "store_command", "custody_command", "cli"),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 

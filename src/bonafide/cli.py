@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
     from bonafide.examination import Settings
+    from bonafide.media.limits import Limits
     from bonafide.scan import Outcome
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
@@ -34,25 +35,6 @@ class _Verbs(click.Group):
         if args and args[0] not in self.commands and not own.intersection(args[:1]):
             args = ["scan", *args]
         return super().parse_args(ctx, args)
-
-
-class _Lazy(click.Group):
-    """A group whose verbs are imported only when one of them is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._verbs())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return self._verbs().get(cmd_name)
-
-    def _verbs(self) -> MutableMapping[str, click.Command]:
-        if self.name == "weights":
-            from bonafide.weights_command import weights
-
-            return weights.commands
-        from bonafide.bench.command import bench
-
-        return bench.commands
 
 
 class _Elsewhere(click.Command):
@@ -91,7 +73,7 @@ def bonafide() -> None:
     """
 
 
-def _limit_options(function: F) -> F:
+def limit_options(function: F) -> F:
     """Add one `--max-…` option per field of `Limits`; 0.15 s of start-up buy no import here."""
     helps = {
         "file_bytes": "Bytes one file may have.  [default: 256 MiB]",
@@ -158,10 +140,18 @@ def _limit_options(function: F) -> F:
     envvar="BONAFIDE_CALIBRATION",
     help="Of your own, from `bonafide bench calibrate`.  [default: $BONAFIDE_CALIBRATION]",
 )
+@click.option("--keep", is_flag=True, help="Put reports into the store, see --store.")
+@click.option(
+    "--store",
+    metavar="URL",
+    help="Put reports into this store.  [default with --keep: $BONAFIDE_STORE, or a file in the "
+    "user's data folder]",
+)
+@click.option("--sign", metavar="PEM", help="Sign each report, with a key from `keys new`.")
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
 @click.option("--debug", is_flag=True, help="Let decoders' complaints and tracebacks through.")
-@_limit_options
+@limit_options
 def scan(
     paths: tuple[str, ...],
     as_json: bool,
@@ -169,6 +159,9 @@ def scan(
     html: str | None,
     maps: str | None,
     fail_on: tuple[str, ...],
+    keep: bool,
+    store: str | None,
+    sign: str | None,
     jobs: int,
     quiet: bool,
     debug: bool,
@@ -184,7 +177,9 @@ def scan(
     from pathlib import Path
 
     from bonafide import output
+    from bonafide.keeping import Keeper
     from bonafide.scan import scan as scan_files
+    from bonafide.store import open_store
 
     if as_json and jsonl:
         raise click.UsageError("--json and --jsonl exclude each other")
@@ -194,8 +189,11 @@ def scan(
     files = list(_files(paths, settings))
     if not files:
         raise click.UsageError("no files there")
-    outcomes = scan_files(
-        files, settings, min(jobs or os.cpu_count() or 1, len(files)), maps, bool(html), debug
+    count = min(jobs or os.cpu_count() or 1, len(files))
+    opened = open_store(store) if keep or store else None
+    kept = Keeper(opened, sign, settings, quiet)
+    outcomes = map(
+        kept, scan_files(files, settings, count, maps, bool(html), debug, hashed=bool(opened))
     )
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()
@@ -262,22 +260,25 @@ def demo(ctx: click.Context, folder: str) -> None:
     )
 
 
-@bonafide.group(cls=_Lazy)
-def bench() -> None:
-    """Measure detectors on labelled files: audit, run, report, compare."""
-
-
-@bonafide.group(cls=_Lazy)
-def weights() -> None:
-    """Published networks by reference: list, licence, pull, verify."""
-
-
-bonafide.add_command(
-    _Elsewhere("train", "bonafide.train.command", "Train a detector and export it as ONNX.")
-)
-bonafide.add_command(
-    _Elsewhere("align", "bonafide.train.align_command", "Send photographs through decoders.")
-)
+_ELSEWHERE = {
+    "train": ("train.command", "Train a detector and export it as ONNX."),
+    "align": ("train.align_command", "Send photographs through decoders."),
+    "bench": ("bench.command", "Measure detectors on labelled files: audit, run, report, compare."),
+    "weights": (
+        "weights_command",
+        "Published networks by reference: list, licence, pull, verify.",
+    ),
+    "history": ("store_command", "List stored reports, newest first."),
+    "show": ("store_command", "Show a stored report as `scan` shows it."),
+    "export": ("store_command", "Write stored reports as JSON Lines, CSV or Parquet."),
+    "report": ("store_command", "Write a stored report as PDF."),
+    "store": ("store_command", "The store itself: check its audit trail, print it."),
+    "verify": ("custody_command", "Examine a file again and compare with a report."),
+    "sign": ("custody_command", "Sign a report."),
+    "keys": ("custody_command", "Keys that sign reports, and keys of the service."),
+}
+for _name, (_module, _help) in _ELSEWHERE.items():
+    bonafide.add_command(_Elsewhere(_name, f"bonafide.{_module}", _help))
 
 
 def main() -> None:
@@ -308,20 +309,14 @@ def main() -> None:
 def _settings(options: dict[str, Any]) -> Settings:
     from bonafide.calibration import load_calibration
     from bonafide.examination import Settings, select
-    from bonafide.media.limits import Limits
 
-    limits = {
-        name.removeprefix("max_"): value
-        for name, value in options.items()
-        if name.startswith("max_") and value is not None
-    }
     only = options.get("only") or ""
     if options.get("trust"):
         _check_trust(options["trust"])
     settings = Settings(
         profile=Profile(options["profile"]),
         only=tuple(part.strip() for part in only.split(",") if part.strip()),
-        limits=Limits(**limits),
+        limits=limits_of(options),
         false_accusation_rate=options["false_accusation_rate"],
         trust=options.get("trust"),
         network=bool(options.get("network")),
@@ -333,6 +328,18 @@ def _settings(options: dict[str, Any]) -> Settings:
     if settings.only:
         select(settings)
     return settings
+
+
+def limits_of(options: Mapping[str, Any]) -> Limits:
+    """The limits among a verb's options, see `limit_options`."""
+    from bonafide.media.limits import Limits
+
+    given = {
+        name.removeprefix("max_"): value
+        for name, value in options.items()
+        if name.startswith("max_") and value is not None
+    }
+    return Limits(**given)
 
 
 def _check_trust(path: str) -> None:

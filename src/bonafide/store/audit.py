@@ -58,6 +58,14 @@ class Audit(Database):
             yield from entries
             after = entries[-1].number
 
+    def head(self) -> Entry | None:
+        """The last entry; noted elsewhere, it finds a trail that was cut or rewritten."""
+        with self._read() as session:
+            last = session.scalars(
+                select(StoredEntry).order_by(StoredEntry.number.desc()).limit(1)
+            ).first()
+            return _entry(last) if last else None
+
     def check_audit(self, head: tuple[int, str] | None = None) -> Broken | None:
         """Recompute the whole trail, and compare every stored report with its entry.
 

@@ -70,6 +70,18 @@ class Reports(Audit):
         with self._read() as session:
             return session.scalar(select(StoredReport.record).where(StoredReport.id == id))
 
+    def hashes(self, prefix: str, most: int = 2) -> list[str]:
+        """At most `most` hashes of files that begin with `prefix`, in lower case."""
+        asked = select(Medium.sha256).where(Medium.sha256.startswith(prefix, autoescape=True))
+        with self._read() as session:
+            return list(session.scalars(asked.order_by(Medium.sha256).limit(most)))
+
+    def reports_of(self, sha256: str) -> list[int]:
+        """Ids of a file's reports, newest first."""
+        asked = select(StoredReport.id).join(Medium).where(Medium.sha256 == sha256)
+        with self._read() as session:
+            return list(session.scalars(asked.order_by(StoredReport.id.desc())))
+
     def history(
         self,
         *,
@@ -119,6 +131,13 @@ class Reports(Audit):
                 return
             yield from page
             after = page[-1][0].id
+
+    def looks(self, sha256: str) -> int | None:
+        """The perceptual hash of a file seen before, uint64; None where there is none."""
+        with self._read() as session:
+            asked = select(Medium.perceptual_hash).where(Medium.sha256 == sha256)
+            value = session.scalar(asked)
+            return None if value is None else _unsigned(value)
 
     def near_duplicates(
         self, perceptual_hash: int, most: int = 8, other_than: str = ""
