@@ -7,6 +7,7 @@ neither time out a running task nor survive a crashed worker, hence this small p
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import sys
@@ -87,6 +88,59 @@ def run(
             worker.stop()
 
 
+def stream(
+    work: Callable[[Task], Result],
+    claim: Callable[[], Task | None],
+    stopped: Callable[[], bool],
+    jobs: int,
+    seconds: float,
+    pause: float = 0.2,
+    quiet: bool = True,
+) -> Iterator[tuple[Task, Result | Lost]]:
+    """Yield (task, result) as results come, of tasks from a queue that never ends.
+
+    Args:
+        work: a module-level function; tasks and results must be picklable.
+        claim: the next task, None if there is none now; called only when a process is free.
+        stopped: whether to claim no more; what runs then is finished.
+        jobs: processes, at least 1.
+        seconds: wall time that one task may take.
+        pause: between two looks at an empty queue, seconds.
+        quiet: drop what workers write to standard error.
+
+    Raises:
+        RuntimeError: `work` raised, with its traceback.
+    """
+    pool = [_Worker(work, quiet) for _ in range(jobs)]
+    try:
+        while True:
+            ending = stopped()
+            if not ending:
+                _fill(pool, claim)
+            running = [worker.slot for worker in pool if worker.slot]
+            if running:
+                _collect(pool, seconds, pause)
+            elif ending:
+                return
+            else:
+                time.sleep(pause)
+            for slot in running:
+                if slot.outcome is not None:
+                    yield slot.task, slot.outcome[0]
+    finally:
+        for worker in pool:
+            worker.stop()
+
+
+def _fill(pool: list[_Worker], claim: Callable[[], Any]) -> None:
+    for worker in pool:
+        if worker.slot is None:
+            task = claim()
+            if task is None:
+                return
+            worker.give(_Slot(task))
+
+
 class _Slot(Generic[Task, Result]):
     """A task on its way; `outcome` is a one-element tuple once it is known."""
 
@@ -133,11 +187,16 @@ class _Worker:
         self.pipe.close()
 
 
-def _collect(pool: list[_Worker], seconds: float) -> None:
-    """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such."""
+def _collect(pool: list[_Worker], seconds: float, patience: float = math.inf) -> None:
+    """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such.
+
+    Gives up waiting after `patience` seconds.
+    """
     busy = {worker.pipe: index for index, worker in enumerate(pool) if worker.slot}
     deadline = min(pool[index].began for index in busy.values()) + seconds
-    ready = connection.wait(list(busy), timeout=max(0.0, deadline - time.monotonic()))
+    ready = connection.wait(
+        list(busy), timeout=min(patience, max(0.0, deadline - time.monotonic()))
+    )
     for pipe in ready:
         index = busy[pipe]
         worker = pool[index]

@@ -1,0 +1,1 @@
+"""The service and the web app: `bonafide serve` and `bonafide worker`."""

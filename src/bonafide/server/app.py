@@ -1,0 +1,127 @@
+"""The web process: routes, what surrounds them, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from bonafide import __version__
+from bonafide.server import api, models, pages, problems, reading, webhooks
+from bonafide.server.config import Config
+from bonafide.server.context import RequestContext
+from bonafide.server.fetch import Fetcher, Rules
+from bonafide.server.keeper import WorkerKeeper
+from bonafide.server.service import Service
+
+_log = logging.getLogger("bonafide.server")
+_LOOK_SECONDS = 1.0  # between two looks for a webhook that is due
+_SWEEP_SECONDS = 600.0
+
+_DESCRIPTION = """
+Is this image genuine, AI-generated or manipulated: where, by what, and how sure are we?
+
+Send a key with every request: `Authorization: Bearer …`. Errors are problem documents (RFC 9457).
+"""
+
+
+def create_app(config: Config) -> FastAPI:
+    """The application of one web process; its built-in worker lives as long as it does."""
+    service = Service(config)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        keeper = WorkerKeeper(config, service) if config.workers else None
+        beside = [_webhooks(service), _sweeping(service), *([keeper.run()] if keeper else [])]
+        tasks = [asyncio.ensure_future(one) for one in beside]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            if keeper:
+                await run_in_threadpool(keeper.stop)
+            service.store.close()
+
+    app = FastAPI(
+        title="bonafide",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # those pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.service = service
+    problems.install(app, pages.error_page)
+    for part in (api, reading, pages):
+        app.include_router(part.routes(service))
+    _describe(app)
+    if not config.auth:
+        # Without keys a foreign page could reach this server through a name that it points here.
+        app.add_middleware(
+            TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "testserver"]
+        )
+    app.add_middleware(
+        RequestContext, body_limit=service.intake.body_limit, measure=service.metrics.measure
+    )
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Add what FastAPI cannot see: how keys are sent, and the shape of refusals."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            schema = made()
+            parts = schema.setdefault("components", {})
+            parts["schemas"].pop("HTTPValidationError", None)
+            parts["schemas"].pop("ValidationError", None)
+            parts["schemas"]["Problem"] = models.Problem.model_json_schema()
+            parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for path, methods in schema["paths"].items():
+                for method in methods.values():
+                    method["security"] = [] if path.startswith("/health") else [{"key": []}]
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+async def _webhooks(service: Service) -> None:
+    fetcher = Fetcher(Rules(redirects=0, private=service.config.private_webhooks))
+
+    async def once() -> bool:
+        return await webhooks.deliver_due(service.store, service.config, fetcher, service.metrics)
+
+    await _forever("webhooks", once, _LOOK_SECONDS)
+
+
+async def _sweeping(service: Service) -> None:
+    async def once() -> bool:
+        uploads, pages = await run_in_threadpool(service.sweep)
+        if uploads or pages:
+            _log.info("swept", extra={"uploads": uploads, "pages": pages})
+        return False
+
+    await _forever("sweeping", once, _SWEEP_SECONDS)
+
+
+async def _forever(name: str, once: Callable[[], Awaitable[bool]], pause: float) -> None:
+    """Repeat, at once while there is something to do; an error is logged and not the end."""
+    while True:
+        try:
+            busy = await once()
+        except Exception:
+            _log.exception("%s failed", name)
+            busy = False
+        if not busy:
+            await asyncio.sleep(pause)

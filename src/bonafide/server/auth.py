@@ -1,0 +1,148 @@
+"""Who asks, what they may do, and how often."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from math import ceil
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from bonafide.server.config import Config
+from bonafide.server.problems import Problem
+from bonafide.store.store import Store
+
+COOKIE = "bonafide_key"
+SCOPES = ("examine", "read", "admin")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_LONGEST_SECRET = 200  # characters; what is longer is no key and is not hashed
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request.
+
+    Attributes:
+        name: of the key, "local" where none is asked for.
+        scopes: what the key may do.
+        rate: requests per minute, 0 for no bound.
+    """
+
+    name: str
+    scopes: frozenset[str]
+    rate: int = 0
+
+    def may(self, scope: str) -> bool:
+        """Whether a scope is granted; "admin" includes the others."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+LOCAL = Caller("local", frozenset(SCOPES))
+
+
+@dataclass
+class RateLimit:
+    """A bucket per key that fills evenly and holds a quarter of a minute's requests."""
+
+    clock: Callable[[], float] = time.monotonic
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def take(self, caller: Caller) -> float:
+        """Count one request.
+
+        Returns:
+            0.0 if it may go on, else the seconds to wait.
+        """
+        if caller.rate <= 0:
+            return 0.0
+        now, size, per_second = self.clock(), max(1.0, caller.rate / 4), caller.rate / 60
+        left, since = self._buckets.get(caller.name, (size, now))
+        left = min(size, left + (now - since) * per_second)
+        allowed = left >= 1.0
+        self._buckets[caller.name] = (left - 1.0 if allowed else left, now)
+        return 0.0 if allowed else (1.0 - left) / per_second
+
+
+class Guard:
+    """Decides about requests; its bound methods are dependencies of routes."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self.config = store, config
+        self.limit = RateLimit()
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Who asks; None if no key, or one that is not in force, was sent.
+
+        Raises:
+            Problem: 403 for a page of another site that acts with the visitor's key.
+        """
+        if not self.config.auth:
+            same_site(request)
+            return LOCAL
+        secret = _bearer(request)
+        if secret is None:
+            secret = request.cookies.get(COOKIE)
+            if secret is None:
+                return None
+            same_site(request)
+        return await self.identify(secret)
+
+    async def identify(self, secret: str) -> Caller | None:
+        """The owner of a secret."""
+        if not 0 < len(secret) <= _LONGEST_SECRET:
+            return None
+        key = await run_in_threadpool(self.store.key, secret)
+        return Caller(key.name, key.scopes, key.rate) if key else None
+
+    def needs(self, scope: str) -> Callable[[Request], Awaitable[Caller]]:
+        """A dependency that lets through who has `scope`.
+
+        Its result raises:
+            Problem: 401, 403 or 429.
+        """
+
+        async def dependency(request: Request) -> Caller:
+            caller = await self.caller(request)
+            if caller is None:
+                why = "send a key that is in force: Authorization: Bearer …"
+                raise Problem(401, "no_key", why, {"www-authenticate": "Bearer"})
+            request.state.actor = caller.name
+            self.admit(caller, scope)
+            return caller
+
+        return dependency
+
+    def admit(self, caller: Caller, scope: str) -> None:
+        """Let a caller pass.
+
+        Raises:
+            Problem: 403 for a missing scope, 429 for too many requests.
+        """
+        if not caller.may(scope):
+            raise Problem(403, "wrong_scope", f"this key lacks the scope {scope!r}")
+        pause = self.limit.take(caller)
+        if pause:
+            why = f"this key may send {caller.rate} requests per minute"
+            raise Problem(429, "too_many", why, {"retry-after": str(ceil(pause))})
+
+
+def _bearer(request: Request) -> str | None:
+    """A key from the headers of a program; browsers send theirs as a cookie."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return secret.strip()
+    return request.headers.get("x-api-key")
+
+
+def same_site(request: Request) -> None:
+    """Refuse changes that another site's page asks a visitor's browser for."""
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if foreign or site not in ("same-origin", "none"):
+        raise Problem(403, "cross_site", "this request came from a page of another site")

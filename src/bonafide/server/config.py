@@ -1,0 +1,110 @@
+"""How a service is run: what the operator chose, and what follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bonafide.examination import Settings
+from bonafide.types import Fact, Profile
+
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the operator chose.
+
+    Attributes:
+        store: address of the store, see `bonafide.store.open_store`; None for the default.
+        spool: folder for uploads and rendered pages; hosts of one service share it.
+        host, port: where to listen.
+        workers: processes that examine files; 0 leaves that to `bonafide worker` elsewhere.
+        auth: whether a key is asked for; without, only this machine may be served.
+        url_fetch: whether clients may name addresses instead of sending files.
+        private_webhooks: whether webhooks may go to private addresses.
+        settings: how files are examined unless a request says otherwise; its limits hold for all.
+        longest_queue: files that may wait; beyond that, requests are turned away.
+        most_files: in one batch.
+        batch_bytes: of one batch, bytes.
+        upload_seconds: that the body of one request may take.
+        retention_hours: for which an upload is kept.
+        page_days: for which a rendered page, with its picture, is kept.
+        webhook_pause: before the first repetition of a webhook, seconds.
+    """
+
+    spool: Path
+    store: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    auth: bool = True
+    url_fetch: bool = False
+    private_webhooks: bool = False
+    settings: Settings = field(default_factory=lambda: Settings(threads=1))
+    longest_queue: int = 500
+    most_files: int = 100
+    batch_bytes: int = 1024 * MIB
+    upload_seconds: float = 120.0
+    retention_hours: float = 24.0
+    page_days: float = 30.0
+    webhook_pause: float = 5.0
+
+    @property
+    def lease_seconds(self) -> float:
+        """Longer than a worker can take, so that no file is given to two."""
+        return self.settings.limits.seconds + 60.0
+
+    def webhook_secret(self, owner: str) -> str:
+        """What signs the webhooks of one key; nobody can derive another's from it."""
+        master = _master_secret(self.spool)
+        digest = hmac.digest(master, b"webhook\0" + owner.encode("utf-8", "replace"), "sha256")
+        return digest.hex()
+
+
+def choices(profile: Profile, stability: bool) -> dict[str, Fact]:
+    """What a request may choose, as a job carries it to a worker."""
+    return {"profile": profile.value, "stability": stability}
+
+
+def chosen(base: Settings, choice: dict[str, Fact]) -> Settings:
+    """The operator's settings with the choices of a request."""
+    return replace(
+        base, profile=Profile(str(choice["profile"])), stability=bool(choice["stability"])
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on `host`."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def default_spool() -> Path:
+    """Beside the default store, in the platform's place for a user's data."""
+    from bonafide.runtime import user_folder
+
+    return user_folder().parent / "spool"
+
+
+def _master_secret(spool: Path) -> bytes:
+    """BONAFIDE_SECRET, or random bytes that the hosts of one service find in their spool."""
+    named = os.environ.get("BONAFIDE_SECRET")
+    if named:
+        return hashlib.sha256(named.encode()).digest()
+    path = spool / "secret"
+    if not path.exists():
+        spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = spool / f"secret.{secrets.token_hex(8)}"
+        draft.touch(0o600)
+        draft.write_bytes(secrets.token_bytes(32))
+        try:
+            os.link(draft, path)  # the first of several hosts wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_bytes()

@@ -1,0 +1,154 @@
+"""Files on disk, named by their content, and pages rendered from them.
+
+No name that a client sends ever becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from fastapi.concurrency import run_in_threadpool
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file in the spool: hexadecimal SHA-256 and size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class TooLarge(Exception):
+    """More bytes came than were allowed."""
+
+
+class Spool:
+    """The folder of one service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uploads, self.pages = folder / "uploads", folder / "pages"
+        for part in (folder, self.uploads, self.pages):
+            part.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def upload(self, sha256: str) -> Path:
+        """Where the file with this hash is.
+
+        Raises:
+            ValueError: it is no hash.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"not a SHA-256: {sha256!r}")
+        return self.uploads / sha256[:2] / sha256
+
+    def page(self, report: int) -> Path:
+        """Where the rendered section of a report is."""
+        return self.pages / f"{report // 1000:06d}" / f"{report}.html"
+
+    def keep(self, source: BinaryIO) -> Kept:
+        """Copy a file into the spool."""
+        return _Draft(self).fill(iter(lambda: source.read(_PIECE), b""))
+
+    async def keep_stream(self, pieces: AsyncIterator[bytes], most: int) -> Kept:
+        """Copy a stream into the spool.
+
+        Raises:
+            TooLarge: it has more than `most` bytes.
+        """
+        draft = _Draft(self)
+        try:
+            async for piece in pieces:
+                if draft.bytes + len(piece) > most:
+                    raise TooLarge
+                await run_in_threadpool(draft.write, piece)
+            return draft.finish()
+        except BaseException:
+            draft.drop()
+            raise
+
+    def write_page(self, report: int, section: str) -> None:
+        """Keep the rendered section of a report; a reader never sees half of one."""
+        path = self.page(report)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(section)
+        Path(draft).replace(path)
+
+    def free(self) -> int:
+        """Bytes that still fit."""
+        return shutil.disk_usage(self.folder).free
+
+    def sweep(self, uploads: float, pages: float) -> tuple[int, int]:
+        """Delete what is older than it may be.
+
+        Args:
+            uploads: seconds for which uploads are kept.
+            pages: seconds for which pages are kept.
+
+        Returns:
+            How many uploads and how many pages were deleted.
+        """
+        now = time.time()
+        old, stale = _older(self.uploads, now - uploads), _older(self.pages, now - pages)
+        for path in (*old, *stale):
+            path.unlink(missing_ok=True)
+        return len(old), len(stale)
+
+
+class _Draft:
+    """A file that gets its name when its content is known."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool, self.bytes, self.digest = spool, 0, hashlib.sha256()
+        handle, path = tempfile.mkstemp(dir=spool.uploads, suffix=".part")
+        self.file, self.path = os.fdopen(handle, "wb"), Path(path)
+
+    def fill(self, pieces: Iterator[bytes]) -> Kept:
+        try:
+            for piece in pieces:
+                self.write(piece)
+            return self.finish()
+        except BaseException:
+            self.drop()
+            raise
+
+    def write(self, piece: bytes) -> None:
+        self.file.write(piece)
+        self.digest.update(piece)
+        self.bytes += len(piece)
+
+    def finish(self) -> Kept:
+        self.file.close()
+        kept = Kept(self.digest.hexdigest(), self.bytes)
+        target = self.spool.upload(kept.sha256)
+        target.parent.mkdir(exist_ok=True, mode=0o700)
+        self.path.replace(target)  # the same bytes again: their time on disk begins anew
+        return kept
+
+    def drop(self) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _older(folder: Path, moment: float) -> list[Path]:
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and path.stat().st_mtime < moment:
+                found.append(path)
+        except FileNotFoundError:
+            continue  # another host swept it
+    return found

@@ -1,0 +1,168 @@
+"""Takes files from the store's queue and examines each in a process that can be stopped.
+
+Runs apart from the web process, on the same host or on others: what a hostile file does to a
+decoder costs that one file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from bonafide import workers
+from bonafide.examination import Settings, key
+from bonafide.report.to_dict import to_dict
+from bonafide.scan import Job, Outcome, perform
+from bonafide.server import logs
+from bonafide.server.config import Config, chosen
+from bonafide.server.spool import Spool
+from bonafide.store import open_store
+from bonafide.store.rows import JobFile
+from bonafide.store.store import Store
+from bonafide.types import Failure
+
+_log = logging.getLogger("bonafide.worker")
+_PAUSE = 0.2  # seconds between two looks at an empty queue
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to examine.
+
+    Attributes:
+        file: as claimed.
+        owner: name of the key that handed it in.
+        path: of its bytes.
+        settings: how to examine it.
+        key: of the examination.
+    """
+
+    file: JobFile
+    owner: str
+    path: str
+    settings: Settings
+    key: str
+
+
+def main(config: Config, parent: int | None = None) -> None:
+    """Work until told to stop by a signal, or until the process `parent` is gone."""
+    logs.configure()
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: stop.append(number))
+
+    def stopped() -> bool:
+        return bool(stop) or (parent is not None and os.getppid() != parent)
+
+    store = open_store(config.store)
+    try:
+        Worker(store, Spool(config.spool), config).run(stopped)
+    finally:
+        store.close()
+
+
+class Worker:
+    """The link between the queue and the processes."""
+
+    def __init__(self, store: Store, spool: Spool, config: Config) -> None:
+        self.store, self.spool, self.config = store, spool, config
+        self._key = lru_cache(64)(key)  # networks and calibration stay as they are while it runs
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Examine files until `stopped`."""
+        _log.info("ready", extra={"worker": self.name, "processes": self.config.workers})
+        done = workers.stream(
+            examine_upload,
+            self.claim,
+            stopped,
+            max(1, self.config.workers),
+            self.config.settings.limits.seconds,
+            _PAUSE,
+        )
+        for task, outcome in done:
+            self.settle(task, outcome)
+
+    def claim(self) -> Task | None:
+        """The next file that needs to be examined; those already known are settled on the way."""
+        while True:
+            file = self.store.claim(self.name, self.config.lease_seconds)
+            if file is None:
+                return None
+            task = self._task(file)
+            if isinstance(task, Failure):
+                self._fail(file, task)
+            elif not self._known(task):
+                return task
+
+    def settle(self, task: Task, outcome: Outcome | workers.Lost) -> None:
+        """Store what became of a file."""
+        if isinstance(outcome, workers.Lost):
+            self._fail(task.file, _lost(task, outcome))
+        elif isinstance(outcome.report, Failure):
+            self._fail(task.file, outcome.report)
+        else:
+            id_ = self.store.put_report(
+                outcome.record, task.key, outcome.perceptual_hash, task.owner
+            )
+            self.spool.write_page(id_, outcome.section)
+            self.store.finish(task.file.id, id_)
+            self._say(task.file, outcome.record["verdict"])
+
+    def _task(self, file: JobFile) -> Task | Failure:
+        path = self.spool.upload(file.path)
+        if not path.exists():
+            why = "the upload is no longer kept; send the file again"
+            return Failure(file.name, None, "SourceError", why, file.sha256)
+        settings = chosen(self.config.settings, dict(file.settings))
+        owner = str(file.settings["owner"])
+        return Task(file, owner, str(path), settings, self._key(settings))
+
+    def _known(self, task: Task) -> bool:
+        """Whether the same bytes were examined in the same way before; they are not again."""
+        sha256 = task.file.sha256
+        record = self.store.find_report(sha256, task.key) if sha256 else None
+        if record is None:
+            return False
+        named = record | {"media": record["media"] | {"name": task.file.name}}
+        id_ = self.store.put_report(named, task.key, None, task.owner)  # adds the name, if new
+        if not self.spool.page(id_).exists():
+            return False
+        self.store.finish(task.file.id, id_)
+        self._say(task.file, "known")
+        return True
+
+    def _fail(self, file: JobFile, failure: Failure) -> None:
+        self.store.finish(file.id, None, {"error": failure.error, "why": failure.why})
+        self._say(file, failure.error)
+
+    def _say(self, file: JobFile, outcome: str) -> None:
+        extra: dict[str, Any] = {"job": file.job, "file": file.id, "outcome": outcome}
+        _log.info("examined", extra=extra | {"sha256": file.sha256, "attempt": file.attempts})
+
+
+def examine_upload(task: Task) -> Outcome:
+    """Examine one upload in this process; never raises."""
+    name = task.file.name
+    try:
+        with open(task.path, "rb") as file:  # noqa: PTH123 (its path must not enter the report)
+            data = file.read(task.settings.limits.file_bytes + 1)
+        return perform(Job(None, data, name, task.settings, page=True, hashed=True))
+    except Exception as error:  # a bug costs one file, not the service
+        why = f"internal error, please report it: {type(error).__name__}: {error}"
+        failure = Failure(name, None, "InternalError", why, task.file.sha256)
+        return Outcome(failure, to_dict(failure))
+
+
+def _lost(task: Task, lost: workers.Lost) -> Failure:
+    if lost.timed_out:
+        why = f"seconds: stopped after {lost.seconds:.0f}, which is the limit"
+        return Failure(task.file.name, None, "LimitExceeded", why, task.file.sha256)
+    why = "the process that examined it died; the file may be built to crash decoders"
+    return Failure(task.file.name, None, "DecodeError", why, task.file.sha256)
