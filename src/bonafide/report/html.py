@@ -166,6 +166,28 @@ def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str
     return target
 
 
+@cache
+def style() -> str:
+    """The style sheet of the page, for whoever shows sections in a page of their own."""
+    return _asset("template.css") + _layer_rules()
+
+
+@cache
+def script() -> str:
+    """The script of the page; sections are whole without it."""
+    return _asset("template.js")
+
+
+def policy() -> str:
+    """The content security policy under which the page works."""
+    return templates.policy(style(), script())
+
+
+def sprite() -> str:
+    """The symbols and colours that sections refer to; once per page."""
+    return _render("sprite")
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
@@ -287,16 +309,14 @@ def _render(macro: str, **values: Any) -> str:
 def _template() -> TemplateModule:
     environment = templates.environment(Path(__file__).parent)
     ramp = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in preview.colours(9).tolist()]
-    style = _asset("template.css") + _layer_rules()
-    script = _asset("template.js")
     environment.globals.update(
         say=wording,
         OK=Status.OK,
         version=__version__,
         ramp=ramp,
-        style=Markup(style),
-        script=Markup(script),
-        policy=templates.policy(style, script),
+        style=Markup(style()),
+        script=Markup(script()),
+        policy=policy(),
     )
     return environment.get_template("template.html").module
 

@@ -8,9 +8,26 @@ for (const viewer of document.querySelectorAll(".viewer")) {
   const fade = () => {
     for (const map of viewer.querySelectorAll(".map")) map.style.opacity = strength.value / 100;
   };
+  const compare = viewer.querySelector(".compare input");
+  const divide = () => {
+    // Left of the line is the picture alone, right of it the overlay.
+    const part = Number(compare.value);
+    const width = picture.viewBox.baseVal.width;
+    const at = (part / 100) * width;
+    const side = viewer.querySelector(".side");
+    side.setAttribute("x", at);
+    side.setAttribute("width", width - at);
+    const divider = viewer.querySelector(".divider");
+    divider.setAttribute("transform", "translate(" + at + " 0)");
+    divider.style.display = part ? "inline" : "";
+    const said = part + " % of the width is shown without the overlay";
+    compare.setAttribute("aria-valuetext", part ? said : "overlay everywhere");
+  };
   if (strength) {
     strength.addEventListener("input", fade);
     fade();
+    compare.addEventListener("input", divide);
+    divide();
   }
   const zoom = (x, y) => {
     const before = picture.getBoundingClientRect();
