@@ -276,6 +276,8 @@ _ELSEWHERE = {
     "verify": ("custody_command", "Examine a file again and compare with a report."),
     "sign": ("custody_command", "Sign a report."),
     "keys": ("custody_command", "Keys that sign reports, and keys of the service."),
+    "serve": ("server.command", "Run the service and the web app."),
+    "worker": ("server.command", "Examine what a service has in its queue."),
 }
 for _name, (_module, _help) in _ELSEWHERE.items():
     bonafide.add_command(_Elsewhere(_name, f"bonafide.{_module}", _help))
