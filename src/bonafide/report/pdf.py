@@ -1,0 +1,383 @@
+"""One stored report for print: verdict, picture, reasons, findings, history, and what it rests on.
+
+Text from a file is set as text, character by character: what could steer a reader, and what the
+font does not have, is shown by its code.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonafide.errors import InvalidInput, MediaError, MissingExtra
+from bonafide.media.image import Image
+from bonafide.media.source import open_media
+from bonafide.report import preview, provenance, wording
+from bonafide.report.from_dict import from_dict
+from bonafide.types import Label, Report
+
+try:
+    from fpdf import FPDF
+    from fpdf.enums import XPos, YPos
+    from fpdf.fonts import FontFace, TTFFont
+except ModuleNotFoundError:
+    raise MissingExtra("custody", "writing PDF") from None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARGIN, WIDTH, LINE = 16.0, 178.0, 4.6  # of an A4 page and its text, mm
+_TALLEST = 92.0  # of the picture, mm
+_MOST_REGIONS = 12  # outlined per detector; further ones are weaker
+_GREY, _INK, _RULE = (96, 96, 96), (24, 24, 24), (200, 200, 200)
+_COLOURS: Mapping[Label, tuple[int, int, int]] = {
+    Label.AI_GENERATED: (128, 0, 128),
+    Label.MANIPULATED: (178, 24, 24),
+    Label.FACE_FORGED: (178, 24, 24),
+    Label.AUTHENTICATED: (0, 104, 55),
+    Label.NO_TRACE_FOUND: (0, 92, 128),
+    Label.INCONCLUSIVE: (120, 84, 0),
+}
+# Told apart by a colour-blind reader, and by their letters in print without colour.
+_OUTLINES = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 60, 140))
+_FONTS = (
+    ("/usr/share/fonts/truetype/dejavu", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
+    ("/usr/share/fonts/TTF", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
+    ("/usr/share/fonts/dejavu-sans-fonts", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
+    ("/System/Library/Fonts/Supplemental", "Arial.ttf", "Arial Bold.ttf"),
+    ("C:/Windows/Fonts", "arial.ttf", "arialbd.ttf"),
+)
+
+
+def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | None, str]:
+    """The examined picture, to be shown, if it can be had unchanged.
+
+    Args:
+        facts: `media` of the record.
+        given: where the file is; None to look where it was.
+
+    Returns:
+        The picture and "", or None and why there is none.
+
+    Raises:
+        InvalidInput: the file given is another one.
+    """
+    path = given or facts["path"]
+    if path is None:
+        return None, "the report does not say where the file was; give it with --file"
+    try:
+        media = open_media(path)
+        if media.sha256 != facts["sha256"]:
+            if given:
+                raise InvalidInput(f"{given} is not the file that was examined")
+            return None, "the file has been changed since"
+        if not isinstance(media, Image):
+            return None, f"the file is a {media.kind}"
+        _ = media.pixels
+        return media, ""
+    except MediaError as error:
+        if given:
+            raise InvalidInput(str(error)) from None
+        return None, error.why
+
+
+def write_pdf(record: Mapping[str, Any], path: Path, media: Image | None) -> None:
+    """Write a report.
+
+    Args:
+        record: as stored.
+        path: to write.
+        media: the examined picture, None to leave it out.
+
+    Raises:
+        InvalidInput: `record` is no report.
+        OSError: the file cannot be written.
+    """
+    report = from_dict(record)
+    page = _Page(report)
+    page.opening()
+    if media is not None:
+        page.picture(media)
+    page.probabilities()
+    page.reasons()
+    page.findings()
+    page.not_tested()
+    page.history()
+    page.basis(record.get("signature"))
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(page.output())
+    partial.replace(path)
+
+
+class _Page(FPDF):
+    """The document; each method adds one part of it."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(format="A4")
+        self.report = report
+        self.family, self.has = self._load_font()
+        self.set_margins(MARGIN, 14, MARGIN)
+        self.set_auto_page_break(True, 18)
+        self.set_title(self._fit(f"bonafide report: {report.media.name}"))
+        self.set_creator(f"bonafide {report.versions.get('bonafide', '')}")
+        self.set_lang("en")
+        try:  # the same record gives the same file
+            self.set_creation_date(datetime.fromisoformat(report.examined_at))
+        except ValueError:
+            pass
+        self.add_page()
+
+    def footer(self) -> None:
+        """Which file this is about, and the page's number, on every page."""
+        self.set_y(-13)
+        self._use(7, colour=_GREY)
+        self.cell(WIDTH - 24, 5, f"SHA-256 {self.report.media.sha256}")
+        self.cell(24, 5, f"page {self.page_no()} of {{nb}}", align="R")
+
+    def opening(self) -> None:
+        """Verdict, what it means, and which file."""
+        report, media = self.report, self.report.media
+        words = wording.VERDICTS[report.verdict.label]
+        self._use(8, colour=_GREY)
+        self._line("bonafide: examination report")
+        self._use(15, bold=True)
+        self._paragraph(wording.one_line(media.name, 160), 7)
+        size = f"{media.width} × {media.height} pixels, " if media.width else ""
+        self._use(8, colour=_GREY)
+        self._paragraph(
+            f"{media.format}, {size}{media.bytes:,} bytes, examined "
+            f"{wording.moment(report.examined_at)}\nSHA-256 {media.sha256}"
+        )
+        self.ln(2)
+        self.set_fill_color(*_COLOURS[report.verdict.label])
+        self._use(13, bold=True, colour=(255, 255, 255))
+        self.cell(WIDTH, 9, f"  {self._fit(words.name)}", fill=True, **_NEXT)
+        self.ln(1.5)
+        self._use(9)
+        self._paragraph(words.meaning)
+        if report.verdict.caveat != words.meaning:
+            self._use(9, bold=True)
+            self._paragraph(report.verdict.caveat)
+
+    def picture(self, media: Image) -> None:
+        """The picture, with the regions that findings point at outlined and lettered."""
+        small = preview.picture(media.pixels, 1200)
+        width = min(WIDTH, _TALLEST * small.width / small.height)
+        height = width * small.height / small.width
+        self.ln(3)
+        self._keep_together(height + 4)
+        left, top = MARGIN + (WIDTH - width) / 2, self.get_y()
+        self.image(io.BytesIO(small.data), left, top, width, height, alt_text="The examined file")
+        marked = [f for f in wording.ordered(self.report) if f.regions][: len(_OUTLINES)]
+        scale = width / media.width
+        self._use(7, bold=True)
+        with self.rect_clip(left, top, width, height):
+            for letter, colour, finding in zip("ABCDE", _OUTLINES, marked, strict=False):
+                self.set_draw_color(*colour)
+                self.set_line_width(0.5)
+                for region in finding.regions[:_MOST_REGIONS]:
+                    x, y = left + region.x * scale, top + region.y * scale
+                    self.rect(x, y, region.width * scale, region.height * scale)
+                    self.set_fill_color(*colour)
+                    self.set_text_color(255, 255, 255)
+                    self.rect(x, y, 3.4, 3.4, style="F")
+                    self.text(x + 0.9, y + 2.6, letter)
+        self.set_line_width(0.2)
+        self.set_y(top + height + 1.5)
+        self._use(7.5, colour=_GREY)
+        told = [
+            f"{letter}: {wording.title(finding.detector)}, {_count(len(finding.regions))}"
+            for letter, finding in zip("ABCDE", marked, strict=False)
+        ]
+        if told:
+            self._paragraph(f"Outlined: {'; '.join(told)}.")
+
+    def probabilities(self) -> None:
+        """A bar for each question."""
+        self._heading("Probabilities")
+        for question in wording.asked(self.report):
+            value = self.report.verdict.probabilities.get(question)
+            self._use(9)
+            self.cell(70, LINE + 1, self._fit(wording.question(question)))
+            x, y = self.get_x(), self.get_y() + 1.4
+            self.set_fill_color(232, 232, 232)
+            self.rect(x, y, 70, 2.8, style="F")
+            if value is not None:
+                self.set_fill_color(*_COLOURS[self.report.verdict.label])
+                self.rect(x, y, 70 * min(max(value, 0.0), 1.0), 2.8, style="F")
+            self.set_x(x + 74)
+            self.cell(0, LINE + 1, self._fit(wording.percent(value)), **_NEXT)
+
+    def reasons(self) -> None:
+        """What moved the verdict, and how it held on changed copies."""
+        because = self.report.verdict.because
+        if because:
+            self._heading("Why")
+            self._table(
+                ("", "Reason", "Detector", "Weight"),
+                (5, 107, 34, 32),
+                [
+                    (str(number), reason.text, reason.detector, wording.likelihood(reason.llr))
+                    for number, reason in enumerate(because, 1)
+                ],
+            )
+        if self.report.stability:
+            self._heading("On changed copies")
+            self._use(9)
+            self._paragraph(self.report.stability.text)
+
+    def findings(self) -> None:
+        """Every detector that had something to say."""
+        self._heading("Findings")
+        rows = []
+        for finding in wording.ordered(self.report):
+            outside = "".join(
+                f"\nOutside of its calibration: {sentence}" for sentence in finding.outside
+            )
+            score = "" if finding.score is None else wording.number(finding.score)
+            likely = "" if finding.probability is None else wording.percent(finding.probability)
+            rows.append(
+                (
+                    f"{finding.detector} {finding.version}",
+                    wording.state(finding)[1],
+                    score,
+                    likely,
+                    f"{finding.summary}{outside}",
+                )
+            )
+        names = ("Detector", "Outcome", "Score", "Probability", "What was measured")
+        self._table(names, (47, 27, 14, 20, 70), rows)
+
+    def not_tested(self) -> None:
+        """Silence is told as well, since it is easily taken for innocence."""
+        rows = wording.untested(self.report)
+        if rows:
+            self._heading("Not tested")
+            self._table(("Detector", "What happened", "Why"), (42, 30, 106), rows)
+
+    def history(self) -> None:
+        """What the file says about itself."""
+        self._heading("What the file says about its history")
+        events = provenance.timeline(self.report.findings)
+        if events:
+            rows = [
+                (event.when or "no date", event.what, event.detail, event.source, event.standing)
+                for event in events
+            ]
+            names = ("When", "What", "Details", "Where it says so", "Standing")
+            self._table(names, (30, 42, 64, 24, 18), rows)
+        self._use(8, colour=_GREY)
+        self._paragraph(provenance.NOTHING_PROVED)
+
+    def basis(self, signature: Any) -> None:
+        """Everything that is needed to come to the same report again."""
+        self._heading("How to come to this again")
+        self._use(8, colour=_GREY)
+        self._paragraph(
+            "bonafide verify REPORT.json FILE examines the file again with these settings and "
+            "compares. The SHA-256 of the file stands below every page."
+        )
+        settings = self.report.settings
+        rows = [(name, _setting(value)) for name, value in settings.items()]
+        self._table(("Setting", "Value"), (50, 128), rows)
+        self.ln(2)
+        rows = [(name, str(value)) for name, value in self.report.versions.items()]
+        self._table(("Part", "Version or SHA-256"), (50, 128), rows)
+        self._heading("Signature")
+        self._use(8)
+        if isinstance(signature, dict):
+            self._paragraph(
+                f"The report is signed ({signature.get('algorithm')} over its "
+                f"{signature.get('form')} form, stated time {signature.get('signed_at')}). Whether "
+                "the signature holds is told by bonafide verify with the signer's public key, not "
+                f"by this page.\nPublic key {signature.get('public_key')}\n"
+                f"Signature {signature.get('value')}"
+            )
+        else:
+            self._paragraph("The report is not signed.")
+
+    def _load_font(self) -> tuple[str, Callable[[str], bool]]:
+        """A font of this machine with many scripts, else the one that every reader has."""
+        for folder, regular, bold in _FONTS:
+            files = Path(folder) / regular, Path(folder) / bold
+            if all(file.is_file() for file in files):
+                self.add_font("text", "", files[0])
+                self.add_font("text", "B", files[1])
+                return "text", self._has_glyph
+        self.core_fonts_encoding = "windows-1252"
+        return "helvetica", _in_windows_1252
+
+    def _has_glyph(self, character: str) -> bool:
+        font = self.fonts["text"]
+        return isinstance(font, TTFFont) and ord(character) in font.cmap
+
+    def _use(self, size: float, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
+        self.set_font(self.family, "B" if bold else "", size)
+        self.set_text_color(*colour)
+
+    def _fit(self, text: str) -> str:
+        """`text` in characters that the font has; others by their code."""
+        return "".join(
+            character if character == "\n" or self.has(character) else f"\\u{ord(character):04x}"
+            for character in wording.clean(text).replace("\t", " ")
+        )
+
+    def _line(self, text: str) -> None:
+        self.cell(WIDTH, LINE, self._fit(text), **_NEXT)
+
+    def _paragraph(self, text: str, line: float = LINE) -> None:
+        self.multi_cell(WIDTH, line, self._fit(text), align="L", **_NEXT)
+
+    def _heading(self, text: str) -> None:
+        self._keep_together(22)
+        self.ln(3.5)
+        self._use(11, bold=True)
+        self._line(text)
+        self.ln(1)
+
+    def _keep_together(self, height: float) -> None:
+        if self.will_page_break(height):
+            self.add_page()
+
+    def _table(
+        self, names: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]
+    ) -> None:
+        self._use(7.5)
+        self.set_draw_color(*_RULE)
+        self.set_fill_color(255, 255, 255)
+        with self.table(
+            width=int(WIDTH),
+            col_widths=tuple(widths),
+            line_height=3.8,
+            padding=(0.8, 1),
+            align="L",
+            text_align="LEFT",
+            v_align="TOP",
+            borders_layout="HORIZONTAL_LINES",
+            headings_style=FontFace(emphasis="BOLD", color=_INK, fill_color=(240, 240, 240)),
+        ) as table:
+            for row in (names, *rows):
+                line = table.row()
+                for cell in row:
+                    line.cell(self._fit(cell[:2000]))
+
+
+_NEXT: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+
+
+def _in_windows_1252(character: str) -> bool:
+    return bool(character.encode("windows-1252", "ignore"))
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {wording.fact_text(item)}" for name, item in value.items())
+    return wording.fact_text(value, 400) or "none"
+
+
+def _count(regions: int) -> str:
+    shown = f", {_MOST_REGIONS} shown" if regions > _MOST_REGIONS else ""
+    return f"{regions} region{'s' * (regions != 1)}{shown}"
