@@ -50,14 +50,17 @@ class Example:
 
     Attributes:
         pixels: uint8 crop×crop×3 RGB.
-        label: 1 for synthetic, 0 for bona fide.
+        label: 1 for synthetic or edited, 0 for bona fide.
         replaced: float32 h×w in [0, 1], share of each patch that is synthetic; None where the
             method does not ask.
+        mask: bool crop×crop, True where the picture was edited; None where the method does not
+            ask.
     """
 
     pixels: Pixels
     label: float
     replaced: NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,7 @@ def collate(samples: Sequence[Sequence[Example]]) -> Batch:
         pair=torch.tensor([place for place, _ in flat]),
         replaced=_shares(examples),
         extra={},
+        mask=_masks(examples),
     )
 
 
@@ -298,6 +302,11 @@ def _shares(examples: Sequence[Example]) -> torch.Tensor | None:
         for one in examples
     ]
     return torch.from_numpy(np.stack(maps))
+
+
+def _masks(examples: Sequence[Example]) -> torch.Tensor | None:
+    masks = [one.mask for one in examples if one.mask is not None]
+    return torch.from_numpy(np.stack(masks)).float() if masks else None
 
 
 def _pairs_per_batch(recipe: Recipe, data: TrainingData, sampling: Sampling) -> int:

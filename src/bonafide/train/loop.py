@@ -242,6 +242,7 @@ def on(device: torch.device, batch: Batch) -> Batch:
         batch.pair.to(device),
         None if batch.replaced is None else batch.replaced.to(device),
         {name: value.to(device) for name, value in batch.extra.items()},
+        None if batch.mask is None else batch.mask.to(device, non_blocking=True),
     )
 
 
