@@ -40,6 +40,7 @@ KINDS = ("authentic", "splice", "copy_move", "removal", "regenerated", "local")
 _MULTIPLE = 32  # divides the sides of what a decoder gets, pixels
 _ATTEMPTS = 6  # at an edit that shows
 _SHOWS = 0.5  # share of a region's pixels that an edit must change
+_SHOWS_BY = 1.0  # mean change of a region that an edit must make, levels of 255
 _LARGEST_ENLARGEMENT = 1.5  # of a picture smaller than the crops
 _LARGEST_CUT = 2.1  # sides of a crop that it is ever made from
 _LEAST_DONOR = 96  # pixels of the shorter side
@@ -332,8 +333,10 @@ def _drawn_cut(
 
 
 def _shows(base: Pixels, edit: Edit) -> bool:
-    changed = (edit.pixels[edit.mask] != base[edit.mask]).any(axis=1)
-    return bool(len(changed)) and float(changed.mean()) >= _SHOWS
+    change = np.abs(edit.pixels[edit.mask].astype(np.int16) - base[edit.mask]).max(axis=1)
+    if not len(change):
+        return False
+    return float((change > 0).mean()) >= _SHOWS and float(change.mean()) >= _SHOWS_BY
 
 
 def _room(pixels: Pixels) -> int:

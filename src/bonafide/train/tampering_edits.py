@@ -27,6 +27,7 @@ _KERNELS = {
     cv2.INTER_LANCZOS4: "lanczos",
 }
 _FILLED_BY_DIFFUSION = 0.06  # share of a picture above which cv2.inpaint is slow and unlike anyone
+_LARGEST_HOLE = 0.15  # share of a picture above which nothing nearby can fill a hole
 _OFFSETS = 24  # places that a patch fill chooses from
 
 
@@ -112,12 +113,16 @@ def removal(base: Pixels, share: float, random: Random, fillers: Sequence[Filler
     By diffusion (Telea 2004, or Bertalmio et al. 2001) where it is small, by texture from nearby,
     or, half of the time where there are any, by one of `fillers`.
     """
-    region, shape = tampering_regions.draw(base, share, random)
+    region, shape = tampering_regions.draw(base, min(share, _LARGEST_HOLE), random)
     region = cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     if fillers and random.random() < 0.5:
         filler = fillers[int(random.integers(len(fillers)))]
         pixels = np.where(region[..., None], filler.fill(base, region), base)
-        return Edit(pixels, region, (f"removal: {shape}, filled by {type(filler).__name__}",))
+        return Edit(
+            pixels,
+            region,
+            (f"removal: {shape}, filled by {getattr(filler, 'name', type(filler).__name__)}",),
+        )
     if region.mean() < _FILLED_BY_DIFFUSION and random.random() < 0.5:
         telea = random.random() < 0.5
         pixels, way = _diffused(base, region, telea), "Telea" if telea else "Navier-Stokes"
@@ -185,11 +190,16 @@ def _diffused(base: Pixels, region: Mask, telea: bool) -> Pixels:
 
 
 def _nearby(base: Pixels, region: Mask, random: Random) -> tuple[tuple[int, int], Mask]:
-    """The offset, down and right, from which texture fits the rim of a region best; its source."""
+    """The offset, down and right, whose texture fits the rim of a region best; its source.
+
+    Texture that would come from the region itself, or from beyond the picture's border, counts as
+    a bad fit.
+    """
     height, width = region.shape
     flat = region.astype(np.uint8)
     rim = np.argwhere(cv2.dilate(flat, np.ones((7, 7), np.uint8)) > flat)
     inside = np.argwhere(region)
+    inside = inside[random.integers(len(inside), size=400)]
     rim = rim[random.integers(len(rim), size=min(len(rim), 400))] if len(rim) else inside[:1]
     _, _, columns, rows = cv2.boundingRect(flat)
     best, least = (0, 0), np.inf
@@ -201,9 +211,10 @@ def _nearby(base: Pixels, region: Mask, random: Random) -> tuple[tuple[int, int]
         gap = np.abs(
             base[rim[:, 0], rim[:, 1]].astype(np.int16) - base[from_rim[:, 0], from_rim[:, 1]]
         ).mean()
-        # What is fetched from inside the region itself would stay.
-        overlap = np.roll(region, (down, right), (0, 1))[region].mean()
-        cost = float(gap) + 200 * float(overlap)
+        from_inside = inside - (down, right)
+        beyond = ((from_inside < 0) | (from_inside >= (height, width))).any(axis=1)
+        row, column = (from_inside % (height, width)).T
+        cost = float(gap) + 200 * float(np.mean(beyond | region[row, column]))
         if cost < least:
             best, least = (down, right), cost
     source = np.roll(region, (-best[0], -best[1]), (0, 1)) & ~region
