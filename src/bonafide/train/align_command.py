@@ -95,7 +95,9 @@ def align(
         schedule = replace(schedule, steps=steps) if steps else schedule
         _train_zoo(pictures, train_zoo, _chosen(members), schedule, cropping, quiet)
     if out:
-        passages = [reconstruct.open_passage(words, network) for words in _spelled_out(through)]
+        passages = [
+            reconstruct.open_passage(words, network) for words in reconstruct.spelled_out(through)
+        ]
         with _bar("aligning", len(pictures), quiet) as tick:
             written = reconstruct.write_twins(pictures, passages, out, cropping, lambda: tick(""))
         _tell(written, quiet)
@@ -152,19 +154,6 @@ def _chosen(names: str | None) -> list[Member]:
     if unknown := [name for name in wanted if name not in known]:
         raise InvalidInput(f"no member is called {unknown[0]!r}; there are: {', '.join(known)}")
     return [known[name] for name in wanted]
-
-
-def _spelled_out(through: tuple[str, ...]) -> Iterator[str]:
-    """Folders of autoencoders as their files."""
-    for words in through:
-        folder = Path(words)
-        if folder.is_dir():
-            files = sorted(folder.glob("*.pt"))
-            if not files:
-                raise InvalidInput(f"--through {words}: the folder holds no .pt file")
-            yield from map(str, files)
-        else:
-            yield words
 
 
 def _tell(written: Written, quiet: bool) -> None:

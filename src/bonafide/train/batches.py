@@ -245,9 +245,11 @@ class Views(Dataset[Example]):
         return Example(level(pixels, random), float(picture.positive))
 
 
-def training_batches(samples: Samples, first: int, last: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps `first` to `last` - 1."""
-    keys = [[(step, slot) for slot in range(samples.slots)] for step in range(first, last)]
+def training_batches(
+    samples: Dataset[list[Example]], slots: int, first: int, last: int, workers: int
+) -> Iterator[Batch]:
+    """The batches of steps `first` to `last` - 1, from a table indexed by (step, slot)."""
+    keys = [[(step, slot) for slot in range(slots)] for step in range(first, last)]
     return iter(
         DataLoader(
             samples,

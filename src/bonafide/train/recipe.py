@@ -99,6 +99,17 @@ class Batch:
     extra: Mapping[str, Tensor]
     mask: Tensor | None = None
 
+    def on(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(
+            self.pixels.to(device, non_blocking=True),
+            self.label.to(device),
+            self.pair.to(device),
+            None if self.replaced is None else self.replaced.to(device),
+            {name: value.to(device) for name, value in self.extra.items()},
+            None if self.mask is None else self.mask.to(device, non_blocking=True),
+        )
+
 
 class Recipe(ABC):
     """A training method.
