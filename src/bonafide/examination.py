@@ -14,6 +14,7 @@ from importlib import metadata
 
 from bonafide import __version__, registry, stability, verdict
 from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
+from bonafide.edits import fuse_maps, regard
 from bonafide.errors import MediaError
 from bonafide.explain import words
 from bonafide.media.image import Image
@@ -96,6 +97,8 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
 
     findings = ask(media, chosen)
     drawn = verdict.decide(findings, calibration, settings.false_accusation_rate)
+    edits = fuse_maps(findings, calibration)
+    drawn = regard(drawn, edits)
     held = None
     if settings.stability and isinstance(media, Image):
         deadline = began + STABILITY_SHARE * settings.limits.seconds
@@ -106,12 +109,13 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
         media=facts,
         findings=findings,
         verdict=drawn,
-        explanation=words.explain(facts, findings, drawn, held),
+        explanation=words.explain(facts, findings, drawn, held, edits),
         untested=untested,
         settings=describe(settings),
         versions=versions(calibration.id),
         examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
         stability=held,
+        edits=edits,
     )
 
 
