@@ -278,6 +278,9 @@ bonafide.add_command(
 bonafide.add_command(
     _Elsewhere("align", "bonafide.train.align_command", "Send photographs through decoders.")
 )
+bonafide.add_command(
+    _Elsewhere("tamper", "bonafide.train.tamper_command", "Edit photographs, with exact masks.")
+)
 
 
 def main() -> None:

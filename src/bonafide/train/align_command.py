@@ -98,7 +98,7 @@ def align(
         passages = [
             reconstruct.open_passage(words, network) for words in reconstruct.spelled_out(through)
         ]
-        with _bar("aligning", len(pictures), quiet) as tick:
+        with bar("aligning", len(pictures), quiet) as tick:
             written = reconstruct.write_twins(pictures, passages, out, cropping, lambda: tick(""))
         _tell(written, quiet)
         click.echo(str(out / reconstruct.TABLE))
@@ -121,7 +121,7 @@ def _train_zoo(
     if not crops or not measured:
         raise InvalidInput(f"too few pictures have {cropping.size} pixels on each side")
     for member in members:
-        with _bar(member.name, schedule.steps, quiet) as tick:
+        with bar(member.name, schedule.steps, quiet) as tick:
             trained = zoo.train(
                 member,
                 crops,
@@ -166,7 +166,7 @@ def _tell(written: Written, quiet: bool) -> None:
 
 
 @contextmanager
-def _bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A progress bar on standard error, where somebody watches: call with a remark to advance."""
     if quiet or not sys.stderr.isatty():
         yield lambda remark: None
