@@ -132,6 +132,7 @@ def train(
     machine = loop.Machine(precision, workers)
     alone = _use_threads(threads)
     folder, settings = Path(out), recipe.settings
+    kept = Path(cache) if cache else folder / "pixels"
     if recipe.needs_masks and pairs:
         raise click.UsageError(f"{method} learns from masks, not from --pairs")
     load = masked.load if recipe.needs_masks else partial(tables.load, pairs=[*map(Path, pairs)])
@@ -139,7 +140,7 @@ def train(
         material = load(
             Path(data),
             load_protocol(protocol),
-            Path(cache) if cache else folder / "pixels",
+            kept,
             held_out=settings.held_out,
             seed=settings.seed,
             progress=lambda done, total: tick(done, total, ""),
@@ -155,7 +156,7 @@ def train(
             machine,
             resume,
             lambda now: tick(now.step, settings.steps, _remark(now)),
-            masked.open_decoders(decoders),
+            masked.open_decoders(decoders, kept / "twins"),
         )
     if not alone:
         return

@@ -24,6 +24,7 @@ from bonafide.train.pictures import Picture, Wanted, decode
 from bonafide.train.recipe import Recipe
 from bonafide.train.reconstruct import open_passage, spelled_out
 from bonafide.train.tampering import Decoder, Maker, TamperingSettings
+from bonafide.train.tampering_twins import Remembered
 
 LABELLED = 0.5  # share of the samples that come from pictures with masks, where there are any
 VALIDATED = 240  # samples of a validation made of held-out pictures
@@ -87,13 +88,18 @@ def load(
     )
 
 
-def open_decoders(names: Sequence[str]) -> list[Decoder]:
+def open_decoders(names: Sequence[str], folder: Path) -> list[Decoder]:
     """Autoencoders, as `bonafide align --through` names them; a folder stands for its .pt files.
+
+    Args:
+        names: of the autoencoders.
+        folder: where what they made is kept, so that it is made once.
 
     Raises:
         InvalidInput: a name means nothing, or a folder holds none.
     """
-    return [open_passage(one).send for one in spelled_out(names)]
+    passages = [open_passage(one) for one in spelled_out(names)]
+    return [Remembered(passage.send, passage.name, folder) for passage in passages]
 
 
 class _Mixed:
