@@ -26,8 +26,8 @@ FLOORS = (
     ("report",),
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
-    ("bench", "output"),
-    ("train", "hub", "weights_command"),
+    ("bench", "output", "limit_options"),
+    ("train", "hub", "weights_command", "compare_command"),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bonafide import __version__
 from bonafide.errors import BonafideError
+from bonafide.limit_options import limit_options, limits_of
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from bonafide.scan import Outcome
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Verbs(click.Group):
@@ -91,23 +90,6 @@ def bonafide() -> None:
     """
 
 
-def _limit_options(function: F) -> F:
-    """Add one `--max-…` option per field of `Limits`; 0.15 s of start-up buy no import here."""
-    helps = {
-        "file_bytes": "Bytes one file may have.  [default: 256 MiB]",
-        "pixels": "Width × height of a picture.  [default: 64,000,000]",
-        "frames": "Frames read from a video.  [default: 1,000]",
-        "seconds": "Wall time one file may take.  [default: 120]",
-        "metadata_bytes": "Bytes of one metadata block.  [default: 4 MiB]",
-        "nesting": "Depth of folders and structures.  [default: 32]",
-    }
-    for name, text in reversed(helps.items()):
-        kind = click.FLOAT if name == "seconds" else click.INT
-        flag = f"--max-{name.replace('_', '-')}"
-        function = click.option(flag, f"max_{name}", type=kind, metavar="N", help=text)(function)
-    return function
-
-
 @bonafide.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON report; several files: an array.")
@@ -161,7 +143,7 @@ def _limit_options(function: F) -> F:
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
 @click.option("--debug", is_flag=True, help="Let decoders' complaints and tracebacks through.")
-@_limit_options
+@limit_options
 def scan(
     paths: tuple[str, ...],
     as_json: bool,
@@ -273,6 +255,9 @@ def weights() -> None:
 
 
 bonafide.add_command(
+    _Elsewhere("compare", "bonafide.compare_command", "Is one picture an edited copy of another?")
+)
+bonafide.add_command(
     _Elsewhere("train", "bonafide.train.command", "Train a detector and export it as ONNX.")
 )
 bonafide.add_command(
@@ -311,20 +296,14 @@ def main() -> None:
 def _settings(options: dict[str, Any]) -> Settings:
     from bonafide.calibration import load_calibration
     from bonafide.examination import Settings, select
-    from bonafide.media.limits import Limits
 
-    limits = {
-        name.removeprefix("max_"): value
-        for name, value in options.items()
-        if name.startswith("max_") and value is not None
-    }
     only = options.get("only") or ""
     if options.get("trust"):
         _check_trust(options["trust"])
     settings = Settings(
         profile=Profile(options["profile"]),
         only=tuple(part.strip() for part in only.split(",") if part.strip()),
-        limits=Limits(**limits),
+        limits=limits_of(options),
         false_accusation_rate=options["false_accusation_rate"],
         trust=options.get("trust"),
         network=bool(options.get("network")),

@@ -236,7 +236,9 @@ def _worth(change: Change, tone: Tone) -> bool:
     Both leave structure as it is and differ faintly.
     """
     kept = change.kept_detail is None or change.kept_detail > 0.9
-    explained = max(map(abs, change.levels)) < 6 or tone.weights is not None
+    red, green, blue = change.levels
+    lighter = abs(0.299 * red + 0.587 * green + 0.114 * blue)
+    explained = lighter < 6 or tone.weights is not None
     return not (kept and explained and change.strength < 3)
 
 
