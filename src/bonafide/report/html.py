@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bonafide import __version__
+from bonafide.explain.words import where
 from bonafide.media.image import Image
 from bonafide.report import preview, provenance, regions, templates, wording
 from bonafide.types import Edits, Failure, Finding, Label, Media, Region, Report, Status
@@ -103,6 +104,7 @@ def render_section(report: Report, media: Media, longest: int = preview.LONGEST)
     because = report.verdict.because
     said = {reason.text for reason in because}
     said |= {wording.VERDICTS[report.verdict.label].meaning, report.verdict.caveat}
+    said |= set(where(report.edits))
     if report.stability:
         said.add(report.stability.text)
     stage, thumbnail = None, ""

@@ -72,10 +72,13 @@ def outlines(heatmap: NDArray[np.float32], longest: int) -> str:
     scale = np.array([width / columns, height / rows])
     pieces, points = [], 0
     for contour in sorted(found, key=len, reverse=True):
-        corners = (cv2.approxPolyDP(contour, 1.0, True)[:, 0] + 0.5) * scale
-        points += len(corners)
-        if points > _MOST_POINTS:
-            break
+        bends = cv2.approxPolyDP(contour, 1.0, True)
+        if len(bends) > _MOST_POINTS - points:  # ragged: only its rough shape
+            bends = cv2.approxPolyDP(contour, 16.0, True)
+        if len(bends) > _MOST_POINTS - points:
+            continue
+        points += len(bends)
+        corners = (bends[:, 0] + 0.5) * scale
         pieces.append("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in corners.tolist()) + "Z")
     return "".join(pieces)
 

@@ -52,8 +52,10 @@ def print_card(report: Report | Failure, console: Console) -> None:
                 + Text(f" ({wording.one_line(reason.detector)})", "dim"),
             )
             console.print(row)
-    for sentence in where(report.edits):
-        console.print(Text(f"\n{wording.one_line(sentence)}", "bold"))
+    for number, sentence in enumerate(where(report.edits)):
+        if number == 0:
+            console.print(Text("\nWhere", "bold"))
+        console.print(Text(wording.one_line(sentence)))
     findings = wording.ordered(report)
     if findings:
         console.print()
