@@ -159,6 +159,8 @@ class Maker:
             edit = self._regenerated(index, part, cut, base, random)
         else:
             edit = self._edited(kind, index, base, random)
+        if edit is None and kind != "authentic":  # in a flat crop, what comes from outside shows
+            kind, edit = "splice", self._edited("splice", index, base, random)
         if edit is None:
             kind, edit = "authentic", Edit(base, np.zeros(base.shape[:2], bool), ())
         masks: tuple[Mask, ...] = (edit.mask,)
