@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,8 @@ class Calibration:
             `source` that of the whole counts.
         source: what it was fitted on, for people.
         id: short content hash, named in every report; of two tables, both joined by "+".
+        regions: how maps are read and joined, written by `tools/fit_regions.py`: {prior, detectors:
+            id → {version, knots [[map value, llr]…], threshold, weight, weight_below}}.
     """
 
     detectors: Mapping[str, Mapping[str, Any]]
@@ -53,6 +55,7 @@ class Calibration:
     fusion: Mapping[str, Mapping[str, Any]]
     source: str
     id: str
+    regions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -189,6 +192,7 @@ def _parse(raw: bytes) -> Calibration:
         fusion=table["fusion"],
         source=table["source"],
         id=hashlib.sha256(raw).hexdigest()[:12],
+        regions=table.get("regions", {}),
     )
 
 
@@ -203,6 +207,7 @@ def _merged(raw: bytes) -> Calibration:
         fusion={**shipped.fusion, **fusion},
         source=shipped.source,
         id=f"{shipped.id}+{own.id}",
+        regions=own.regions or shipped.regions,
     )
 
 

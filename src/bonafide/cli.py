@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bonafide import __version__
 from bonafide.errors import BonafideError
+from bonafide.limit_options import limit_options, limits_of
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
     from bonafide.examination import Settings
-    from bonafide.media.limits import Limits
     from bonafide.scan import Outcome
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Verbs(click.Group):
@@ -71,23 +69,6 @@ def bonafide() -> None:
     bonafide detectors                      what is looked for, and how
     bonafide demo                           try it on pictures made on the spot
     """
-
-
-def limit_options(function: F) -> F:
-    """Add one `--max-…` option per field of `Limits`; 0.15 s of start-up buy no import here."""
-    helps = {
-        "file_bytes": "Bytes one file may have.  [default: 256 MiB]",
-        "pixels": "Width × height of a picture.  [default: 64,000,000]",
-        "frames": "Frames read from a video.  [default: 1,000]",
-        "seconds": "Wall time one file may take.  [default: 120]",
-        "metadata_bytes": "Bytes of one metadata block.  [default: 4 MiB]",
-        "nesting": "Depth of folders and structures.  [default: 32]",
-    }
-    for name, text in reversed(helps.items()):
-        kind = click.FLOAT if name == "seconds" else click.INT
-        flag = f"--max-{name.replace('_', '-')}"
-        function = click.option(flag, f"max_{name}", type=kind, metavar="N", help=text)(function)
-    return function
 
 
 @bonafide.command()
@@ -263,6 +244,8 @@ def demo(ctx: click.Context, folder: str) -> None:
 _ELSEWHERE = {
     "train": ("train.command", "Train a detector and export it as ONNX."),
     "align": ("train.align_command", "Send photographs through decoders."),
+    "tamper": ("train.tamper_command", "Edit photographs, with exact masks."),
+    "compare": ("compare_command", "Is one picture an edited copy of another?"),
     "bench": ("bench.command", "Measure detectors on labelled files: audit, run, report, compare."),
     "weights": (
         "weights_command",
@@ -330,18 +313,6 @@ def _settings(options: dict[str, Any]) -> Settings:
     if settings.only:
         select(settings)
     return settings
-
-
-def limits_of(options: Mapping[str, Any]) -> Limits:
-    """The limits among a verb's options, see `limit_options`."""
-    from bonafide.media.limits import Limits
-
-    given = {
-        name.removeprefix("max_"): value
-        for name, value in options.items()
-        if name.startswith("max_") and value is not None
-    }
-    return Limits(**given)
 
 
 def _check_trust(path: str) -> None:

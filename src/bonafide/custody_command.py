@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from bonafide.cli import limit_options, limits_of
 from bonafide.custody import compare
 from bonafide.custody.canonical import read_json
 from bonafide.errors import InvalidInput
+from bonafide.limit_options import limit_options, limits_of
 
 _DIFFERS = 1
 _MOST = 20  # differences that are printed

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bonafide import __version__, registry, runtime, stability, verdict
 from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
+from bonafide.edits import fuse_maps, regard
 from bonafide.errors import MediaError
 from bonafide.explain import words
 from bonafide.media.image import Image
@@ -99,6 +100,8 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
 
     findings = ask(media, chosen)
     drawn = verdict.decide(findings, calibration, settings.false_accusation_rate)
+    edits = fuse_maps(findings, calibration)
+    drawn = regard(drawn, edits)
     held = None
     if settings.stability and isinstance(media, Image):
         deadline = began + STABILITY_SHARE * settings.limits.seconds
@@ -109,12 +112,13 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
         media=facts,
         findings=findings,
         verdict=drawn,
-        explanation=words.explain(facts, findings, drawn, held),
+        explanation=words.explain(facts, findings, drawn, held, edits),
         untested=untested,
         settings=describe(settings),
         versions=versions(calibration.id) | ingredients(chosen, settings),
         examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
         stability=held,
+        edits=edits,
     )
 
 

@@ -107,13 +107,10 @@ def perform(job: Job) -> Outcome:
         return _failed(job, failure)
     record = to_dict(report)
     if job.maps is not None:
-        from bonafide.report.maps import write_map
+        from bonafide.report.maps import write_maps
 
-        record["maps"] = {
-            finding.detector: str(write_map(finding, job.stem, Path(job.maps)))
-            for finding in report.findings
-            if finding.heatmap is not None
-        }
+        written = write_maps(report, job.stem, Path(job.maps))
+        record["maps"] = {name: str(path) for name, path in written.items()}
     section = ""
     if job.page:
         from bonafide.report.html import render_section
@@ -175,5 +172,7 @@ def _failed(job: Job, failure: Failure) -> Outcome:
 def _without_heatmaps(report: Report) -> Report:
     """Full-size maps stay in the worker that made them."""
     return replace(
-        report, findings=tuple(replace(finding, heatmap=None) for finding in report.findings)
+        report,
+        findings=tuple(replace(finding, heatmap=None) for finding in report.findings),
+        edits=report.edits and replace(report.edits, heatmap=None),
     )

@@ -1,7 +1,8 @@
 """The vocabulary that every other file speaks.
 
 Media go in, findings come out, a verdict is drawn from findings alone, and everything that a
-person sees is rendered from one report. Nothing here imports more than the standard library.
+person sees is rendered from one report. Nothing here imports more than the standard library and
+the words for places.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+
+from bonafide.regions import EditedRegion as EditedRegion
+from bonafide.regions import EditKind as EditKind
+from bonafide.regions import Edits as Edits
+from bonafide.regions import Region as Region
+from bonafide.regions import Segment as Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,36 +138,6 @@ class Needs:
             if min(width, height) < self.min_side:
                 return f"it needs {self.min_side} pixels on each side; this is {width}×{height}"
         return None
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of the picture that a finding points at, in pixels of the oriented picture.
-
-    Attributes:
-        x, y: left and top edge, 0-based.
-        width, height: size, at least 1.
-        score: strength of the evidence in this region, in the detector's own scale.
-        role: "" or, for copy-move, "source" / "target".
-        pair: regions with equal `pair` belong together; -1 when unpaired.
-    """
-
-    x: int
-    y: int
-    width: int
-    height: int
-    score: float | None = None
-    role: str = ""
-    pair: int = -1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a video, in seconds from its start."""
-
-    start: float
-    end: float
-    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -368,6 +345,7 @@ class Report:
         examined_at: UTC, ISO 8601.
         schema: number of the JSON schema that `report.to_dict` writes.
         stability: how the answers held on changed copies; None if that was not asked for.
+        edits: where it was changed, from all maps together; None where no map could say.
     """
 
     media: MediaFacts
@@ -380,6 +358,7 @@ class Report:
     examined_at: str
     schema: int = 1
     stability: Stability | None = None
+    edits: Edits | None = None
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class TestShipped:
         assert set(names()) == {
             "edited",
             "edited-jpeg80",
+            "edited-resized",
             "face-frames",
             "generated-native",
             "generated-ladder",

@@ -10,6 +10,8 @@ import pytest
 import skimage.data
 from PIL import Image as Pillow
 
+from bonafide.calibration import Calibration
+from bonafide.edits import fuse_maps
 from bonafide.media.image import Image
 from bonafide.types import (
     Failure,
@@ -200,6 +202,22 @@ def checked(report: Report) -> Report:
     )
     first = replace(report.findings[0], outside=("Its JPEG quality is 20.",))
     return replace(report, findings=(first, *report.findings[1:]), stability=held)
+
+
+@pytest.fixture(scope="session")
+def marked(report: Report) -> Report:
+    """With regions: one with a history of its own, and both sides of a copy."""
+    knots = [[0.0, -0.3], [0.49, -0.2], [0.5, 3.6], [1.0, 4.5]]
+    entry = {"version": "1", "knots": knots, "threshold": 1.0, "weight": 1.0, "weight_below": 0.2}
+    tables = {"prior": -3.0, "detectors": dict.fromkeys(("copy_move", "jpeg_ghost"), entry)}
+    ghost, copied = report.findings[:2]
+    findings = (
+        replace(ghost, facts={**ghost.facts, "kind": "has"}),
+        replace(copied, facts={"pairs": [{"direction_known": True}]}),
+        *report.findings[2:],
+    )
+    edits = fuse_maps(findings, Calibration({}, {}, {}, "made up", "test", tables))
+    return replace(report, findings=findings, edits=edits)
 
 
 @pytest.fixture(scope="session")

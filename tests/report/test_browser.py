@@ -66,6 +66,12 @@ def many(
     return write_html(path, [*sections, render_failure(failure)], "three files")
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: Any, marked: Report, image: Image) -> Path:
+    path = tmp_path_factory.mktemp("places") / "report.html"
+    return write_html(path, [render_section(marked, image)], "places")
+
+
 def displayed(page: Any) -> list[str]:
     script = (
         "all => all.filter(e => getComputedStyle(e).display != 'none').map(e => e.dataset.layer)"
@@ -88,6 +94,26 @@ def test_overlays_switch_and_fade(visit: Any, one: Path) -> None:
     assert displayed(page) == []
     page.keyboard.press("ArrowRight")
     assert displayed(page) == ["1"]
+    assert opened.complaints == []
+
+
+def test_regions_are_outlined_and_cropped_at_native_zoom(
+    visit: Any, places: Path, marked: Report
+) -> None:
+    opened = visit(places)
+    page = opened.page
+    assert displayed(page) == ["1"]
+    assert page.locator(".captions p:visible").inner_text().startswith("All maps together.")
+    assert page.locator("[data-layer='1'] path.line").count() == 2  # the outlines, an arrow
+    assert page.locator(".regions li").count() == 3
+    assert marked.edits is not None
+    first = marked.edits.regions[0]
+    crops = page.locator(".regions li").first.locator("svg")
+    assert crops.count() == 2
+    assert crops.first.bounding_box()["width"] == first.width + 64
+    assert page.locator(".regions li").nth(1).locator("svg").count() == 3
+    width = page.locator(".regions use").first.evaluate("e => e.getBoundingClientRect().width")
+    assert width == first.width + 64
     assert opened.complaints == []
 
 
@@ -156,8 +182,10 @@ def test_filter_and_anchors_without_script(visit: Any, many: Path) -> None:
 
 @pytest.mark.parametrize("width", [360, 768, 1600])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out(visit: Any, many: Path, one: Path, width: int, scheme: str) -> None:
-    for path in (many, one):
+def test_nothing_sticks_out(
+    visit: Any, many: Path, one: Path, places: Path, width: int, scheme: str
+) -> None:
+    for path in (many, one, places):
         opened = visit(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
         opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
         assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -182,10 +210,11 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(visit: Any, many: Path, scheme: str) -> None:
-    opened = visit(many, color_scheme=scheme)
-    opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
-    assert opened.page.evaluate(CONTRAST) == []
+def test_text_has_contrast(visit: Any, many: Path, places: Path, scheme: str) -> None:
+    for path in (many, places):
+        opened = visit(path, color_scheme=scheme)
+        opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+        assert opened.page.evaluate(CONTRAST) == []
 
 
 def test_controls_are_named_for_screen_readers(visit: Any, one: Path) -> None:

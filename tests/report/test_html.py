@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from bonafide.media.image import Image
-from bonafide.report import provenance
+from bonafide.report import provenance, regions
 from bonafide.report.html import render_failure, render_section, write_html
 from bonafide.types import (
+    EditedRegion,
+    Edits,
     Failure,
     Finding,
     Kind,
@@ -78,6 +80,39 @@ def test_changed_copies_and_limits_are_shown(tmp_path: Path, checked: Report, im
         "Outside of what it was calibrated on. Its JPEG quality is 20.",
     ):
         assert words in text
+
+
+def test_regions_are_shown_with_place_kind_and_twin(
+    tmp_path: Path, marked: Report, image: Image
+) -> None:
+    text = " ".join(page(tmp_path, render_section(marked, image)).text.split())
+    for words in (
+        "Every map that counts here, weighed and joined. 3 marked regions.",
+        "11 % of the picture, has a history of its own, as a pasted part has (marked by JPEG",
+        "was copied from the place at (90, 260)",
+        "The same content elsewhere",
+    ):
+        assert words in text
+    assert text.count("has a history of its own") == 1
+
+
+def test_crops_are_bounded_in_number_and_size(report: Report) -> None:
+    shape = (900, 900)
+    heatmap = np.zeros(shape, np.float32)
+    for y in range(0, 900, 100):
+        heatmap[y : y + 60, :800] = 1
+    part = EditedRegion(0, 0, 800, 60, 48000, 0.06, 1.0, ("jpeg_grid",))
+    places = tuple(replace(part, y=y) for y in range(0, 900, 100))
+    shown = regions.shown(Edits(heatmap, places, 0.5, {}), np.zeros((*shape, 3), np.uint8))
+    assert len(shown) == regions.MOST_CROPS
+    assert all(one.here.shown_width == regions.CROP < one.here.width for one in shown)
+
+
+def test_outlines_are_bounded_however_ragged_the_map() -> None:
+    random = np.random.default_rng(0)
+    path = regions.outlines((random.random((800, 800)) > 0.5).astype(np.float32), 800)
+    assert 0 < path.count("L") <= 3000
+    assert regions.outlines(np.zeros((50, 80), np.float32), 400) == ""
 
 
 def test_it_shows_everything_that_is_known(tmp_path: Path, report: Report, image: Image) -> None:

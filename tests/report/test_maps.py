@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from bonafide.report import preview
-from bonafide.report.maps import write_map
-from bonafide.types import Finding, Question, Status
+from bonafide.report.maps import write_map, write_maps
+from bonafide.types import Finding, Question, Report, Status
 
 
 def finding(heatmap: np.ndarray | None) -> Finding:
@@ -48,6 +48,20 @@ def test_a_map_stays_in_its_folder(tmp_path: Path, stem: str) -> None:
 def test_no_map_without_heatmap(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no heatmap"):
         write_map(finding(None), "x", tmp_path)
+
+
+def test_the_fused_map_gives_the_regions_at_half(tmp_path: Path, marked: Report) -> None:
+    written = write_maps(marked, "a cat", tmp_path)
+    assert written["edited"] == tmp_path / "a cat.edited.png"
+    assert set(written) == {"jpeg_ghost", "copy_move", "ela", "edited"}
+    grey = np.asarray(Pillow.open(written["edited"]))
+    assert marked.edits is not None
+    assert grey.shape == (marked.media.height, marked.media.width)
+    assert np.count_nonzero(grey >= 128) == sum(region.area for region in marked.edits.regions)
+
+
+def test_without_a_fused_map_there_is_no_file_of_it(tmp_path: Path, report: Report) -> None:
+    assert "edited" not in write_maps(report, "a cat", tmp_path)
 
 
 def test_one_marked_pixel_survives_shrinking() -> None:

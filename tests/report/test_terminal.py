@@ -120,3 +120,9 @@ def test_facts_read_well(value: wording.Fact, told: str) -> None:
 )  # fmt: skip
 def test_likelihood_in_words(llr: float | None, told: str) -> None:
     assert told in wording.likelihood(llr)
+
+
+def test_regions_are_named_in_a_line_each(marked: Report) -> None:
+    text = " ".join(shown(marked, width=200).split())
+    assert "Where The region of 181 × 181 pixels at (120, 70), 11 % of the picture, has a" in text
+    assert "was copied from the place at (90, 260)" in text

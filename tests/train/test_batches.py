@@ -45,8 +45,8 @@ def test_a_sample_depends_on_seed_step_and_slot_alone(found: data.TrainingData) 
 def test_loading_processes_change_nothing(found: data.TrainingData) -> None:
     recipe = toys.Method(toys.Settings(batch=4))
     samples = Samples(recipe, found, Sampling(paired=0.0))
-    alone = [one.pixels for one in batches.training_batches(samples, 3, 6, 0)]
-    beside = [one.pixels for one in batches.training_batches(samples, 3, 6, 2)]
+    alone = [one.pixels for one in batches.training_batches(samples, samples.slots, 3, 6, 0)]
+    beside = [one.pixels for one in batches.training_batches(samples, samples.slots, 3, 6, 2)]
     assert all(torch.equal(a, b) for a, b in zip(alone, beside, strict=True))
 
 

@@ -120,13 +120,16 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
 
 
 def select(
-    rows: Sequence[dict[str, str]], protocol: Protocol, folder: str | Path = "."
+    rows: Sequence[dict[str, str]],
+    protocol: Protocol,
+    folder: str | Path = ".",
+    both_classes: bool = True,
 ) -> Manifest:
     """Apply the columns, conditions and labels of a protocol to the rows of a manifest.
 
     Raises:
         InvalidInput: a column that is needed is absent, a path occurs twice, or no row of one of
-            the two classes is left.
+            the two classes is left although `both_classes` are needed.
     """
     present = dict.fromkeys(name for row in rows for name in row)
     columns = _columns(list(present), protocol)
@@ -151,7 +154,7 @@ def select(
             replace(one, group="/".join(one.group.split("/")[: protocol.group_depth]))
             for one in found
         ]
-    _check(found, protocol)
+    _check(found, protocol, both_classes)
     return Manifest(tuple(found), Path(folder), "", left_out)
 
 
@@ -233,7 +236,7 @@ def _alike(first: str, second: str) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
-def _check(samples: list[Sample], protocol: Protocol) -> None:
+def _check(samples: list[Sample], protocol: Protocol, both_classes: bool) -> None:
     seen: set[str] = set()
     for sample in samples:
         if not sample.path:
@@ -246,7 +249,7 @@ def _check(samples: list[Sample], protocol: Protocol) -> None:
             raise InvalidInput(f"the manifest lists {sample.path} twice")
         seen.add(sample.path)
     for meaning, labels in ((True, protocol.positive), (False, protocol.negative)):
-        if not any(sample.positive is meaning for sample in samples):
+        if both_classes and not any(sample.positive is meaning for sample in samples):
             raise InvalidInput(
                 f"protocol {protocol.name} finds no sample labelled {' or '.join(labels)}"
             )

@@ -22,9 +22,9 @@ from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import open_media, sniff
-from bonafide.types import Finding, Kind, Label, Media, Profile, Question, Status
+from bonafide.types import Edits, Finding, Kind, Label, Media, Profile, Question, Status
 
-VERDICT = "verdict"  # not a detector: what all detectors together amount to
+VERDICT = "verdict"  # not a detector: all of them together, and their fused map
 NATIVE = "native"
 
 _CLAIMS = {
@@ -119,7 +119,7 @@ def perform(task: Task) -> dict[str, Any]:
             mask = marked(Image(drawn, Path(task.mask).name).pixels, task.marks)
         media, mask, notes = _degrade(task, data, mask)
         record["notes"] = "; ".join(notes)
-        findings, fused = _ask(task, media)
+        findings, fused, edits = _ask(task, media)
     except MediaError as error:
         return {**record, "said": failed(task.detectors, error.why)}
     if isinstance(media, Image):
@@ -128,7 +128,7 @@ def perform(task: Task) -> dict[str, Any]:
             mask = np.zeros((media.height, media.width), np.bool_)
     said = [_said(task, finding, mask) for finding in findings]
     if fused is not None:
-        said.append(fused)
+        said.append(fused | _on_pixels(mask, edits.heatmap if edits else None))
     return {**record, "said": said}
 
 
@@ -198,7 +198,7 @@ def _size(media: Media) -> tuple[int, int]:
     return getattr(media, "height", 0), getattr(media, "width", 0)
 
 
-def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None]:
+def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None, Edits | None]:
     asked = tuple(name for name in task.detectors if name != VERDICT)
     only = asked
     if VERDICT in task.detectors:
@@ -216,7 +216,8 @@ def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None
         fused = _blank(VERDICT, version_of(VERDICT), status.value, why)
         fused["score"] = fused["probability"] = probability
         fused["seconds"] = round(sum(finding.seconds for finding in report.findings), 4)
-    return [by_name[name] for name in asked], fused
+    edits = report.edits if task.question == Question.EDITED else None
+    return [by_name[name] for name in asked], fused, edits
 
 
 def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[str, Any]:
@@ -231,12 +232,20 @@ def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[
             said |= {"status": Status.FAILED.value, "why": f"its score is {score}"}
         else:
             said |= {"score": score, "probability": finding.probability}
-    if finding.heatmap is not None:
-        said["marked_share"] = float((finding.heatmap >= 0.5).mean())
-    if mask is not None and (finding.heatmap is None or finding.heatmap.shape == mask.shape):
+    return said | _on_pixels(mask, finding.heatmap)
+
+
+def _on_pixels(
+    mask: NDArray[np.bool_] | None, heatmap: NDArray[np.float32] | None
+) -> dict[str, Any]:
+    """What a map marks, and how well that agrees with the mask where there is one."""
+    said: dict[str, Any] = {}
+    if heatmap is not None:
+        said["marked_share"] = float((heatmap >= 0.5).mean())
+    if mask is not None and (heatmap is None or heatmap.shape == mask.shape):
         # A map of zeros is no map, to which the answer is known without sorting its pixels.
-        blank = finding.heatmap is None or not finding.heatmap.any()
-        pixels = score_picture(mask, None if blank else finding.heatmap)
+        blank = heatmap is None or not heatmap.any()
+        pixels = score_picture(mask, None if blank else heatmap)
         counts = pixels.counts
         said |= {
             "tp": counts.true_positives,

@@ -22,24 +22,36 @@ def print_results(measured: Mapping[str, Any], as_json: bool) -> None:
         return
     console = _console()
     for part in measured["degradations"]:
-        headings = ("scored", "AUC", "balanced accuracy", "found at 1 %", "pixel F1", "s/MP")
+        headings = ["scored", "AUC", "balanced accuracy", "found at 1 %", "s/MP"]
+        maps = any((one["pixels"] or {}).get("has_maps") for one in part["detectors"].values())
+        headings += ["pixel F1", "IoU", "pixel AUC", "false regions"] if maps else []
         table = Table(Column("detector", no_wrap=True), *headings)
         table.title, table.title_justify = part["name"], "left"
         for name, one in part["detectors"].items():
-            figures, pixels = one["figures"], one["pixels"] or {}
+            figures = one["figures"]
             table.add_row(
                 name,
                 f"{one['coverage']['scored']}/{one['coverage']['asked']}",
                 _with_interval(figures["auc"]),
                 _decimals(figures["balanced_accuracy"]["value"]),
                 _decimals(figures["tpr_at_calibrated_1_percent"]["value"]),
-                _decimals(pixels["f1"]["value"]) if pixels.get("has_maps") else "–",
                 _decimals(one["cost"]["seconds_per_megapixel"]),
+                *(_pixel_cells(one["pixels"] or {}) if maps else []),
             )
         console.print(table)
     run_about = measured["run"]
     click.echo(f"protocol {run_about['protocol']['name']} {run_about['protocol_sha256']}")
     click.echo(f"manifest {run_about['manifest']['sha256']}")
+
+
+def _pixel_cells(pixels: Mapping[str, Any]) -> list[str]:
+    """How well a map agrees with masks; nothing of a detector that never had a map."""
+    if not pixels.get("has_maps"):
+        return ["–"] * 4
+    return [
+        _with_interval(pixels["f1"]),
+        *(_decimals(pixels[name]["value"]) for name in ("iou", "auc", "false_region_rate")),
+    ]
 
 
 def print_comparison(found: Mapping[str, Any]) -> None:

@@ -56,7 +56,10 @@ CARD = Card(
     paper="This project, 2026; see the model card of synthetic_traces in MODELS.md",
     training_data="1,153 generated pictures of 38 sources, 1,232 bona fide ones of 35, 846 pairs "
     "of the latter with reconstructions by three small autoencoders; ImageNet at the outset",
-    limits="See the model card in MODELS.md for measured figures by source.",
+    limits="On generators left out of training the AUC is 0.76 (0.73–0.79, mean over generators, "
+    "both classes saved alike): 0.89 for DALL-E 3, 0.51 for illustrations by Stable Diffusion 1.4; "
+    "0.49 for StyleGAN2 faces against portraits. JPEG 75 costs 0.01, half size 0.03. Most "
+    "generated pictures are not recognised at a false-accusation rate of 1 %.",
 )
 
 LARGEST_TILE = 512

@@ -9,7 +9,18 @@ from collections.abc import Mapping, Sequence
 
 from bonafide import registry
 from bonafide.errors import BonafideError
-from bonafide.types import Finding, Label, MediaFacts, Question, Stability, Status, Verdict
+from bonafide.types import (
+    EditedRegion,
+    EditKind,
+    Edits,
+    Finding,
+    Label,
+    MediaFacts,
+    Question,
+    Stability,
+    Status,
+    Verdict,
+)
 from bonafide.verdict import laundered
 
 VERDICT_WORDS: Mapping[Label, str] = {
@@ -38,12 +49,21 @@ QUESTION_WORDS: Mapping[Question, str] = {
     Question.PROVENANCE: "what the file says about itself",
 }
 
+KIND_WORDS: Mapping[EditKind, str] = {
+    EditKind.CLONE: "repeats another part of the picture",
+    EditKind.SPLICE: "has a history of its own, as a pasted part has",
+    EditKind.REGENERATED: "looks generated while the rest does not",
+    EditKind.UNKNOWN: "differs from the rest; in what way it was changed cannot be told",
+}
+MOST_REGIONS_SAID = 3
+
 
 def explain(
     media: MediaFacts,
     findings: Sequence[Finding],
     verdict: Verdict,
     stability: Stability | None = None,
+    edits: Edits | None = None,
 ) -> tuple[str, ...]:
     """Say what the verdict means, what moved it, what was not tested, and how far to trust it.
 
@@ -52,12 +72,14 @@ def explain(
         findings: all findings of the report.
         verdict: the verdict drawn from them.
         stability: how it held on changed copies, where that was asked for.
+        edits: where it was changed, where maps could say.
 
     Returns:
         Sentences in reading order.
     """
     sentences = [VERDICT_MEANING[verdict.label]]
     moved = {reason.detector for reason in verdict.because}
+    sentences += where(edits)
     sentences += [reason.text for reason in verdict.because[:4] if reason.text]
     sentences += [
         finding.summary
@@ -76,6 +98,43 @@ def explain(
         sentences.append(f"Tests that could not be made: {named}{more}.")
     sentences.append(verdict.caveat)
     return tuple(sentences)
+
+
+def where(edits: Edits | None) -> list[str]:
+    """A sentence for each of the largest regions, and one for the others."""
+    regions = edits.regions if edits else ()
+    sentences = [f"{place(region)}, {tell(region)}" for region in regions[:MOST_REGIONS_SAID]]
+    if len(regions) > MOST_REGIONS_SAID:
+        sentences.append(f"{len(regions) - MOST_REGIONS_SAID} smaller regions are marked as well.")
+    return sentences
+
+
+def place(region: EditedRegion) -> str:
+    """Where a region lies and how large it is."""
+    percent = 100 * region.share
+    share = f"{percent:.0f}" if percent >= 10 else f"{max(percent, 0.1):.1f}"
+    return (
+        f"The region of {region.width} × {region.height} pixels at ({region.x}, {region.y}), "
+        f"{share} % of the picture"
+    )
+
+
+def tell(region: EditedRegion) -> str:
+    """What was done to a region and which detectors agree that something was, one sentence."""
+    names = [title(detector) for detector in region.detectors]
+    agree = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    by = f"marked by {agree}" if len(names) == 1 else f"{agree} agree"
+    return f"{_done(region)} ({by})."
+
+
+def _done(region: EditedRegion) -> str:
+    if region.kind is not EditKind.CLONE or region.other is None:
+        return KIND_WORDS[region.kind]
+    there = f"({region.other.x}, {region.other.y})"
+    return {
+        "source": f"was copied from the place at {there}",
+        "target": f"was copied to the place at {there}",
+    }.get(region.other.role, f"has the same content as the place at {there}")
 
 
 def title(detector: str) -> str:

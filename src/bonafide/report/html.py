@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bonafide import __version__
+from bonafide.explain.words import where
 from bonafide.media.image import Image
-from bonafide.report import preview, provenance, templates, wording
-from bonafide.types import Failure, Finding, Label, Media, Region, Report, Status
+from bonafide.report import preview, provenance, regions, templates, wording
+from bonafide.types import Edits, Failure, Finding, Label, Media, Region, Report, Status
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateModule
@@ -34,18 +35,29 @@ MOST_LAYERS = 60  # of one picture; the style sheet has one rule for each
 _THUMBNAIL = 96
 _SMALL = 400  # a picture below this many pixels is shown enlarged, pixel by pixel
 _FAILED = "not_examined"
+_UNMARKED = "Nothing on this map reaches the level that counts as marked."
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What can be laid over the picture for one finding; sizes are those of the full picture."""
+    """What can be laid over the picture; sizes are those of the full picture.
 
-    finding: Finding
+    Attributes:
+        detector: whose it is, "" for all of them together.
+        title, text: its heading and caption.
+        uri: the map, "" for none.
+        boxes: rectangles.
+        paths: outlines and arrows.
+        arrows: whether there are arrows among them.
+    """
+
+    detector: str
     title: str
+    text: str
     uri: str
-    empty: bool
-    outlines: tuple[Region, ...]
-    arrows: tuple[str, ...]
+    boxes: tuple[Region, ...]
+    paths: tuple[str, ...]
+    arrows: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class Stage:
     shown_width: int
     layers: tuple[Layer, ...]
     chosen: int
+    regions: tuple[regions.Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,7 @@ def render_section(report: Report, media: Media, longest: int = preview.LONGEST)
     because = report.verdict.because
     said = {reason.text for reason in because}
     said |= {wording.VERDICTS[report.verdict.label].meaning, report.verdict.caveat}
+    said |= set(where(report.edits))
     if report.stability:
         said.add(report.stability.text)
     stage, thumbnail = None, ""
@@ -237,26 +251,16 @@ def _questions(report: Report) -> list[tuple[str, float | None]]:
 
 def _stage(report: Report, media: Image, longest: int) -> Stage:
     shown = preview.picture(media.pixels, longest)
-    layers = []
-    for finding in wording.ordered(report)[:MOST_LAYERS]:
-        if finding.heatmap is None and not finding.regions:
-            continue
-        uri = "" if finding.heatmap is None else preview.overlay(finding.heatmap, longest).uri
-        layers.append(
-            Layer(
-                finding,
-                wording.title(finding.detector),
-                uri,
-                _empty(finding),
-                finding.regions[:20],
-                tuple(_arrows(finding.regions[:20], max(media.width, media.height))),
-            )
-        )
+    layers = [] if report.edits is None else [_fused(report.edits, media, longest)]
+    layers += [
+        _layer(finding, media, longest)
+        for finding in wording.ordered(report)[:MOST_LAYERS]
+        if finding.heatmap is not None or finding.regions
+    ]
+    del layers[MOST_LAYERS:]
     moved = [reason.detector for reason in report.verdict.because if (reason.llr or 1.0) > 0]
-    chosen = next(
-        (n for n, layer in enumerate(layers, 1) if layer.finding.detector in moved),
-        0,
-    )
+    moved += [""] if report.edits and report.edits.regions else []
+    chosen = next((n for n, layer in enumerate(layers, 1) if layer.detector in moved), 0)
     enlarge = max(1, _SMALL // max(shown.width, shown.height))
     return Stage(
         shown.uri,
@@ -267,7 +271,37 @@ def _stage(report: Report, media: Image, longest: int) -> Stage:
         shown.width * enlarge,
         tuple(layers),
         chosen,
+        regions.shown(report.edits, media.pixels) if report.edits else (),
     )
+
+
+def _layer(finding: Finding, media: Image, longest: int) -> Layer:
+    arrows = tuple(_arrows(finding.regions[:20], max(media.width, media.height)))
+    return Layer(
+        finding.detector,
+        wording.title(finding.detector),
+        finding.summary + (f" {_UNMARKED}" if _empty(finding) else ""),
+        "" if finding.heatmap is None else preview.overlay(finding.heatmap, longest).uri,
+        finding.regions[:20],
+        arrows,
+        bool(arrows),
+    )
+
+
+def _fused(edits: Edits, media: Image, longest: int) -> Layer:
+    """All maps together, the answer to where it was changed."""
+    uri = outline = ""
+    if edits.heatmap is not None:
+        uri = preview.overlay(edits.heatmap, longest).uri
+        outline = regions.outlines(edits.heatmap, longest)
+    count = len(edits.regions)
+    said = f"{count} marked region{'s' if count > 1 else ''}." if count else _UNMARKED
+    pairs = regions.arrows(edits)
+    arrows = tuple(_arrows(pairs, max(media.width, media.height)))
+    sources = tuple(region for region in pairs if region.role == "source")
+    text = f"Every map that counts here, weighed and joined. {said}"
+    paths = tuple(filter(None, (outline, *arrows)))
+    return Layer("", "All maps together", text, uri, sources, paths, bool(arrows))
 
 
 def _empty(finding: Finding) -> bool:

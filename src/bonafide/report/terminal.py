@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from bonafide.explain.words import where
 from bonafide.report import wording
 from bonafide.types import Failure, Finding, Question, Report, Stability
 
@@ -51,6 +52,10 @@ def print_card(report: Report | Failure, console: Console) -> None:
                 + Text(f" ({wording.one_line(reason.detector)})", "dim"),
             )
             console.print(row)
+    for number, sentence in enumerate(where(report.edits)):
+        if number == 0:
+            console.print(Text("\nWhere", "bold"))
+        console.print(Text(wording.one_line(sentence)))
     findings = wording.ordered(report)
     if findings:
         console.print()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bonafide.explain.words import VERDICT_WORDS
-from bonafide.types import Failure, Finding, Question, Reason, Report, Stability
+from bonafide.types import Edits, Failure, Finding, Question, Reason, Report, Stability
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
         "explanation": list(report.explanation),
         "findings": [_finding(finding) for finding in report.findings],
         "stability": _stability(report.stability),
+        "edits": _edits(report.edits),
         "untested": dict(report.untested),
         "settings": _clean(report.settings),
         "versions": dict(report.versions),
@@ -107,6 +108,23 @@ def _stability(held: Stability | None) -> dict[str, Any] | None:
             for variant in held.variants
         ],
         "skipped": dict(held.skipped),
+    }
+
+
+def _edits(edits: Edits | None) -> dict[str, Any] | None:
+    if edits is None:
+        return None
+    return {
+        "regions": [
+            {
+                **_clean(vars(region)),
+                "kind": region.kind.value,
+                "other": None if region.other is None else _clean(vars(region.other)),
+            }
+            for region in edits.regions
+        ],
+        "marked_share": edits.marked_share,
+        "weights": dict(edits.weights),
     }
 
 

@@ -18,6 +18,7 @@ from bonafide.errors import InvalidDetector, UnknownDetector
 from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
 from bonafide.explain.words import title as title
 from bonafide.types import Card, Fact, Finding, Label, Question, Report, Stability, Status
+from bonafide.verdict import WORTH_NAMING
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,10 @@ def state(finding: Finding) -> tuple[str, str]:
         return "note", "For information"
     if finding.threshold is None:
         return "note", "Measured, not calibrated"
-    return ("hit", "Trace found") if hit else ("quiet", "No trace")
+    if hit:
+        return "hit", "Trace found"
+    weak = finding.llr is not None and finding.llr >= WORTH_NAMING
+    return ("note", "Weak sign") if weak else ("quiet", "No trace")
 
 
 def card(detector: str) -> Card | None:

@@ -95,8 +95,10 @@ def align(
         schedule = replace(schedule, steps=steps) if steps else schedule
         _train_zoo(pictures, train_zoo, _chosen(members), schedule, cropping, quiet)
     if out:
-        passages = [reconstruct.open_passage(words, network) for words in _spelled_out(through)]
-        with _bar("aligning", len(pictures), quiet) as tick:
+        passages = [
+            reconstruct.open_passage(words, network) for words in reconstruct.spelled_out(through)
+        ]
+        with bar("aligning", len(pictures), quiet) as tick:
             written = reconstruct.write_twins(pictures, passages, out, cropping, lambda: tick(""))
         _tell(written, quiet)
         click.echo(str(out / reconstruct.TABLE))
@@ -119,7 +121,7 @@ def _train_zoo(
     if not crops or not measured:
         raise InvalidInput(f"too few pictures have {cropping.size} pixels on each side")
     for member in members:
-        with _bar(member.name, schedule.steps, quiet) as tick:
+        with bar(member.name, schedule.steps, quiet) as tick:
             trained = zoo.train(
                 member,
                 crops,
@@ -154,19 +156,6 @@ def _chosen(names: str | None) -> list[Member]:
     return [known[name] for name in wanted]
 
 
-def _spelled_out(through: tuple[str, ...]) -> Iterator[str]:
-    """Folders of autoencoders as their files."""
-    for words in through:
-        folder = Path(words)
-        if folder.is_dir():
-            files = sorted(folder.glob("*.pt"))
-            if not files:
-                raise InvalidInput(f"--through {words}: the folder holds no .pt file")
-            yield from map(str, files)
-        else:
-            yield words
-
-
 def _tell(written: Written, quiet: bool) -> None:
     if quiet:
         return
@@ -177,7 +166,7 @@ def _tell(written: Written, quiet: bool) -> None:
 
 
 @contextmanager
-def _bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A progress bar on standard error, where somebody watches: call with a remark to advance."""
     if quiet or not sys.stderr.isatty():
         yield lambda remark: None

@@ -122,6 +122,22 @@ def load_backbone(name: str, download: bool = False) -> Backbone:
     Raises:
         InvalidInput: there is no such model here, or it is not a vision model that fits.
     """
+    return Backbone(*load_model(name, download))
+
+
+def load_model(
+    name: str, download: bool = False, unused: tuple[str, ...] = ()
+) -> tuple[nn.Module, Statistics]:
+    """A pretrained vision model, and the statistics that its pictures are normalised with.
+
+    Args:
+        name: a folder with a model of transformers, or its name on the hub.
+        download: whether what is absent from the hub's cache may be fetched.
+        unused: beginnings of the names of weights that the file may lack.
+
+    Raises:
+        InvalidInput: there is no such model here, or its file lacks weights.
+    """
     local = not download
     verbosity = loading.get_verbosity()
     loading.set_verbosity(logging.ERROR)  # it calls every weight of a text tower unexpected
@@ -141,10 +157,29 @@ def load_backbone(name: str, download: bool = False) -> Backbone:
         raise InvalidInput(f"backbone {name!r} cannot be loaded{advice}: {why}") from error
     finally:
         loading.set_verbosity(verbosity)
-    if report["missing_keys"]:
-        absent = ", ".join(sorted(report["missing_keys"])[:3])
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith(unused))
+    if missing:
+        absent = ", ".join(missing[:3])
         raise InvalidInput(f"backbone {name!r}: the file lacks weights of the model: {absent}…")
-    return Backbone(model, _statistics(name, local))
+    usual = STATISTICS.get(config.model_type, IMAGENET)
+    return model, _statistics(name, local) or usual
+
+
+class Normalise(nn.Module):
+    """RGB in [0, 1] → what a pretrained model was trained on."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, statistics: Statistics = IMAGENET) -> None:
+        super().__init__()
+        mean, deviation = statistics
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """float32 (N, 3, H, W) → the same shape."""
+        return (pixels - self.mean) / self.deviation
 
 
 def _statistics(name: str, local: bool) -> Statistics | None:

@@ -50,14 +50,17 @@ class Example:
 
     Attributes:
         pixels: uint8 crop×crop×3 RGB.
-        label: 1 for synthetic, 0 for bona fide.
+        label: 1 for synthetic or edited, 0 for bona fide.
         replaced: float32 h×w in [0, 1], share of each patch that is synthetic; None where the
             method does not ask.
+        mask: bool crop×crop, True where the picture was edited; None where the method does not
+            ask.
     """
 
     pixels: Pixels
     label: float
     replaced: NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,9 +245,11 @@ class Views(Dataset[Example]):
         return Example(level(pixels, random), float(picture.positive))
 
 
-def training_batches(samples: Samples, first: int, last: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps `first` to `last` - 1."""
-    keys = [[(step, slot) for slot in range(samples.slots)] for step in range(first, last)]
+def training_batches(
+    samples: Dataset[list[Example]], slots: int, first: int, last: int, workers: int
+) -> Iterator[Batch]:
+    """The batches of steps `first` to `last` - 1, from a table indexed by (step, slot)."""
+    keys = [[(step, slot) for slot in range(slots)] for step in range(first, last)]
     return iter(
         DataLoader(
             samples,
@@ -281,6 +286,7 @@ def collate(samples: Sequence[Sequence[Example]]) -> Batch:
         pair=torch.tensor([place for place, _ in flat]),
         replaced=_shares(examples),
         extra={},
+        mask=_masks(examples),
     )
 
 
@@ -298,6 +304,11 @@ def _shares(examples: Sequence[Example]) -> torch.Tensor | None:
         for one in examples
     ]
     return torch.from_numpy(np.stack(maps))
+
+
+def _masks(examples: Sequence[Example]) -> torch.Tensor | None:
+    masks = [one.mask for one in examples if one.mask is not None]
+    return torch.from_numpy(np.stack(masks)).float() if masks else None
 
 
 def _pairs_per_batch(recipe: Recipe, data: TrainingData, sampling: Sampling) -> int:

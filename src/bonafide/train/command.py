@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,6 +73,9 @@ class _ListsMethods(click.Command):
               help="Labelled pictures; see `bonafide bench index`.")  # fmt: skip
 @click.option("--pairs", type=click.Path(dir_okay=False), multiple=True, metavar="PAIRS.csv",
               help="Aligned twins from `bonafide align`; may be repeated.")  # fmt: skip
+@click.option("--through", "decoders", multiple=True, metavar="FILE.pt|DIR",
+              help="Autoencoders, as for `bonafide align`, that regenerate parts of pictures where "
+              "masks are learned; may be repeated.")  # fmt: skip
 @click.option("--protocol", default="generated-normalised", show_default=True, metavar="NAME|FILE",
               help="Which rows are used, what labels mean, what groups are.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR",
@@ -94,6 +98,7 @@ def train(
     method: str,
     data: str | None,
     pairs: tuple[str, ...],
+    decoders: tuple[str, ...],
     protocol: str,
     out: str | None,
     chosen: tuple[str, ...],
@@ -121,24 +126,27 @@ def train(
         raise click.UsageError("--data and --out are needed")
 
     from bonafide.bench.protocol import load_protocol
-    from bonafide.train import batches, export, loop
+    from bonafide.train import batches, export, loop, masked
     from bonafide.train import data as tables
 
     machine = loop.Machine(precision, workers)
     alone = _use_threads(threads)
     folder, settings = Path(out), recipe.settings
+    kept = Path(cache) if cache else folder / "pixels"
+    if recipe.needs_masks and pairs:
+        raise click.UsageError(f"{method} learns from masks, not from --pairs")
+    load = masked.load if recipe.needs_masks else partial(tables.load, pairs=[*map(Path, pairs)])
     with _bar("reading", quiet or not alone) as tick:
-        material = tables.load(
+        material = load(
             Path(data),
             load_protocol(protocol),
-            Path(cache) if cache else folder / "pixels",
-            [Path(table) for table in pairs],
-            settings.held_out,
-            settings.seed,
+            kept,
+            held_out=settings.held_out,
+            seed=settings.seed,
             progress=lambda done, total: tick(done, total, ""),
         )
     if alone and not quiet:
-        _tell_material(material)
+        _tell_material(material, "edited" if recipe.needs_masks else "generated")
     with _bar("training", quiet) as tick:
         fitted = loop.fit(
             recipe,
@@ -148,6 +156,7 @@ def train(
             machine,
             resume,
             lambda now: tick(now.step, settings.steps, _remark(now)),
+            masked.open_decoders(decoders, kept / "twins"),
         )
     if not alone:
         return
@@ -188,11 +197,13 @@ def _configured(method: type[Recipe], chosen: tuple[str, ...], show: bool) -> tu
     """The method and the sampling with the settings that were chosen, printed if asked for."""
     from bonafide.train import settings
     from bonafide.train.batches import Sampling
+    from bonafide.train.tampering import TamperingSettings
 
+    kind = TamperingSettings if method.needs_masks else Sampling
     given = settings.split(chosen)
-    settings.check_names(given, method.Settings, Sampling)
+    settings.check_names(given, method.Settings, kind)
     own = settings.build(method.Settings, given)
-    sampling = settings.build(Sampling, given)
+    sampling = settings.build(kind, given)
     if show:
         click.echo(settings.describe(own, sampling))
     return method(own), sampling
@@ -231,10 +242,10 @@ def _remark(now: Progress) -> str:
     return f"loss {now.loss:.3f}{best}"
 
 
-def _tell_material(data: TrainingData) -> None:
+def _tell_material(data: TrainingData, positives: str) -> None:
     made = sum(picture.positive for picture in data.pictures)
     click.echo(
-        f"{made} generated and {len(data.pictures) - made} bona fide pictures, {len(data.pairs)} "
+        f"{made} {positives} and {len(data.pictures) - made} bona fide pictures, {len(data.pairs)} "
         f"pairs; {len(data.validation)} pictures of {len(data.held_out)} groups held out",
         err=True,
     )
@@ -275,6 +286,7 @@ def _record(
             "auc": round(progress.best_auc, 4),
             "step": progress.best_step,
             "by_source": {name: round(auc, 4) for name, auc in fitted.by_source.items()},
+            **{name: round(value, 4) for name, value in fitted.figures.items()},
         },
         "exported": asdict(exported),
     }

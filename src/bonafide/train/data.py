@@ -1,70 +1,25 @@
 """What is trained on: labelled pictures and aligned pairs, decoded once, groups held out whole.
 
-Every picture is decoded through `bonafide.media` and kept as an array on disk, under its checksum,
-since large photographs cannot be decoded anew in every epoch. Nothing is resized: of a picture
-larger than `LARGEST` pixels a side, one window at native size is kept. What cannot be read is
-left out and named; nothing takes its place.
+What cannot be read is left out and named; nothing takes its place.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from bonafide import workers
 from bonafide.bench.manifest import read_table, select
 from bonafide.bench.protocol import Protocol
-from bonafide.errors import InvalidInput, MediaError
-from bonafide.media.image import Image
-from bonafide.media.limits import Limits
-from bonafide.signals.jpeg import estimate_quality
-from bonafide.train.augment import SUBSAMPLINGS, Pixels
+from bonafide.errors import InvalidInput
+from bonafide.train.pictures import History, Picture, Wanted, decode
 
-LARGEST = 1024  # pixels a side that are kept of a picture
+__all__ = [
+    "Fingerprint", "History", "Pair", "Picture", "TrainingData", "fingerprint", "hold_out", "load",
+]  # fmt: skip
 PAIR_COLUMNS = ("path", "original", "left", "top", "size", "autoencoder")
-
-
-@dataclass(frozen=True)
-class History:
-    """How a JPEG was saved: the nearest libjpeg quality, and its chroma subsampling."""
-
-    quality: int
-    subsampling: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One decoded picture.
-
-    Attributes:
-        name: path as the manifest gives it.
-        positive: whether it is synthetic.
-        source: the unit that is drawn and reported by.
-        group: the unit that is held out.
-        array: where its pixels lie, uint8 H×W×3 RGB, as `numpy.save` writes them.
-        history: None for what was no JPEG.
-        left, top: place of the array in the upright picture, pixels.
-    """
-
-    name: str
-    positive: bool
-    source: str
-    group: str
-    array: Path
-    history: History | None = None
-    left: int = 0
-    top: int = 0
-
-    def pixels(self) -> Pixels:
-        """uint8 H×W×3 RGB, mapped from disk and read-only."""
-        pixels: Pixels = np.load(self.array, mmap_mode="r", allow_pickle=False)
-        return pixels
 
 
 @dataclass(frozen=True)
@@ -103,19 +58,6 @@ class TrainingData:
     held_out: tuple[str, ...]
     left_out: Mapping[str, str]
     tables: tuple[Fingerprint, ...]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A picture still to be decoded; `window` is (left, top, size), None for the whole."""
-
-    file: Path
-    name: str
-    positive: bool
-    source: str
-    group: str
-    cache: Path
-    window: tuple[int, int, int] | None = None
 
 
 def load(
@@ -158,12 +100,12 @@ def load(
     found_in = {table: _twins(table, rows, protocol, manifest.parent, cache) for table in pairs}
     twins = [both for table in found_in.values() for both in table]
     every = [*wanted, *(side for both in twins for side in both)]
-    found = _decode(every, jobs, left_out, progress)
+    found = decode(every, jobs, left_out, progress)
     pictures = [picture for picture in found[: len(wanted)] if picture]
     sides = found[len(wanted) :]
     aligned = _matching(zip(sides[::2], sides[1::2], strict=True), left_out)
-    tables = [_fingerprint(manifest, len(pictures))]
-    tables += [_fingerprint(table, len(listed)) for table, listed in found_in.items()]
+    tables = [fingerprint(manifest, len(pictures))]
+    tables += [fingerprint(table, len(listed)) for table, listed in found_in.items()]
     divide = _divide_labelled if pictures else _divide_pairs
     whole = TrainingData(tuple(pictures), tuple(aligned), (), (), left_out, tuple(tables))
     return divide(whole, held_out, seed) if held_out else whole
@@ -248,10 +190,10 @@ def _both(rows: Sequence[Mapping[str, str]], protocol: Protocol) -> bool:
 
 def _labelled(
     rows: Sequence[dict[str, str]], protocol: Protocol, folder: Path, cache: Path
-) -> list[_Wanted]:
+) -> list[Wanted]:
     chosen = select(rows, protocol, folder)
     return [
-        _Wanted(
+        Wanted(
             chosen.file(sample),
             sample.path,
             bool(sample.positive),
@@ -265,7 +207,7 @@ def _labelled(
 
 def _twins(
     table: Path, rows: Sequence[Mapping[str, str]], protocol: Protocol, folder: Path, cache: Path
-) -> list[tuple[_Wanted, _Wanted]]:
+) -> list[tuple[Wanted, Wanted]]:
     pairs = read_table(table)
     absent = [name for name in PAIR_COLUMNS if name not in pairs[0]]
     if absent:
@@ -285,10 +227,8 @@ def _twins(
         window, whole = (left, top, size), (0, 0, size)
         result.append(
             (
-                _Wanted(folder / name, name, False, source, group, cache, window),
-                _Wanted(
-                    table.parent / pair["path"], pair["path"], True, maker, group, cache, whole
-                ),
+                Wanted(folder / name, name, False, source, group, cache, window),
+                Wanted(table.parent / pair["path"], pair["path"], True, maker, group, cache, whole),
             )
         )
     return result
@@ -306,90 +246,11 @@ def _matching(
     return pairs
 
 
-def _decode(
-    wanted: Sequence[_Wanted],
-    jobs: int,
-    left_out: dict[str, str],
-    progress: Callable[[int, int], None] | None,
-) -> list[Picture | None]:
-    """One picture, or None, for each that is wanted; what fails is noted in `left_out`."""
-    for folder in {one.cache for one in wanted}:
-        folder.mkdir(parents=True, exist_ok=True)
-    limits = Limits()
-    found: list[Picture | None] = []
-    for one, outcome in workers.run(_read, wanted, jobs or os.cpu_count() or 1, limits.seconds):
-        if isinstance(outcome, workers.Lost):
-            outcome = "reading it took too long" if outcome.timed_out else "reading it crashed"
-        if isinstance(outcome, str):
-            left_out[one.name] = outcome
-        found.append(None if isinstance(outcome, str) else outcome)
-        if progress is not None:
-            progress(len(found), len(wanted))
-    return found
-
-
-def _read(wanted: _Wanted) -> Picture | str:
-    """Decode a picture into the cache unless it is there; a sentence says why it cannot be."""
-    try:
-        data = wanted.file.read_bytes()
-        limits = Limits()
-        limits.check(wanted.name, "file_bytes", len(data))
-        image = Image(data, wanted.name, limits=limits)
-        left, top, width, height = _place(image, wanted.window)
-        target = wanted.cache / f"{image.sha256}-{left}-{top}-{width}x{height}.npy"
-        if not target.exists():
-            partial = target.with_suffix(f".{os.getpid()}.partial")
-            with partial.open("wb") as stream:
-                np.save(stream, image.pixels[top : top + height, left : left + width])
-            partial.replace(target)  # several processes may share the folder
-    except MediaError as error:
-        return error.why
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    except ValueError as error:
-        return str(error)
-    return Picture(
-        wanted.name,
-        wanted.positive,
-        wanted.source,
-        wanted.group,
-        target,
-        _history(image),
-        left,
-        top,
-    )
-
-
-def _place(image: Image, window: tuple[int, int, int] | None) -> tuple[int, int, int, int]:
-    """Left, top, width and height of what is kept.
-
-    Raises:
-        ValueError: the window is not inside the picture.
-    """
-    if window:
-        left, top, size = window
-        if min(left, top) < 0 or left + size > image.width or top + size > image.height:
-            raise ValueError(f"no {size}×{size} pixels lie at ({left}, {top}) in it")
-        return left, top, size, size
-    width, height = min(image.width, LARGEST), min(image.height, LARGEST)
-    random = np.random.default_rng(int(image.sha256[:16], 16))
-    left = int(random.integers(image.width - width + 1))
-    top = int(random.integers(image.height - height + 1))
-    return left, top, width, height
-
-
-def _history(image: Image) -> History | None:
-    if image.jpeg is None or not image.jpeg.quantisation:
-        return None
-    quality = estimate_quality(image.jpeg.quantisation[0]).quality
-    subsampling = image.jpeg.subsampling
-    return History(quality, subsampling if subsampling in SUBSAMPLINGS else SUBSAMPLINGS[0])
-
-
 def _shuffled(name: str, seed: int) -> bytes:
     """A sort key that puts names in a random order on any machine."""
     return hashlib.sha256(f"{seed}\n{name}".encode()).digest()
 
 
-def _fingerprint(table: Path, rows: int) -> Fingerprint:
+def fingerprint(table: Path, rows: int) -> Fingerprint:
+    """Of a table of which `rows` rows were used."""
     return Fingerprint(table.name, hashlib.sha256(table.read_bytes()).hexdigest(), rows)

@@ -83,25 +83,28 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The seven stages of the backbone.
+    """The stages of the backbone, seven as published.
 
     Args:
         pretrained: start from the weights learned on ImageNet.
         stride: of the first layer: 2 as published, or 1 to keep what lies between two pixels, at
             four times the cost.
         frozen: stages, besides the stem, that stay as they come; 0 trains everything.
+        depth: how many of the stages there are.
 
     Raises:
         MissingExtra: they are asked for and not installed.
     """
 
-    def __init__(self, pretrained: bool = True, stride: int = 2, frozen: int = 0) -> None:
+    def __init__(
+        self, pretrained: bool = True, stride: int = 2, frozen: int = 0, depth: int = len(STAGES)
+    ) -> None:
         super().__init__()
         self.frozen = frozen
         self.stem = nn.Sequential(*_block(3, STEM, 3, stride))
         self.stages = nn.ModuleList()
         channels = STEM
-        for widen, outputs, kernel, stride, count in STAGES:
+        for widen, outputs, kernel, stride, count in STAGES[:depth]:
             blocks = []
             for index in range(count):
                 first = stride if index == 0 else 1

@@ -12,7 +12,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 FIRST = ("step", "seconds", "learning_rate", "loss", "validation_auc")
+
+
+class Means:
+    """Means of the loss and its parts since they were last taken."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, float]] = []
+
+    def add(self, loss: float, parts: Mapping[str, float]) -> None:
+        """Count one step."""
+        self._rows.append({"": loss, **parts})
+
+    def take(self) -> tuple[float, dict[str, float]]:
+        """The mean loss and the mean parts; counting starts anew."""
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        means = {
+            name: float(np.mean([row[name] for row in self._rows if name in row])) for name in names
+        }
+        self._rows.clear()
+        return means.pop(""), means
 
 
 class Log:

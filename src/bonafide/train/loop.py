@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -29,10 +29,12 @@ from torch import nn
 from bonafide.errors import BonafideError, InvalidInput
 from bonafide.train.batches import Samples, Sampling, training_batches
 from bonafide.train.data import TrainingData
-from bonafide.train.logs import Log
+from bonafide.train.logs import Log, Means
+from bonafide.train.masked import MaskedSamples, validation_examples
 from bonafide.train.processes import Precision, Processes
-from bonafide.train.recipe import Batch, Recipe, Settings
-from bonafide.train.validation import Validation, auc_by_source, macro_auc
+from bonafide.train.recipe import Recipe, Settings
+from bonafide.train.tampering import Decoder, TamperingSettings
+from bonafide.train.validation import MaskValidation, Validated, Validation
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 ROWS_PER_VALIDATION = 10  # rows of the log between two validations
@@ -85,7 +87,9 @@ class Fitted:
         finished: False when a signal stopped it: its checkpoint waits for `resume`.
         early: whether patience ended it.
         precision: that was used.
-        by_source: AUC of each validated source against all sources of the other class.
+        by_source: AUC of each validated source against all sources of the other class; of a
+            method that learns masks, pixel AUC of each kind of edit.
+        figures: further ones of the validation by name.
     """
 
     network: nn.Module
@@ -94,6 +98,7 @@ class Fitted:
     early: bool
     precision: str
     by_source: Mapping[str, float]
+    figures: Mapping[str, float]
 
 
 @runtime_checkable
@@ -112,10 +117,11 @@ def fit(
     recipe: Recipe,
     data: TrainingData,
     folder: Path,
-    sampling: Sampling | None = None,
+    sampling: Sampling | TamperingSettings | None = None,
     machine: Machine | None = None,
     resume: bool = False,
     watch: Watch | None = None,
+    decoders: Sequence[Decoder] = (),
 ) -> Fitted:
     """Train, validate on held-out groups, keep the best.
 
@@ -123,16 +129,18 @@ def fit(
         recipe: the method with its settings.
         data: see `bonafide.train.data.load`.
         folder: where checkpoint, best weights and log lie; made if absent.
-        sampling: how pictures are drawn.
+        sampling: how pictures are drawn, or edited for a method that learns masks.
         machine: how to compute.
         resume: go on from the checkpoint in `folder`; without one, start.
         watch: called after every step, in the process that talks.
+        decoders: through which parts of pictures are regenerated for a method that learns masks.
 
     Raises:
         InvalidInput: the data lack what the method needs, or the folder holds another training.
         BonafideError: the loss is no longer finite.
     """
-    settings, sampling, machine = recipe.settings, sampling or Sampling(), machine or Machine()
+    settings, machine = recipe.settings, machine or Machine()
+    sampling = sampling or (TamperingSettings() if recipe.needs_masks else Sampling())
     _check(recipe, data, folder, resume)
     processes = Processes.join()
     precision = Precision(machine.precision, processes.device)
@@ -153,13 +161,14 @@ def fit(
     if resume and (folder / CHECKPOINT).is_file():
         progress = _restore(folder / CHECKPOINT, kept, about)
 
-    samples = Samples(recipe, data, sampling, processes.rank, processes.world)
-    batches = training_batches(samples, progress.step, settings.steps, machine.workers)
+    samples, validate = _tables(recipe, data, sampling, decoders, processes, precision, machine)
+    batches = training_batches(
+        samples, samples.slots, progress.step, settings.steps, machine.workers
+    )
     rate = recipe.rate if isinstance(recipe, OwnRate) else partial(rate_of, settings)
-    validate = Validation(data, settings, processes, precision, machine.workers)
     log = Log(folder, progress.step) if talks else None
     row_every = max(1, settings.validate_every // ROWS_PER_VALIDATION)
-    recent = _Means()
+    recent = Means()
     early = _out_of_patience(progress, settings)
     began = time.monotonic() - progress.seconds
 
@@ -171,7 +180,7 @@ def fit(
 
             network.train()
             with precision.autocast():
-                loss, parts = recipe.loss(network, on(processes.device, batch))
+                loss, parts = recipe.loss(network, batch.on(processes.device))
             progress.loss = _finite(loss, progress.step)
             optimiser.zero_grad(set_to_none=True)
             precision.backward(loss)
@@ -190,7 +199,7 @@ def fit(
             due = progress.step % settings.validate_every == 0 or progress.step == settings.steps
             validated = due and bool(data.validation)
             if validated:
-                progress.auc = macro_auc(data.validation, validate(average))
+                progress.auc = validate(average).auc
                 if _improved(progress) and talks:
                     _save(folder / BEST, average.state_dict())
                 early = _out_of_patience(progress, settings)
@@ -209,13 +218,36 @@ def fit(
     if log:
         log.close()
     finished = early or progress.step >= settings.steps
-    by_source: Mapping[str, float] = {}
+    at_the_end = Validated(math.nan, {})
     if finished and data.validation:
         if talks and (folder / BEST).is_file():
             average.load_state_dict(_load(folder / BEST))
-        by_source = auc_by_source(data.validation, validate(average))
+        at_the_end = validate(average)
     processes.leave()
-    return Fitted(average.cpu().eval(), progress, finished, early, precision.name, by_source)
+    return Fitted(average.cpu().eval(), progress, finished, early, precision.name,
+                  at_the_end.by_source, at_the_end.figures)  # fmt: skip
+
+
+def _tables(
+    recipe: Recipe,
+    data: TrainingData,
+    sampling: Sampling | TamperingSettings,
+    decoders: Sequence[Decoder],
+    processes: Processes,
+    precision: Precision,
+    machine: Machine,
+) -> tuple[Samples | MaskedSamples, Validation | MaskValidation]:
+    """What is trained on, and what validates."""
+    if isinstance(sampling, TamperingSettings):
+        shown = validation_examples(recipe, data, sampling, decoders)
+        return (
+            MaskedSamples(recipe, data, sampling, processes.rank, decoders),
+            MaskValidation(shown, recipe.settings, processes, precision),
+        )
+    return (
+        Samples(recipe, data, sampling, processes.rank, processes.world),
+        Validation(data, recipe.settings, processes, precision, machine.workers),
+    )
 
 
 def rate_of(settings: Settings, step: int) -> float:
@@ -234,35 +266,6 @@ def rate_of(settings: Settings, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def on(device: torch.device, batch: Batch) -> Batch:
-    """The batch on a device."""
-    return Batch(
-        batch.pixels.to(device, non_blocking=True),
-        batch.label.to(device),
-        batch.pair.to(device),
-        None if batch.replaced is None else batch.replaced.to(device),
-        {name: value.to(device) for name, value in batch.extra.items()},
-    )
-
-
-class _Means:
-    """Means of the loss and its parts since they were last taken."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, float]] = []
-
-    def add(self, loss: float, parts: Mapping[str, float]) -> None:
-        self._rows.append({"": loss, **parts})
-
-    def take(self) -> tuple[float, dict[str, float]]:
-        names = dict.fromkeys(name for row in self._rows for name in row)
-        means = {
-            name: float(np.mean([row[name] for row in self._rows if name in row])) for name in names
-        }
-        self._rows.clear()
-        return means.pop(""), means
-
-
 def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> None:
     rate_of(recipe.settings, 0)
     if recipe.needs_pairs and not data.pairs:
@@ -270,7 +273,9 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
             f"{recipe.id} trains on aligned pairs: make some with `bonafide align`, pass --pairs"
         )
     classes = {picture.positive for picture in data.pictures}
-    if not data.pairs and classes != {True, False}:
+    if recipe.needs_masks and not classes:
+        raise InvalidInput("after holding out groups, no picture is left to train on")
+    if not recipe.needs_masks and not data.pairs and classes != {True, False}:
         raise InvalidInput("after holding out groups, pictures of one class are left to train on")
     if not resume and (folder / CHECKPOINT).exists():
         raise InvalidInput(
@@ -278,7 +283,9 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
         )
 
 
-def _about(recipe: Recipe, data: TrainingData, sampling: Sampling) -> dict[str, Any]:
+def _about(
+    recipe: Recipe, data: TrainingData, sampling: Sampling | TamperingSettings
+) -> dict[str, Any]:
     """What must be the same when a training goes on."""
     settings = {
         name: value for name, value in asdict(recipe.settings).items() if name not in _MAY_CHANGE

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Pixels = NDArray[np.uint8]
+from bonafide.train.augment import Pixels, standard
+
 Augment = Callable[[Pixels, np.random.Generator], Pixels]
 
 
@@ -60,15 +60,21 @@ class Output(NamedTuple):
     """What every network returns.
 
     Attributes:
-        logit: float32 (N,), larger for synthetic.
+        logit: float32 (N,), larger for what is looked for: synthetic, or edited.
         map: float32 (N, h, w) logits of patches, or None for a network without a map.
         laundered: float32 (N,) logits: given that it is synthetic, larger for a photograph that
             went through a decoder than for one made from nothing; None where this is not asked.
+        reliability: float32 (N, h, w) logits, larger where the map is to be trusted; None for a
+            network that does not say.
+        summary: float32 (N, C) of a network that takes the summary of a whole picture as its
+            second input, `context`: what this input adds to it; None elsewhere.
     """
 
     logit: Tensor
     map: Tensor | None = None
     laundered: Tensor | None = None
+    reliability: Tensor | None = None
+    summary: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,13 @@ class Batch:
 
     Attributes:
         pixels: float32 (N, 3, H, W), RGB in [0, 1].
-        label: float32 (N,): 1 for synthetic, 0 for bona fide.
+        label: float32 (N,): 1 for synthetic or edited, 0 for bona fide.
         pair: int64 (N,): equal for a picture and its aligned twin, -1 for one without a twin.
         replaced: float32 (N, h, w) in [0, 1]: share of each patch that is synthetic, where the
             method replaces patches; None elsewhere.
         extra: further tensors of a method (precomputed maps, say), first dimension N.
+        mask: float32 (N, H, W) of 0 and 1: which pixels were edited, for a method that
+            `needs_masks`; None elsewhere.
     """
 
     pixels: Tensor
@@ -89,6 +97,18 @@ class Batch:
     pair: Tensor
     replaced: Tensor | None
     extra: Mapping[str, Tensor]
+    mask: Tensor | None = None
+
+    def on(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(
+            self.pixels.to(device, non_blocking=True),
+            self.label.to(device),
+            self.pair.to(device),
+            None if self.replaced is None else self.replaced.to(device),
+            {name: value.to(device) for name, value in self.extra.items()},
+            None if self.mask is None else self.mask.to(device, non_blocking=True),
+        )
 
 
 class Recipe(ABC):
@@ -99,12 +119,15 @@ class Recipe(ABC):
         title: a few plain words.
         paper: full reference with year.
         needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
+        needs_masks: whether it learns which pixels were edited: from pictures with masks, and from
+            bona fide ones that are edited on the way (see `bonafide.train.tampering`).
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     needs_pairs: ClassVar[bool] = False
+    needs_masks: ClassVar[bool] = False
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any) -> None:
@@ -121,12 +144,13 @@ class Recipe(ABC):
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         """The scalar to minimise, and its named parts for the log."""
 
-    @abstractmethod
     def augment(self) -> Augment:
         """What happens to a training picture: uint8 H×W×3 → uint8 crop×crop×3.
 
-        The same for both classes. For aligned pairs it is called with equal random states.
+        The same for both classes. For aligned pairs it is called with equal random states. Not
+        asked of a method that `needs_masks`, whose pictures come as they are to be seen.
         """
+        return standard(self.settings.crop)
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """AdamW over everything that requires a gradient, unless a method says otherwise."""

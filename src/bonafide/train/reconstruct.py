@@ -19,7 +19,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,23 @@ def open_passage(words: str, network: bool = False) -> Passage:
         f"--through {words}: expected FILE.pt, diffusers:CLASS:FOLDER, transformers:CLASS:FOLDER, "
         f"or enlarge:KERNEL:FACTOR with a kernel of {', '.join(upscalers.KERNELS)} or FILE.onnx"
     )
+
+
+def spelled_out(through: Sequence[str]) -> Iterator[str]:
+    """Words for `open_passage`, with folders of autoencoders as their files.
+
+    Raises:
+        InvalidInput: a folder holds none.
+    """
+    for words in through:
+        folder = Path(words)
+        if folder.is_dir():
+            files = sorted(folder.glob("*.pt"))
+            if not files:
+                raise InvalidInput(f"--through {words}: the folder holds no .pt file")
+            yield from map(str, files)
+        else:
+            yield words
 
 
 def write_twins(

@@ -1,0 +1,1 @@
+"""Two pictures side by side: is one a copy of the other, and what was changed?"""
