@@ -27,6 +27,7 @@ Webhook = Annotated[
     str | None,
     Query(
         max_length=2000,
+        pattern="^https?://[!-~]+$",
         description="address to tell when the job has ended",
         examples=["https://example.org/bonafide"],
     ),

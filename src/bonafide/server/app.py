@@ -33,10 +33,10 @@ Send a key with every request: `Authorization: Bearer …`. Errors are problem d
 def create_app(config: Config) -> FastAPI:
     """The application of one web process; its built-in worker lives as long as it does."""
     service = Service(config)
+    keeper = WorkerKeeper(config, service) if config.workers else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        keeper = WorkerKeeper(config, service) if config.workers else None
         beside = [_webhooks(service), _sweeping(service), *([keeper.run()] if keeper else [])]
         tasks = [asyncio.ensure_future(one) for one in beside]
         try:
@@ -60,7 +60,7 @@ def create_app(config: Config) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.service = service
+    app.state.service, app.state.keeper = service, keeper
     problems.install(app, pages.error_page)
     for part in (api, reading, pages):
         app.include_router(part.routes(service))

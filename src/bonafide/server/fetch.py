@@ -53,17 +53,11 @@ class Rules:
 def is_public(address: str) -> bool:
     """Whether an address is one of the public internet, also when wrapped into another."""
     ip: Address = ipaddress.ip_address(address.partition("%")[0])
-    for inner in _wrapped(ip):
-        if not is_public(str(inner)):
-            return False
-    return (
-        ip.is_global
-        and not ip.is_multicast
-        and not ip.is_reserved
-        and not ip.is_loopback
-        and not ip.is_link_local
-        and not ip.is_unspecified
-    ) or (isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64)
+    if not all(is_public(str(inner)) for inner in _wrapped(ip)):
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
+        return True
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_loopback)
 
 
 def _wrapped(ip: Address) -> Iterable[ipaddress.IPv4Address]:
@@ -91,7 +85,7 @@ class _Gate(AsyncNetworkBackend):
     """Connects to judged addresses only."""
 
     def __init__(self, rules: Rules, resolve: Resolve) -> None:
-        self.rules, self.resolve = rules, resolve
+        self.rules, self.resolve, self.judge = rules, resolve, is_public
         self.inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -110,7 +104,7 @@ class _Gate(AsyncNetworkBackend):
             if port not in self.rules.ports:
                 raise FetchRefused(f"port {port} is not asked")
             # One private address among public ones is an attack or a mistake; neither is followed.
-            if not addresses or not all(is_public(address) for address in addresses):
+            if not addresses or not all(map(self.judge, addresses)):
                 raise FetchRefused(f"{host} is not an address of the public internet")
         return await self.inner.connect_tcp(
             addresses[0], port, timeout, local_address, socket_options

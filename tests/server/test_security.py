@@ -1,0 +1,292 @@
+"""What must not be possible."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image as Pillow
+from PIL import PngImagePlugin
+
+from bonafide.server.app import create_app
+
+Make = Callable[..., bytes]
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+CALLS = [
+    ("POST", "/v1/examine", "examine"),
+    ("POST", "/v1/jobs", "examine"),
+    ("GET", "/v1/jobs", "examine"),
+    ("GET", f"/v1/jobs/{'0' * 32}", "examine"),
+    ("POST", f"/v1/jobs/{'0' * 32}/cancel", "examine"),
+    ("GET", f"/v1/jobs/{'0' * 32}/events", "examine"),
+    ("GET", f"/v1/jobs/{'0' * 32}/results.csv", "examine"),
+    ("GET", "/v1/webhook-secret", "examine"),
+    ("GET", "/v1/reports", "read"),
+    ("GET", "/v1/reports/1", "read"),
+    ("GET", "/v1/reports/1/thumbnail", "read"),
+    ("GET", "/v1/detectors", "read"),
+    ("GET", "/metrics", "admin"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), CALLS)
+def test_no_key_no_answer(running: Any, method: str, path: str, scope: str) -> None:
+    with running.client(None) as client:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"x-api-key": "x" * 5000}):
+            answer = client.request(method, path, headers=headers)
+            assert answer.status_code == 401, answer.text
+            assert answer.headers["www-authenticate"] == "Bearer"
+    other = "read" if scope == "examine" else "examine"
+    with running.client(other) as client:
+        assert client.request(method, path).status_code == 403
+
+
+def test_every_route_of_the_interface_is_in_that_list(running: Any) -> None:
+    described = {
+        (method.upper(), path)
+        for path, methods in running.app.openapi()["paths"].items()
+        for method in methods
+        if not path.startswith("/health")
+    }
+    asked = {
+        (method, path.replace("0" * 32, "{id}").replace("/reports/1", "/reports/{id}"))
+        for method, path, _ in CALLS
+    }
+    assert described == asked
+
+
+def test_a_revoked_key_is_out_at_once(running: Any) -> None:
+    store = running.app.state.service.store
+    secret = store.add_key("short-lived", ("read",), 0)
+    with running.client(None, headers={"authorization": f"Bearer {secret}"}) as client:
+        assert client.get("/v1/reports").status_code == 200
+        store.revoke("short-lived")
+        assert client.get("/v1/reports").status_code == 401
+
+
+def test_a_job_is_nobody_elses(running: Any, make_picture: Make) -> None:
+    secret = running.app.state.service.store.add_key("other", ("examine", "read"), 0)
+    with running.client("examine") as owner, running.client(None) as other:
+        other.headers["authorization"] = f"Bearer {secret}"
+        files = {"file": ("mine.png", make_picture(30))}
+        job = owner.post("/v1/jobs?profile=triage", files=files).json()
+        for method, path in (("GET", ""), ("POST", "/cancel"), ("GET", "/events")):
+            assert other.request(method, job["href"] + path).status_code == 404
+        assert job["id"] not in other.get("/v1/jobs").text
+        assert owner.get(job["href"]).status_code == 200
+
+
+def test_the_rate_of_a_key_is_kept(running: Any) -> None:
+    secret = running.app.state.service.store.add_key("slow", ("read",), 8)
+    with running.client(None, headers={"x-api-key": secret}) as client:
+        statuses = [client.get("/v1/detectors").status_code for _ in range(4)]
+        last = client.get("/v1/detectors")
+    assert statuses[0] == 200 and last.status_code == 429
+    assert 1 <= int(last.headers["retry-after"]) <= 8
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "chunked"])
+def test_an_oversized_body_is_refused(running: Any, told: bool) -> None:
+    opening = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body = opening + os.urandom(3 * 1024**2)
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    with running.client() as client:
+        content = body if told else iter([body[: 2**20], body[2**20 :]])
+        answer = client.post("/v1/examine", content=content, headers=kind)
+        assert answer.status_code == 413, answer.text
+        assert answer.json()["code"] == "too_large"
+        assert client.post("/sign-in", content=bytes(100_000)).status_code == 413
+
+
+def test_an_encoded_body_is_not_unpacked(running: Any) -> None:
+    with running.client() as client:
+        answer = client.post("/v1/jobs", content=b"x", headers={"content-encoding": "gzip"})
+        assert answer.status_code == 415
+
+
+def test_too_many_parts_are_refused(running: Any) -> None:
+    with running.client() as client:
+        files = [("file", (f"{n}", b"x")) for n in range(101)]
+        assert client.post("/v1/jobs", files=files).status_code == 400
+        parts = {f"p{n}": "x" for n in range(30)}
+        answer = client.post("/v1/jobs", data=parts, files={"file": ("a", b"x")})
+        assert answer.status_code == 400
+        assert client.post("/v1/jobs", data={"file": "x"}).status_code == 415
+
+
+TRICKS = ["../../../etc/passwd", "/etc/passwd", "..\\..\\boot.ini", "C:\\x\\y.png", "..", "a/", "\n"]
+
+
+def test_names_never_become_paths(running: Any, make_picture: Make) -> None:
+    spool = running.app.state.service.spool.folder
+    outside = sorted(path for path in spool.parent.iterdir())
+    with running.client() as client:
+        files = [("file", (name, make_picture(40))) for name in TRICKS]
+        job = client.post("/v1/jobs?profile=triage", files=files).json()
+    assert all("/" not in file["name"] and "\\" not in file["name"] for file in job["files"])
+    assert sorted(path for path in spool.parent.iterdir()) == outside
+    names = {path.name for path in (spool / "uploads").rglob("*") if path.is_file()}
+    assert all(len(name) == 64 for name in names if not name.endswith(".part"))
+    with running.client() as client:
+        for path in ("/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py"):
+            assert client.get(path).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def inside() -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine that nobody may be made to ask, and who did."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield str(server.server_address[1]), asked
+    server.shutdown()
+
+
+def test_addresses_inside_are_not_fetched(running: Any, inside: tuple[str, list[str]]) -> None:
+    port, asked = inside
+    hosts = ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"]
+    with running.client() as client:
+        for host in [*hosts, "127.1", "0x7f.1"]:
+            answer = client.post("/v1/examine", json={"url": f"http://{host}:{port}/secret"})
+            assert answer.status_code == 422, (host, answer.text)
+            assert answer.json()["code"] == "fetch"
+        for url in ("file:///etc/passwd", "gopher://x/", "http://a:b@example.org/", "http://"):
+            assert client.post("/v1/examine", json={"url": url}).status_code == 422
+    assert asked == []
+
+
+def test_fetching_is_off_unless_the_operator_says_so(config_in: Any) -> None:
+    with TestClient(create_app(config_in(auth=False))) as client:
+        answer = client.post("/v1/examine", json={"url": "https://example.org/a.png"})
+        assert answer.status_code == 403 and answer.json()["code"] == "no_fetching"
+
+
+def test_a_webhook_inside_is_not_told(
+    running: Any, inside: tuple[str, list[str]], make_picture: Make
+) -> None:
+    port, asked = inside
+    with running.client() as client:
+        query = {"profile": "triage", "webhook": f"http://127.0.0.1:{port}/hook"}
+        files = {"file": ("a.png", make_picture(50))}
+        job = client.post("/v1/jobs", files=files, params=query)
+        assert job.status_code == 202
+        wrong = client.post("/v1/jobs", files=files, params=query | {"webhook": "ftp://x/"})
+        assert wrong.status_code == 422
+        store, deadline = running.app.state.service.store, time.monotonic() + 40
+        while store.job(job.json()["id"]).webhook_attempts == 0 and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert store.job(job.json()["id"]).webhook_attempts >= 1
+    assert asked == []
+
+
+def test_a_foreign_page_cannot_act_for_a_visitor(running: Any, make_picture: Make) -> None:
+    files = {"file": ("a.png", make_picture(60))}
+    cookie = {"bonafide_key": running.keys["admin"]}
+    with running.client(None, cookies=cookie) as client:
+        assert client.get("/v1/jobs").status_code == 200
+        for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+            answer = client.post("/v1/jobs", files=files, headers=headers)
+            assert answer.status_code == 403 and answer.json()["code"] == "cross_site"
+        own = {"origin": running.url, "sec-fetch-site": "same-origin"}
+        assert client.post("/v1/jobs?profile=triage", files=files, headers=own).status_code == 202
+
+
+def test_without_keys_only_this_machine_under_its_own_names(config_in: Any) -> None:
+    with TestClient(create_app(config_in(auth=False))) as client:
+        assert client.get("/v1/jobs").status_code == 200
+        assert client.get("/v1/jobs", headers={"host": "rebound.example"}).status_code == 400
+        headers = {"origin": "https://evil.example"}
+        assert client.post("/v1/jobs", headers=headers).status_code == 403
+
+
+def test_no_auth_is_refused_on_other_addresses() -> None:
+    from click.testing import CliRunner
+
+    from bonafide.server.command import serve
+
+    result = CliRunner().invoke(serve, ["--no-auth", "--host", "0.0.0.0"])
+    assert result.exit_code == 2 and "--no-auth" in result.output
+
+
+def test_a_full_queue_turns_away_honestly(config_in: Any, make_picture: Make) -> None:
+    with TestClient(create_app(config_in(auth=False, longest_queue=2))) as client:
+        files = [("file", (f"{n}.png", make_picture(n))) for n in range(2)]
+        job = client.post("/v1/jobs", files=files)
+        assert job.status_code == 202
+        answer = client.post("/v1/examine?wait=1", files=files[:1])
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+        cancelled = client.post(job.json()["href"] + "/cancel").json()
+        assert cancelled["state"] == "cancelled" and cancelled["counts"] == {"cancelled": 2}
+        assert client.post(job.json()["href"] + "/cancel").status_code == 409
+        assert client.post("/v1/examine", files=files[:1]).status_code == 202
+
+
+def test_a_body_that_does_not_come_is_given_up(config_in: Any) -> None:
+    app = create_app(config_in(auth=False, upload_seconds=0.0))
+    with TestClient(app) as client:
+        answer = client.post("/v1/jobs", files={"file": ("a", b"x")})
+        assert answer.status_code == 408
+
+
+def test_markup_in_names_and_metadata_is_text(running: Any) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", f"{HOSTILE}\nSteps: 20, Sampler: Euler, Seed: 1, Model: {HOSTILE}")
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (64, 64), "teal").save(buffer, "PNG", pnginfo=info)
+    name = f"{HOSTILE}.png".replace("/", "")
+    with running.client(headers={"accept": "text/html"}) as client:
+        files = {"file": (name, buffer.getvalue())}
+        answer = client.post("/v1/examine?profile=triage&wait=60", files=files)
+        where = answer.headers["content-location"]
+        job = client.get("/v1/jobs").json()["jobs"][0]["id"]
+        number = where.removeprefix("/v1")
+        for path in (where, number, "/history", f"/jobs/{job}", "/history?text=%3Cscript%3E"):
+            page = client.get(path).text
+            for tag in ("<script>document", "<img src=x"):
+                assert tag not in page, path
+        assert "&lt;script&gt;" in client.get(number).text
+
+
+def test_sign_in_leads_back_only_to_this_server(running: Any) -> None:
+    with running.client(None, headers={"accept": "text/html"}) as client:
+        assert client.get("/history").headers["location"] == "/sign-in?next=/history"
+        wrong = client.post("/sign-in", data={"key": "wrong", "next": "/"})
+        assert wrong.status_code == 401 and "not in force" in wrong.text
+        for target in ("//evil.example", "https://evil.example", "/\\evil.example", "/\r\nx: y"):
+            right = client.post("/sign-in", data={"key": running.keys["read"], "next": target})
+            assert right.headers["location"] == "/"
+        cookie = right.headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+        assert client.get("/history").status_code == 200
+
+
+def test_secrets_and_uploads_are_for_the_owner_of_the_process_only(running: Any) -> None:
+    with running.client("examine") as client:
+        mine = client.get("/v1/webhook-secret").json()["secret"]
+    with running.client("admin") as client:
+        assert client.get("/v1/webhook-secret").json()["secret"] != mine
+    spool: Path = running.app.state.service.spool.folder
+    for path in (spool, spool / "uploads", spool / "secret"):
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -1,0 +1,108 @@
+"""The worker against a real store: crashes, hangs, lost uploads, and what is kept how long."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bonafide import workers
+from bonafide.server.service import Service
+from bonafide.server.tables import job_table
+from bonafide.server.worker import Worker, examine_upload
+from bonafide.store.rows import JobFile
+
+Make = Callable[..., bytes]
+WISH = {"profile": "triage", "stability": False, "owner": "desk"}
+
+
+def crash_or_hang(task: Any) -> Any:
+    """What a decoder may do; the name of the file says which."""
+    if task.file.name == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if task.file.name == "hang":
+        time.sleep(60)
+    if task.file.name == "bug":
+        task = replace(task, settings=None)
+    return examine_upload(task)
+
+
+@pytest.fixture
+def service(config_in: Any) -> Iterator[Service]:
+    service = Service(config_in())
+    yield service
+    service.store.close()
+
+
+def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_picture: Make) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(1)))
+    names = ["good", "crash", "hang", "bug", "gone", "good again"]
+    files = [JobFile(name, kept.sha256, kept.sha256) for name in names]
+    files[4] = JobFile("gone", "0" * 64, "0" * 64)
+    id_ = service.store.add_job(files, WISH, "desk")
+    worker = Worker(service.store, service.spool, service.config)
+    ended = lambda: service.store.job(id_).finished_at is not None  # type: ignore[union-attr]  # noqa: E731
+    started = time.monotonic()
+    for task, outcome in workers.stream(crash_or_hang, worker.claim, ended, 2, 8.0):
+        worker.settle(task, outcome)
+    assert time.monotonic() - started < 60
+    job = service.store.job(id_)
+    assert job is not None
+    outcomes = {file.name: (file.state, (file.failure or {}).get("error")) for file in job.files}
+    assert outcomes == {
+        "good": ("done", None),
+        "crash": ("failed", "DecodeError"),
+        "hang": ("failed", "LimitExceeded"),
+        "bug": ("failed", "InternalError"),
+        "gone": ("failed", "SourceError"),
+        "good again": ("done", None),
+    }
+    assert len({file.report_id for file in job.files if file.report_id}) == 1
+    shown = service.shown(job)
+    statuses = [file.failure.status for file in shown.files if file.failure]
+    assert statuses == [422, 422, 500, 422]
+    assert "good again" in job_table(shown)
+
+
+def test_what_is_old_is_swept(service: Service, make_picture: Make) -> None:
+    old, fresh = (service.spool.keep(io.BytesIO(make_picture(seed))) for seed in (1, 2))
+    long_ago = time.time() - 3600 * service.config.retention_hours - 60
+    os.utime(service.spool.upload(old.sha256), (long_ago, long_ago))
+    service.spool.write_page(7, "<section></section>")
+    assert service.sweep() == (1, 0)
+    assert not service.spool.upload(old.sha256).exists()
+    assert service.spool.upload(fresh.sha256).exists()
+    service.spool.keep(io.BytesIO(make_picture(2)))
+    stale = time.time() - 86400 * service.config.page_days - 60
+    os.utime(service.spool.page(7), (stale, stale))
+    assert service.sweep() == (0, 1)
+
+
+def test_no_hash_no_path(service: Service) -> None:
+    for name in ("../x", "", "A" * 64, "0" * 63, "0" * 64 + "\n"):
+        with pytest.raises(ValueError):
+            service.spool.upload(name)
+
+
+def test_a_report_whose_page_is_gone_is_still_shown(service: Service, make_picture: Make) -> None:
+    from bonafide.server import render
+
+    kept = service.spool.keep(io.BytesIO(make_picture(3)))
+    id_ = service.store.add_job([JobFile("<b>a", kept.sha256, kept.sha256)], WISH, "desk")
+    worker = Worker(service.store, service.spool, service.config)
+    task = worker.claim()
+    assert task is not None
+    worker.settle(task, examine_upload(task))
+    job = service.store.job(id_)
+    assert job is not None and job.files[0].report_id is not None
+    report = job.files[0].report_id
+    service.spool.page(report).unlink()
+    page = render.standalone(service.spool, report, service.record(report))
+    assert "Inconclusive" in page and "&lt;b&gt;a" in page and "<b>a" not in page
+    assert render.thumbnail(service.spool, report) is None
