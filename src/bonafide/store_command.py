@@ -157,7 +157,8 @@ def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str 
 
     HASH is the SHA-256 of the file, or its first digits.
     """
-    from bonafide.report.pdf import find_picture, write_pdf
+    from bonafide.report.original import find_picture
+    from bonafide.report.pdf import write_pdf
 
     record = _record(hash_, id_, url)
     media, why = find_picture(record["media"], picture)

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 from bonafide.errors import InvalidInput
 from bonafide.types import (
+    EditedRegion,
+    EditKind,
+    Edits,
     Finding,
     Kind,
     Label,
@@ -66,6 +69,7 @@ def _report(record: Mapping[str, Any]) -> Report:
         examined_at=record["examined_at"],
         schema=record["schema"],
         stability=_stability(record.get("stability")),
+        edits=_edits(record.get("edits")),
     )
 
 
@@ -80,6 +84,26 @@ def _finding(record: Mapping[str, Any]) -> Finding:
         regions=tuple(_made(Region, region) for region in record["regions"]),
         segments=tuple(_made(Segment, segment) for segment in record["segments"]),
         outside=tuple(record.get("outside", ())),
+    )
+
+
+def _edits(record: Mapping[str, Any] | None) -> Edits | None:
+    if record is None:
+        return None
+    return Edits(
+        heatmap=None,
+        regions=tuple(
+            _made(
+                EditedRegion,
+                region,
+                detectors=tuple(region["detectors"]),
+                kind=EditKind(region["kind"]),
+                other=_made(Region, region["other"]) if region["other"] else None,
+            )
+            for region in record["regions"]
+        ),
+        marked_share=record["marked_share"],
+        weights=dict(record["weights"]),
     )
 
 

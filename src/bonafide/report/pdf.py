@@ -12,12 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonafide.errors import InvalidInput, MediaError, MissingExtra
+from bonafide.errors import MissingExtra
+from bonafide.explain.words import where
 from bonafide.media.image import Image
-from bonafide.media.source import open_media
 from bonafide.report import preview, provenance, wording
 from bonafide.report.from_dict import from_dict
-from bonafide.types import Label, Report
+from bonafide.types import EditedRegion, Label, Region, Report
 
 try:
     from fpdf import FPDF
@@ -50,38 +50,6 @@ _FONTS = (
     ("/System/Library/Fonts/Supplemental", "Arial.ttf", "Arial Bold.ttf"),
     ("C:/Windows/Fonts", "arial.ttf", "arialbd.ttf"),
 )
-
-
-def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | None, str]:
-    """The examined picture, to be shown, if it can be had unchanged.
-
-    Args:
-        facts: `media` of the record.
-        given: where the file is; None to look where it was.
-
-    Returns:
-        The picture and "", or None and why there is none.
-
-    Raises:
-        InvalidInput: the file given is another one.
-    """
-    path = given or facts["path"]
-    if path is None:
-        return None, "the report does not say where the file was; give it with --file"
-    try:
-        media = open_media(path)
-        if media.sha256 != facts["sha256"]:
-            if given:
-                raise InvalidInput(f"{given} is not the file that was examined")
-            return None, "the file has been changed since"
-        if not isinstance(media, Image):
-            return None, f"the file is a {media.kind}"
-        _ = media.pixels
-        return media, ""
-    except MediaError as error:
-        if given:
-            raise InvalidInput(str(error)) from None
-        return None, error.why
 
 
 def write_pdf(record: Mapping[str, Any], path: Path, media: Image | None) -> None:
@@ -171,14 +139,14 @@ class _Page(FPDF):
         self._keep_together(height + 4)
         left, top = MARGIN + (WIDTH - width) / 2, self.get_y()
         self.image(io.BytesIO(small.data), left, top, width, height, alt_text="The examined file")
-        marked = [f for f in wording.ordered(self.report) if f.regions][: len(_OUTLINES)]
+        marked = _marked(self.report)
         scale = width / media.width
         self._use(7, bold=True)
         with self.rect_clip(left, top, width, height):
-            for letter, colour, finding in zip("ABCDE", _OUTLINES, marked, strict=False):
+            for letter, colour, (_, regions) in zip("ABCDE", _OUTLINES, marked, strict=False):
                 self.set_draw_color(*colour)
                 self.set_line_width(0.5)
-                for region in finding.regions[:_MOST_REGIONS]:
+                for region in regions[:_MOST_REGIONS]:
                     x, y = left + region.x * scale, top + region.y * scale
                     self.rect(x, y, region.width * scale, region.height * scale)
                     self.set_fill_color(*colour)
@@ -189,8 +157,8 @@ class _Page(FPDF):
         self.set_y(top + height + 1.5)
         self._use(7.5, colour=_GREY)
         told = [
-            f"{letter}: {wording.title(finding.detector)}, {_count(len(finding.regions))}"
-            for letter, finding in zip("ABCDE", marked, strict=False)
+            f"{letter}: {name}, {_count(len(regions))}"
+            for letter, (name, regions) in zip("ABCDE", marked, strict=False)
         ]
         if told:
             self._paragraph(f"Outlined: {'; '.join(told)}.")
@@ -212,7 +180,7 @@ class _Page(FPDF):
             self.cell(0, LINE + 1, self._fit(wording.percent(value)), **_NEXT)
 
     def reasons(self) -> None:
-        """What moved the verdict, and how it held on changed copies."""
+        """What moved the verdict, where, and how it held on changed copies."""
         because = self.report.verdict.because
         if because:
             self._heading("Why")
@@ -224,6 +192,12 @@ class _Page(FPDF):
                     for number, reason in enumerate(because, 1)
                 ],
             )
+        places = where(self.report.edits)
+        if places:
+            self._heading("Where")
+            self._use(9)
+            for sentence in places:
+                self._paragraph(sentence)
         if self.report.stability:
             self._heading("On changed copies")
             self._use(9)
@@ -361,15 +335,30 @@ class _Page(FPDF):
         ) as table:
             for row in (names, *rows):
                 line = table.row()
-                for cell in row:
-                    line.cell(self._fit(cell[:2000]))
+                for cell, width in zip(row, widths, strict=True):
+                    line.cell(self._fit(_bounded(cell, 12 * width)))
 
 
 _NEXT: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
 
 
+def _marked(report: Report) -> list[tuple[str, Sequence[Region | EditedRegion]]]:
+    """What is outlined: all maps together first, then what single detectors point at."""
+    found: list[tuple[str, Sequence[Region | EditedRegion]]] = []
+    if report.edits and report.edits.regions:
+        found.append(("all maps together", report.edits.regions))
+    found += [(wording.title(f.detector), f.regions) for f in wording.ordered(report) if f.regions]
+    return found[: len(_OUTLINES)]
+
+
 def _in_windows_1252(character: str) -> bool:
     return bool(character.encode("windows-1252", "ignore"))
+
+
+def _bounded(text: str, longest: int) -> str:
+    """`text`, cut so that a row of a table fits on a page."""
+    text = "\n".join(text[: longest + 1].split("\n")[:12])
+    return text if len(text) <= longest else f"{text[:longest]} …"
 
 
 def _setting(value: Any) -> str:

@@ -1,0 +1,42 @@
+"""The file behind a stored report, as long as it is still what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bonafide.errors import InvalidInput, MediaError
+from bonafide.media.image import Image
+from bonafide.media.source import open_media
+
+
+def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | None, str]:
+    """The examined picture, to be shown, if it can be had unchanged.
+
+    Args:
+        facts: `media` of the record.
+        given: where the file is; None to look where it was.
+
+    Returns:
+        The picture and "", or None and why there is none.
+
+    Raises:
+        InvalidInput: the file given is another one.
+    """
+    path = given or facts["path"]
+    if path is None:
+        return None, "the report does not say where the file was; give it with --file"
+    try:
+        media = open_media(path)
+        if media.sha256 != facts["sha256"]:
+            if given:
+                raise InvalidInput(f"{given} is not the file that was examined")
+            return None, "the file has been changed since"
+        if not isinstance(media, Image):
+            return None, f"the file is a {media.kind}"
+        _ = media.pixels
+        return media, ""
+    except MediaError as error:
+        if given:
+            raise InvalidInput(str(error)) from None
+        return None, error.why

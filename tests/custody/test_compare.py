@@ -1,0 +1,140 @@
+"""What counts as the same report, and what does not."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image as Pillow
+from skimage import data as photographs
+
+from bonafide import Limits, Settings, examine, to_dict
+from bonafide.custody import compare
+from bonafide.errors import InvalidInput
+from bonafide.media.image import Image
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Pillow.fromarray(photographs.chelsea()[:160, :160]).save(buffer, "JPEG", quality=90)
+    settings = Settings(only=("ela", "double_jpeg", "exif_consistency"))
+    report = examine(Image(buffer.getvalue(), "cat.jpg"), settings)
+    written: dict[str, Any] = json.loads(json.dumps(to_dict(report)))
+    return written
+
+
+@pytest.fixture
+def then(made: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(made)
+
+
+def finding(record: dict[str, Any], detector: str) -> dict[str, Any]:
+    return next(one for one in record["findings"] if one["detector"] == detector)
+
+
+def test_a_report_agrees_with_itself(made: dict[str, Any], then: dict[str, Any]) -> None:
+    assert compare.differences(then, made) == []
+
+
+def test_what_cannot_be_made_again_is_passed_over(
+    made: dict[str, Any], then: dict[str, Any]
+) -> None:
+    then["examined_at"] = "2020-01-01T00:00:00+00:00"
+    then["media"] |= {"name": "other.jpg", "path": "/elsewhere"}
+    then["findings"][0]["seconds"] = 99
+    then["signature"] = {"value": "x"}
+    then["versions"]["numpy"] = "1.0"
+    then["settings"]["limits"]["pixels"] = 1
+    assert compare.differences(then, made) == []
+    assert [one.where for one in compare.other_versions(then, made)] == ["versions.numpy"]
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "verdict": lambda r: r.update(verdict="ai_generated"),
+    "media.sha256": lambda r: r["media"].update(sha256="0" * 64),
+    "media.width": lambda r: r["media"].update(width=161),
+    "findings[double_jpeg].score": lambda r: finding(r, "double_jpeg").update(score=0.5),
+    "findings[double_jpeg].status": lambda r: finding(r, "double_jpeg").update(status="failed"),
+    "findings[double_jpeg].version": lambda r: finding(r, "double_jpeg").update(version="0"),
+    "findings[double_jpeg].summary": lambda r: finding(r, "double_jpeg").update(
+        summary=finding(r, "double_jpeg")["summary"].replace("9", "8")
+    ),
+    "findings": lambda r: r["findings"].pop(),
+    "caveat": lambda r: r.update(caveat="All is well."),
+    "settings.profile": lambda r: r["settings"].update(profile="triage"),
+    "settings.false_accusation_rate": lambda r: r["settings"].update(false_accusation_rate=0.4),
+    "versions.calibration": lambda r: r["versions"].update(calibration="0" * 12),
+    "versions.weights.synthetic_traces": lambda r: r["versions"].update(
+        {"weights.synthetic_traces": "0" * 64}
+    ),
+    "versions.trust": lambda r: r["versions"].update(trust="0" * 64),
+    "untested": lambda r: r.update(untested=[]),
+    "more": lambda r: r.update(more="something"),
+}
+
+
+@pytest.mark.parametrize("where", CHANGES)
+def test_changes_are_found(made: dict[str, Any], then: dict[str, Any], where: str) -> None:
+    CHANGES[where](then)
+    assert [one.where for one in compare.differences(then, made)] == [where]
+
+
+def test_numbers_may_differ_in_their_last_digits(
+    made: dict[str, Any], then: dict[str, Any]
+) -> None:
+    finding(then, "double_jpeg")["llr"] += 0.0015
+    assert compare.differences(then, made) == []
+    finding(then, "double_jpeg")["llr"] += 0.01
+    assert len(compare.differences(then, made)) == 1
+
+
+def test_sentences_follow_numbers(made: dict[str, Any], then: dict[str, Any]) -> None:
+    """Rounding in a sentence is forgiven only where some number is not equal to the last digit."""
+    now = copy.deepcopy(made)
+    now["caveat"], then["caveat"] = "At most 1.24 % of 5,000.", "At most 1.25 % of 5,000."
+    assert [one.where for one in compare.differences(then, now)] == ["caveat"]
+    finding(then, "double_jpeg")["llr"] += 0.0015
+    assert compare.differences(then, now) == []
+    then["caveat"] = "At most 1.35 % of 5,000."
+    assert [one.where for one in compare.differences(then, now)] == ["caveat"]
+    then["caveat"] = "At least 1.25 % of 5,000."
+    assert [one.where for one in compare.differences(then, now)] == ["caveat"]
+
+
+@pytest.mark.parametrize(("one", "two"), [(True, 1.0), (1, "1"), (None, 0.0), (1, 2), ([], {})])
+def test_kinds_are_told_apart(made: dict[str, Any], one: Any, two: Any) -> None:
+    facts = [made | {"extra": value} for value in (one, two)]
+    assert len(compare.differences(*facts)) == 1
+
+
+class TestSettings:
+    def test_they_come_back(self, made: dict[str, Any]) -> None:
+        found = compare.settings_of(made, Limits())
+        assert found.only == ("ela", "double_jpeg", "exif_consistency")
+        assert found.limits == Limits()
+
+    def test_a_record_cannot_widen_limits(self, then: dict[str, Any]) -> None:
+        then["settings"]["limits"] |= {"pixels": 10**12, "frames": 7}
+        found = compare.settings_of(then, Limits())
+        assert found.limits == Limits(frames=7)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("profile", "x"),
+            ("only", 7),
+            ("false_accusation_rate", 0.0),
+            ("false_accusation_rate", "much"),
+            ("limits", None),
+            ("limits", {"pixels": "many"}),
+        ],
+    )
+    def test_nonsense_is_refused(self, then: dict[str, Any], name: str, value: Any) -> None:
+        then["settings"][name] = value
+        with pytest.raises(InvalidInput, match="how it was made"):
+            compare.settings_of(then, Limits())
