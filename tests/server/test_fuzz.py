@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
+import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from bonafide.server.app import create_app
@@ -18,7 +19,9 @@ EXAMPLES = 12  # per operation
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory, serve: Any, configure: Any) -> Iterator[Any]:
+def described(
+    tmp_path_factory: pytest.TempPathFactory, serve: Any, configure: Any
+) -> Iterator[Any]:
     """The description, from a server whose queue nobody works on and which calls nobody."""
     config = configure(tmp_path_factory.mktemp("fuzz"), workers=0, longest_queue=40)
     app = create_app(config)

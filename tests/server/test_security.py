@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
@@ -124,7 +123,15 @@ def test_too_many_parts_are_refused(running: Any) -> None:
         assert client.post("/v1/jobs", data={"file": "x"}).status_code == 415
 
 
-TRICKS = ["../../../etc/passwd", "/etc/passwd", "..\\..\\boot.ini", "C:\\x\\y.png", "..", "a/", "\n"]
+TRICKS = [
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "..\\..\\boot.ini",
+    "C:\\x\\y.png",
+    "..",
+    "a/",
+    "\n",
+]
 
 
 def test_names_never_become_paths(running: Any, make_picture: Make) -> None:
@@ -153,7 +160,8 @@ def inside() -> Iterator[tuple[str, list[str]]]:
             self.send_response(200)
             self.end_headers()
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -25,7 +25,7 @@ WISH = {"profile": "triage", "stability": False, "owner": "desk"}
 def crash_or_hang(task: Any) -> Any:
     """What a decoder may do; the name of the file says which."""
     if task.file.name == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGKILL)
     if task.file.name == "hang":
         time.sleep(60)
     if task.file.name == "bug":
@@ -41,13 +41,17 @@ def service(config_in: Any) -> Iterator[Service]:
 
 
 def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_picture: Make) -> None:
-    kept = service.spool.keep(io.BytesIO(make_picture(1)))
     names = ["good", "crash", "hang", "bug", "gone", "good again"]
-    files = [JobFile(name, kept.sha256, kept.sha256) for name in names]
-    files[4] = JobFile("gone", "0" * 64, "0" * 64)
+    kept = [service.spool.keep(io.BytesIO(make_picture(seed))) for seed in (0, 1, 2, 3, 4, 0)]
+    files = [JobFile(name, one.sha256, one.sha256) for name, one in zip(names, kept, strict=True)]
+    service.spool.upload(kept[4].sha256).unlink()
     id_ = service.store.add_job(files, WISH, "desk")
     worker = Worker(service.store, service.spool, service.config)
-    ended = lambda: service.store.job(id_).finished_at is not None  # type: ignore[union-attr]  # noqa: E731
+
+    def ended() -> bool:
+        job = service.store.job(id_)
+        return job is not None and job.finished_at is not None
+
     started = time.monotonic()
     for task, outcome in workers.stream(crash_or_hang, worker.claim, ended, 2, 8.0):
         worker.settle(task, outcome)

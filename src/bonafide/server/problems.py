@@ -79,7 +79,9 @@ def install(app: FastAPI, page: Callable[[int, str, str], Response]) -> None:
             answer = page(error.status_code, phrase, str(error.detail))
             answer.headers.update(error.headers or {})
             return answer
-        code = error.code if isinstance(error, Problem) else HTTPStatus(error.status_code).name.lower()
+        code = (
+            error.code if isinstance(error, Problem) else HTTPStatus(error.status_code).name.lower()
+        )
         return problem_response(
             error.status_code, code, str(error.detail), error.headers, _id(request)
         )
