@@ -221,28 +221,28 @@ class Jobs(Audit):
             return session.scalar(asked) is not None
 
     def _release_expired(self, session: Session) -> None:
-        expired = session.scalars(
-            select(StoredFile)
-            .where(StoredFile.state == "running", StoredFile.lease_until < self._now(session))
-            .with_for_update(skip_locked=True)
-        ).all()
-        for file in expired:
-            file.lease_until = None
-            if file.attempts < MOST_ATTEMPTS:
-                file.state = "queued"
+        """Put files of dead workers back, or give them up.
+
+        The job is locked before its files, as everywhere, so that nobody waits for each other.
+        """
+        expired = (StoredFile.state == "running") & (StoredFile.lease_until < self._now(session))
+        ids = session.scalars(select(StoredFile.job_id).where(expired).distinct()).all()
+        for id_ in sorted(ids):
+            job = session.scalars(
+                select(StoredJob)
+                .where(StoredJob.id == id_)
+                .with_for_update(skip_locked=True)
+                .execution_options(populate_existing=True)
+            ).first()
+            if job is None:  # somebody else is at it
                 continue
-            file.state = "failed"
-            why = f"{file.attempts} workers took it and none came back"
-            file.failure = {"error": "WorkerLost", "why": why}
-        session.flush()
-        for id_ in sorted({file.job_id for file in expired}):
-            job = session.get_one(StoredJob, id_, with_for_update=True)
-            if job.cancelled_at:
-                session.execute(
-                    update(StoredFile)
-                    .where(StoredFile.job_id == id_, StoredFile.state == "queued")
-                    .values(state="cancelled")
-                )
+            for file in session.scalars(
+                select(StoredFile)
+                .where(StoredFile.job_id == id_, expired)
+                .execution_options(populate_existing=True)
+            ):
+                _put_back(file, cancelled=job.cancelled_at is not None)
+            session.flush()
             self._end_if_done(session, job)
 
     def _end_if_done(self, session: Session, job: StoredJob) -> None:
@@ -252,6 +252,18 @@ class Jobs(Audit):
         if job.finished_at is None and session.scalars(left).one() == 0:
             job.finished_at = self._now(session)
             job.webhook_due = job.finished_at if job.webhook else None
+
+
+def _put_back(file: StoredFile, cancelled: bool) -> None:
+    file.lease_until = None
+    if cancelled:
+        file.state = "cancelled"
+    elif file.attempts < MOST_ATTEMPTS:
+        file.state = "queued"
+    else:
+        file.state = "failed"
+        why = f"{file.attempts} workers took it and none came back"
+        file.failure = {"error": "WorkerLost", "why": why}
 
 
 def _file(row: StoredFile, settings: Mapping[str, Any]) -> JobFile:
