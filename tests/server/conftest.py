@@ -28,6 +28,7 @@ from bonafide.server.app import create_app
 from bonafide.server.config import Config
 
 SCOPES = {"examine": ("examine",), "read": ("read",), "admin": ("admin",)}
+ASKED = ("ela", "generator_metadata")  # one that draws a map, and one that reads what is stated
 LIMITS = Limits(file_bytes=2 * 1024**2, pixels=4_000_000, seconds=30.0)
 
 
@@ -50,7 +51,7 @@ def make_config(folder: Path, **changes: Any) -> Config:
     known: dict[str, Any] = {
         "store": str(folder / "store.db"),
         "spool": folder / "spool",
-        "settings": Settings(limits=LIMITS, threads=1),
+        "settings": Settings(only=ASKED, limits=LIMITS, threads=1),
     }
     return Config(**known | changes)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-PATIENCE = 60_000  # milliseconds, for a machine that has other things to do
+PATIENCE = 90_000  # milliseconds, for a machine that has other things to do
 
 DROP = """files => {
   const carried = new DataTransfer();
