@@ -83,8 +83,8 @@ def test_from_three_dropped_files_to_the_history(visit: Any, make_picture: Any) 
     page.locator("label.chip", has_text="Error level analysis").click()
     strength = page.get_by_role("slider", name="Strength of the overlay")
     strength.fill("30")
-    layer = page.locator("g[data-layer]").filter(has=page.locator(".map")).locator("visible=true")
-    assert layer.locator(".map").evaluate("e => getComputedStyle(e).opacity") == "0.3"
+    shown = page.locator(".picture .map").filter(visible=True)
+    assert shown.evaluate("e => getComputedStyle(e).opacity") == "0.3"
     compare = page.get_by_role("slider", name="Compare")
     compare.fill("50")
     assert page.locator(".side").get_attribute("x") == "80"

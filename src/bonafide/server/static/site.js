@@ -17,7 +17,7 @@ if (upload) {
 
   const ended = (request) => {
     if (request.status === 202) {
-      location.href = "/jobs/" + JSON.parse(request.responseText).id;
+      location.href = "/jobs/" + JSON.parse(request.responseText).id + "#new";
       return;
     }
     let said = "The server did not take the files (status " + request.status + ").";
@@ -99,6 +99,14 @@ if (upload) {
 }
 
 const job = document.getElementById("job");
+const openReport = () => {
+  const links = document.querySelectorAll("#live th a");
+  if ("single" in job.dataset && links.length === 1) location.replace(links[0].href);
+};
+if (job && !("running" in job.dataset) && location.hash === "#new") {
+  history.replaceState(null, "", location.pathname); // going back must not lead here again
+  openReport();
+}
 if (job && "running" in job.dataset) {
   const source = new EventSource(job.dataset.events);
   let busy = false;
@@ -121,8 +129,7 @@ if (job && "running" in job.dataset) {
   source.addEventListener("end", async () => {
     source.close();
     await refresh();
-    const links = document.querySelectorAll("#live th a");
-    if ("single" in job.dataset && links.length === 1) location.replace(links[0].href);
+    openReport();
   });
 }
 document.documentElement.classList.add("scripted");
