@@ -27,7 +27,15 @@ FLOORS = (
     ("store", "workers", "demo"),
     ("scan", "batch", "server", "testing"),
     ("bench", "output", "keeping", "limit_options"),
-    ("train", "hub", "weights_command", "compare_command", "store_command", "custody_command"),
+    (
+        "train",
+        "hub",
+        "weights_command",
+        "compare_command",
+        "store_command",
+        "custody_command",
+        "batch_command",
+    ),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(FLOORS) for name in names}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bonafide import __version__
+from bonafide.batch_command import batch_options
 from bonafide.errors import BonafideError
 from bonafide.limit_options import limit_options, limits_of
 from bonafide.types import Label, Profile
@@ -72,7 +73,8 @@ def bonafide() -> None:
 
 
 @bonafide.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@batch_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON report; several files: an array.")
 @click.option("--jsonl", is_flag=True, help="JSON Lines: one object per file, in input order.")
 @click.option("--html", metavar="FILE", help="Write one self-contained page with pictures.")
@@ -135,6 +137,10 @@ def bonafide() -> None:
 @limit_options
 def scan(
     paths: tuple[str, ...],
+    lists: tuple[str, ...],
+    column: str,
+    out: str | None,
+    ray: str | None,
     as_json: bool,
     jsonl: bool,
     html: str | None,
@@ -150,7 +156,8 @@ def scan(
 ) -> None:
     """Examine files and report a verdict with its evidence.
 
-    PATH is a file, a folder (all files below it), a pattern, or - for standard input.
+    PATH is a file, a folder (all files below it), a pattern, a list (@FILE, see --list), an
+    address such as s3://bucket/folder, or - for standard input.
 
     \b
     Exit status: 0 done · 1 some input failed · 2 wrong usage · 3 --fail-on met.
@@ -158,16 +165,43 @@ def scan(
     from pathlib import Path
 
     from bonafide import output
+    from bonafide.batch.names import expand
+    from bonafide.batch_command import run_batch
     from bonafide.keeping import Keeper
     from bonafide.scan import scan as scan_files
     from bonafide.store import open_store
 
     if as_json and jsonl:
         raise click.UsageError("--json and --jsonl exclude each other")
+    given = (*paths, *(f"@{file}" for file in lists))
+    if not given:
+        raise click.UsageError("nothing to examine: name a PATH, or a --list")
+    if ray and not out:
+        raise click.UsageError("--ray needs --out DIR")
     settings = _settings(options)
+    if out:
+        if as_json or html or maps or "-" in paths:
+            raise click.UsageError("--out goes with neither --json, --html, --maps nor PATH -")
+        counted = run_batch(
+            lambda: expand(given, column, settings.limits),
+            settings,
+            countable="@-" not in given,
+            out=out,
+            jsonl=jsonl,
+            store=store,
+            keep=keep,
+            sign=sign,
+            ray=ray,
+            jobs=jobs,
+            quiet=quiet,
+            debug=debug,
+        )
+        if counted.verdicts.keys() & set(fail_on):
+            sys.exit(FAIL_ON_MET)
+        sys.exit(SOME_FAILED if counted.failed else DONE)
     if html and not Path(html).absolute().parent.is_dir():
         raise click.UsageError(f"--html: there is no folder to write {html} into")
-    files = list(_files(paths, settings))
+    files = list(_files(expand(given, column, settings.limits, ordered=True), settings))
     if not files:
         raise click.UsageError("no files there")
     count = min(jobs or os.cpu_count() or 1, len(files))
@@ -326,13 +360,11 @@ def _check_trust(path: str) -> None:
 
 
 def _files(
-    paths: tuple[str, ...], settings: Settings
+    paths: Iterator[str], settings: Settings
 ) -> Iterator[tuple[str | None, bytes | None, str]]:
     from pathlib import Path
 
-    from bonafide.media.source import expand
-
-    for path in expand(paths, settings.limits):
+    for path in paths:
         if path == "-":
             data = sys.stdin.buffer.read(settings.limits.file_bytes + 1)
             yield None, data, "stdin"

@@ -22,8 +22,8 @@ class Job:
     """One file to examine.
 
     Attributes:
-        path: where it is, or None if `data` holds it.
-        data: its bytes, for standard input.
+        path: where it is, None if it has no place.
+        data: its bytes, where they were read before.
         name: how to call it.
         settings: how to examine it.
         maps: folder for heatmaps, None to write none.
@@ -90,7 +90,7 @@ def scan(
     tasks = _jobs(files, settings, maps, page, hashed)
     done = workers.run(perform, tasks, count, settings.limits.seconds, quiet=not debug)
     for job, outcome in done:
-        yield _lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
+        yield lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
 
 
 def perform(job: Job) -> Outcome:
@@ -100,6 +100,7 @@ def perform(job: Job) -> Outcome:
         source = job.data if job.data is not None else job.path
         assert source is not None
         media = open_media(source, job.name, job.settings.limits)
+        media.path = job.path
         digest = media.sha256
         report = examine(media, job.settings)
     except MediaError as error:
@@ -118,6 +119,20 @@ def perform(job: Job) -> Outcome:
         section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
     return Outcome(_without_heatmaps(report), record, section, looks)
+
+
+def lost(job: Job, how: workers.Lost) -> Outcome:
+    """The outcome of a job whose process gave no answer."""
+    if how.timed_out:
+        why = (
+            f"seconds: stopped after {how.seconds:.0f}, the limit is "
+            f"{job.settings.limits.seconds:g} (raise it with --max-seconds)"
+        )
+        return _failed(job, Failure(job.name, job.path, "LimitExceeded", why))
+    code = how.exit_code
+    end = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    why = f"the process that examined it died ({end}); the file may be built to crash decoders"
+    return _failed(job, Failure(job.name, job.path, "DecodeError", why))
 
 
 def perceptual_hash(media: Media) -> int | None:
@@ -145,19 +160,6 @@ def _jobs(
             seen[stem] = seen.get(stem, 0) + 1
             stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
         yield Job(path, data, name, settings, maps, stem, page, hashed)
-
-
-def _lost(job: Job, lost: workers.Lost) -> Outcome:
-    if lost.timed_out:
-        why = (
-            f"seconds: stopped after {lost.seconds:.0f}, the limit is "
-            f"{job.settings.limits.seconds:g} (raise it with --max-seconds)"
-        )
-        return _failed(job, Failure(job.name, job.path, "LimitExceeded", why))
-    code = lost.exit_code
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    why = f"the process that examined it died ({how}); the file may be built to crash decoders"
-    return _failed(job, Failure(job.name, job.path, "DecodeError", why))
 
 
 def _failed(job: Job, failure: Failure) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bonafide.errors import SourceError, UnsupportedFormat
+from bonafide.media import remote
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.video import Video
@@ -51,7 +52,7 @@ def open_media(source: Source, name: str | None = None, limits: Limits | None = 
     elif isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         name = name or Path(path).name
-        data = _read_path(path, limits)
+        data = read_path(path, limits)
     else:
         name = name or str(getattr(source, "name", "stream"))
         data = source.read(limits.file_bytes + 1)
@@ -131,10 +132,17 @@ def _walk(folder: str, depth: int) -> Iterator[str]:
             yield entry.path
 
 
-def _read_path(path: str, limits: Limits) -> bytes:
+def read_path(path: str, limits: Limits) -> bytes:
+    """The bytes of a local file, or of one behind an address such as s3://bucket/key.
+
+    Raises:
+        SourceError: it is not there, not a file, or cannot be read.
+        LimitExceeded: it is larger than `limits` allow; nothing is read then.
+        MissingExtra: reading this address needs a package that is not installed.
+    """
     name = Path(path).name
-    if path.startswith(("http://", "https://")):
-        raise SourceError(path, "addresses are not fetched; download the file and give its path")
+    if remote.is_url(path):
+        return remote.read(path, limits)
     try:
         if not Path(path).is_file():
             why = "this is a folder" if Path(path).is_dir() else "no such file"

@@ -1,0 +1,139 @@
+"""One file of a batch: look whether it changed, examine it if so."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide import workers
+from bonafide.errors import MediaError
+from bonafide.examination import Settings
+from bonafide.media import remote
+from bonafide.media.source import read_path
+from bonafide.report.to_dict import to_dict
+from bonafide.scan import Job, Outcome, lost
+from bonafide.scan import perform as examine_job
+from bonafide.types import Failure
+
+DIGEST = np.dtype("S32")
+
+Contents = NDArray[np.bytes_]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an earlier look at a name found.
+
+    Attributes:
+        stamp: of the file then; None if it could not be had.
+        sha256: of its bytes, 32 bytes; None if they could not be read.
+        verdict: value of a `types.Label`; None for a failure.
+    """
+
+    stamp: str | None
+    sha256: bytes | None
+    verdict: str | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A name to look at.
+
+    Attributes:
+        path: absolute, or an address.
+        seen: what is known of it.
+        settings: how to examine it.
+        hashed: whether to compute its perceptual hash.
+    """
+
+    path: str
+    seen: Seen | None
+    settings: Settings
+    hashed: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a task.
+
+    Attributes:
+        path: of the task.
+        stamp: of the file, taken before it was read, so that a later change is seen; None if the
+            name is to be tried again next time.
+        sha256: of its bytes, 32 bytes; None if they could not be read.
+        outcome: None if the content was examined before.
+    """
+
+    path: str
+    stamp: str | None
+    sha256: bytes | None
+    outcome: Outcome | None
+
+
+def perform(task: Task, contents: Contents) -> Answer:
+    """Look at one name in this process; examine it unless its content is known.
+
+    Args:
+        task: the name.
+        contents: sorted SHA-256 of what was examined before, dtype `DIGEST`.
+    """
+    seen, name = task.seen, name_of(task.path)
+    stamp = stamp_of(task.path)
+    if seen and stamp is not None and stamp == seen.stamp:
+        return Answer(task.path, stamp, seen.sha256, None)
+    try:
+        data = read_path(task.path, task.settings.limits)
+    except MediaError as error:
+        return Answer(task.path, None, None, _failed(task.path, type(error).__name__, error.why))
+    digest = hashlib.sha256(data).digest()
+    if has(contents, digest):
+        return Answer(task.path, stamp, digest, None)
+    job = Job(task.path, data, name, task.settings, hashed=task.hashed)
+    return Answer(task.path, stamp, digest, examine_job(job))
+
+
+def answer_lost(task: Task, how: workers.Lost) -> Answer:
+    """The answer for a file whose process hung or died."""
+    outcome = lost(Job(task.path, None, name_of(task.path), task.settings), how)
+    return Answer(task.path, stamp_of(task.path), None, outcome)
+
+
+def answer_missing(path: str) -> Answer:
+    """The answer for a local name under which there is nothing."""
+    return Answer(path, None, None, _failed(path, "SourceError", "no such file"))
+
+
+def stamp_of(path: str) -> str | None:
+    """A text that changes when the file does, without reading it; None if it cannot be had.
+
+    The time of the last change to the inode is part of it, which no program can set back.
+    """
+    if remote.is_url(path):
+        return remote.stamp(path)
+    try:
+        found = os.stat(path)  # noqa: PTH116, a million times
+    except (OSError, ValueError):
+        return None
+    return f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}"
+
+
+def name_of(path: str) -> str:
+    """How reports call the file."""
+    return PurePath(path).name or path
+
+
+def has(contents: Contents, digest: bytes) -> bool:
+    """Whether a sorted array holds a digest."""
+    # NumPy ignores zero bytes at the end of a string, in both operands alike.
+    place = int(np.searchsorted(contents, np.bytes_(digest)))
+    return place < len(contents) and contents[place] == digest.rstrip(b"\0")
+
+
+def _failed(path: str, error: str, why: str) -> Outcome:
+    failure = Failure(name_of(path), path, error, why)
+    return Outcome(failure, to_dict(failure))

@@ -1,0 +1,126 @@
+"""Files behind addresses such as s3://bucket/key, by way of fsspec. Web addresses are not fetched.
+
+Importing this loads neither fsspec nor a network library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from bonafide.errors import MissingExtra, SourceError
+from bonafide.media.limits import Limits
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WEB = ("http", "https")
+# Errors of the many libraries below fsspec share no better ancestor.
+_TROUBLE = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError)
+
+
+def is_url(name: str) -> bool:
+    """Whether `name` begins with a protocol."""
+    return _URL.match(name) is not None
+
+
+def read(url: str, limits: Limits) -> bytes:
+    """The bytes of one file.
+
+    Raises:
+        SourceError: it is not there or cannot be read.
+        LimitExceeded: it is larger than `limits` allow; nothing is read then.
+        MissingExtra: fsspec, or what it needs for this protocol, is not installed.
+    """
+    system, path = open_system(url)
+    try:
+        known = system.info(path)
+        if known["type"] == "directory":
+            raise SourceError(url, "this is a folder")
+        limits.check(url, "file_bytes", known["size"] or 0)
+        with system.open(path, "rb") as file:
+            data: bytes = file.read(limits.file_bytes + 1)
+    except _TROUBLE as error:
+        raise SourceError(url, f"it cannot be read: {_said(error)}") from error
+    limits.check(url, "file_bytes", len(data))
+    return data
+
+
+def stamp(url: str) -> str | None:
+    """A text that changes when the file does, None if it cannot be had.
+
+    Raises:
+        MissingExtra: as for `read`.
+    """
+    system, path = open_system(url)
+    try:
+        return str(system.ukey(path))
+    except _TROUBLE:
+        return None
+
+
+def expand(url: str, depth: int) -> Iterator[str]:
+    """Addresses of the files below a folder, of what a pattern matches, or `url` itself.
+
+    Holds one remote folder's names at a time, for a pattern all that match. Hidden files are left
+    out as they are in local folders.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+        MissingExtra: as for `read`.
+    """
+    system, path = open_system(url)
+    try:
+        if any(sign in path for sign in "*?["):
+            found = [found for found in system.glob(path) if not system.isdir(found)]
+            yield from (system.unstrip_protocol(one) for one in found or [path])
+        elif system.isdir(path):
+            for _, folders, files in system.walk(path, maxdepth=depth + 1, detail=True):
+                for hidden in [name for name in folders if name.startswith(".")]:
+                    del folders[hidden]  # walk reads this again to go on
+                for name in sorted(files):
+                    if name and not name.startswith("."):
+                        yield system.unstrip_protocol(files[name]["name"])
+        else:
+            yield url
+    except _TROUBLE as error:
+        raise SourceError(url, f"it cannot be listed: {_said(error)}") from error
+
+
+def open_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system that `url` lies on, and its path there.
+
+    Raises:
+        SourceError: a web address, a chain of protocols, or a protocol that fsspec does not know.
+        MissingExtra: fsspec, or what it needs for this protocol, is not installed.
+    """
+    protocol = url.partition("://")[0].lower()
+    if protocol in _WEB:
+        raise SourceError(url, "addresses are not fetched; download the file and give its path")
+    if "::" in url:
+        raise SourceError(url, "chains of protocols are not followed")
+    system = _system(protocol)
+    try:
+        return system, system._strip_protocol(url)
+    except _TROUBLE as error:
+        raise SourceError(url, f"it is no address: {_said(error)}") from error
+
+
+@cache
+def _system(protocol: str) -> Any:
+    if find_spec("fsspec") is None:
+        raise MissingExtra("remote", f"reading {protocol}:// addresses")
+    import fsspec
+
+    try:
+        # Listings that are kept would grow with every folder of a long batch.
+        return fsspec.filesystem(protocol, use_listings_cache=False)
+    except ImportError as error:
+        raise MissingExtra("remote", f"reading {protocol}:// addresses ({error})") from error
+    except ValueError as error:
+        raise SourceError(f"{protocol}://", f"it cannot be read: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
