@@ -1,0 +1,120 @@
+"""Names come one at a time from folders, lists, tables and addresses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bonafide.batch.names import expand
+from bonafide.errors import InvalidInput
+from bonafide.media.limits import Limits
+from bonafide.media.source import read_path
+
+
+def names(*given: str, column: str = "path") -> list[str]:
+    return list(expand(given, column, Limits()))
+
+
+def test_a_folder_without_what_is_hidden(tmp_path: Path) -> None:
+    for name in ("a.png", "b/c.png", ".hidden/d.png", "b/.e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert sorted(names(str(tmp_path))) == [str(tmp_path / "a.png"), str(tmp_path / "b/c.png")]
+
+
+def test_a_list_keeps_odd_names(tmp_path: Path) -> None:
+    file = tmp_path / "list"
+    file.write_bytes(b"a b.png\r\n\n\xff.png\ns3://bucket/key\n")
+    assert names(f"@{file}") == ["a b.png", os.fsdecode(b"\xff.png"), "s3://bucket/key"]
+
+
+def test_names_in_tables_start_from_the_table(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("\ufefffile,label\nx/a.png,1\n/b.png,2\n", encoding="utf-8")
+    assert names(f"@{table}", column="file") == [str(tmp_path / "x/a.png"), "/b.png"]
+    with pytest.raises(InvalidInput, match="file, label with --column"):
+        names(f"@{table}")
+
+
+def test_a_parquet_table(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"path": ["a.png", None, "b.png"], "n": [1, 2, 3]}), table)
+    assert names(f"@{table}") == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    table.write_bytes(b"PAR1 is not enough")
+    with pytest.raises(InvalidInput, match="no Parquet"):
+        names(f"@{table}")
+
+
+def test_a_list_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        names(f"@{tmp_path / 'none'}")
+    long = tmp_path / "long"
+    long.write_bytes(b"x" * 70_000)
+    with pytest.raises(InvalidInput, match="no list"):
+        names(f"@{long}")
+
+
+def test_a_list_is_read_as_it_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "list"
+    file.write_bytes(b"a.png\n" * 10 + b"y" * 70_000)
+    assert list(islice(expand([f"@{file}"], "path", Limits()), 10)) == ["a.png"] * 10
+
+
+def test_folders_patterns_and_files_behind_an_address() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for name in ("/names/a.png", "/names/b/c.png", "/names/.d.png"):
+        memory.pipe(name, b"12345")
+    both = ["memory:///names/a.png", "memory:///names/b/c.png"]
+    assert [name.replace("memory:///", "memory://") for name in names("memory://names")] == [
+        name.replace("memory:///", "memory://") for name in both
+    ]
+    assert len(names("memory://names/*.png")) == 2
+    assert read_path("memory://names/a.png", Limits()) == b"12345"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket on a server on this machine that speaks S3."""
+    server = pytest.importorskip("moto.server", reason="moto is not installed")
+    s3fs = pytest.importorskip("s3fs")
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    host, port = running.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    system: Any = s3fs.S3FileSystem(use_listings_cache=False)
+    system.mkdir("pictures")
+    yield "s3://pictures"
+    running.stop()
+
+
+def test_a_bucket(bucket: str) -> None:
+    import s3fs
+
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    system.pipe("pictures/a/1.png", b"one")
+    system.pipe("pictures/2.png", b"two")
+    assert sorted(names(bucket)) == ["s3://pictures/2.png", "s3://pictures/a/1.png"]
+    assert names("s3://pictures/a/*.png") == ["s3://pictures/a/1.png"]
+    assert read_path("s3://pictures/2.png", Limits()) == b"two"
+
+    from bonafide.media import remote
+
+    before = remote.stamp("s3://pictures/2.png")
+    assert before == remote.stamp("s3://pictures/2.png")
+    system.pipe("pictures/2.png", b"TWO")
+    assert before != remote.stamp("s3://pictures/2.png")

@@ -1,0 +1,116 @@
+"""A batch examines each content once, whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bonafide import Settings
+from bonafide.batch.names import expand
+from bonafide.batch.results import Form
+from bonafide.batch.run import Tally, local, run
+
+COUNT = 16
+SETTINGS = Settings(only=("ela", "noise_level"))
+ReadLines = Callable[[Path], list[dict[str, Any]]]
+
+
+def batch(pictures: Path, out: Path, form: Form = Form.JSONL) -> Tally:
+    names = expand([str(pictures)], "path", SETTINGS.limits)
+    return run(names, SETTINGS, out, form, local(2))
+
+
+def test_a_rerun_examines_what_changed(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines
+) -> None:
+    out = tmp_path / "out"
+    first = batch(pictures, out)
+    assert (first.names, first.failed, first.known) == (COUNT, 1, 0)
+    reports = read_lines(out / "reports.jsonl")
+    assert sum(report["status"] == "ok" for report in reports) == COUNT - 2
+    assert [report["status"] for report in reports].count("same") == 1
+    (failure,) = read_lines(out / "failures.jsonl")
+    assert failure["media"]["name"] == "damaged.png" and failure["why"]
+
+    (pictures / "02.png").rename(pictures / "moved.png")
+    (pictures / "03.png").write_bytes((pictures / "damaged.png").read_bytes()[:500])
+    os.utime(pictures / "04.png")
+    again = batch(pictures, out)
+    # The moved one is a copy of what is known, the touched one is as it was; both are read.
+    assert (again.examined, again.copies, again.known) == (1, 2, COUNT - 3)
+    assert len(read_lines(out / "reports.jsonl")) == COUNT
+    assert len(read_lines(out / "failures.jsonl")) == 2
+
+
+def test_kill_at_any_moment(pictures: Path, tmp_path: Path, read_lines: ReadLines) -> None:
+    out, results = tmp_path / "out", tmp_path / "out" / "reports.jsonl"
+    command = [sys.executable, "-m", "bonafide", "scan", pictures, "--out", out, "--jsonl"]
+    arguments = ["--only", ",".join(SETTINGS.only), "--jobs", "2", "--quiet"]
+    process = subprocess.Popen([*command, *arguments])
+    while process.poll() is None and not (results.exists() and results.stat().st_size):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert b"\n" in results.read_bytes()
+
+    tally = batch(pictures, out)
+    everything = read_lines(results) + read_lines(out / "failures.jsonl")
+    found = [record["media"]["path"] for record in everything]
+    assert sorted(found) == sorted(str(path) for path in pictures.iterdir())
+    assert tally.names == COUNT
+    assert batch(pictures, out).known == COUNT
+
+
+def test_other_settings_are_another_batch(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from dataclasses import replace
+
+    from pyarrow import parquet
+
+    names = [str(pictures / "00.png"), str(pictures / "missing.png")]
+    out = tmp_path / "out"
+    assert run(names, SETTINGS, out, Form.PARQUET, local(1)).failed == 1
+    other = replace(SETTINGS, only=("ela",))
+    assert run(names, other, out, Form.PARQUET, local(1)).examined == 2
+    rows = [
+        row
+        for part in sorted(out.glob("*.parquet"))
+        for row in parquet.read_table(part).to_pylist()
+    ]
+    assert [row["name"] for row in rows] == ["00.png", "00.png"]
+    assert rows[0]["verdict"] and rows[0]["report"] and rows[0]["width"] == 64
+
+
+_MANY = """
+import resource, sys
+from pathlib import Path
+from bonafide import Settings
+from bonafide.batch.results import Form
+from bonafide.batch.run import local, run
+
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+names = (f"{folder}/absent/{number:07}.png" for number in range(count))
+tally = run(names, Settings(only=("ela",)), folder / "out", Form.JSONL, local(1))
+assert tally.failed == count, tally
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+def test_memory_does_not_grow_with_the_names(tmp_path: Path) -> None:
+    """BONAFIDE_NAMES=1000000 takes minutes; the default shows the same on fewer."""
+    many = int(os.environ.get("BONAFIDE_NAMES", "20000"))
+    used = []
+    for count in (2_000, many):
+        folder = tmp_path / str(count)
+        command = [sys.executable, "-c", _MANY, str(folder), str(count)]
+        used.append(int(subprocess.run(command, check=True, capture_output=True).stdout))
+    assert used[1] - used[0] < 24 * 1024, f"{used} KiB"  # SQLite's cache and buffered rows
