@@ -129,7 +129,7 @@ def test_a_canvas_that_does_not_fit_is_refused(backbone: str) -> None:
             method(backbone, **changes).network()
 
 
-def test_exported_for_its_crop(backbone: str, tmp_path: Path) -> None:
-    recipe = method(backbone, canvas=64, whole=(0, 1, 2))
+def test_exported_for_its_crop(tmp_path: Path) -> None:
+    recipe = method(localisers.vit(tmp_path / "vit", blocks=2), canvas=128)
     exported = export(recipe, recipe.network().eval(), tmp_path / "iml_vit.onnx")
     assert exported.dynamic == ("batch",) and exported.difference < 1e-3

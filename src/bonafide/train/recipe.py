@@ -121,6 +121,8 @@ class Recipe(ABC):
         needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
         needs_masks: whether it learns which pixels were edited: from pictures with masks, and from
             bona fide ones that are edited on the way (see `bonafide.train.tampering`).
+        any_size: False where a network is laid out for one size when it is exported, so that its
+            file takes pictures of the training crop's size alone.
     """
 
     id: ClassVar[str]
@@ -128,6 +130,7 @@ class Recipe(ABC):
     paper: ClassVar[str]
     needs_pairs: ClassVar[bool] = False
     needs_masks: ClassVar[bool] = False
+    any_size: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any) -> None:
