@@ -11,40 +11,28 @@ only for what is missing or was measured by another version. `fit` writes the ke
 `src/bonafide/calibration.json`: for each detector, value of its map → log-likelihood ratio, and
 two weights, of a finding at its threshold and below it; and the prior, chosen for the best mean F1
 among those that mark anything in at most `--false-regions` of untouched pictures. What is reported
-is out of fold, with folds by collection, the prior included.
+is out of fold, with folds by collection, the prior included; it and the prior rest on pictures that
+every detector was asked about.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from rich.progress import track
 
-from bonafide import edits, registry, workers
+from bonafide import edits, registry
 from bonafide.bench.fitting import fit_threshold, fit_weights
-from bonafide.bench.manifest import read_table, select
-from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
-from bonafide.bench.protocol import load_protocol
-from bonafide.errors import MediaError
-from bonafide.examination import Settings, examine
-from bonafide.types import Finding, Kind, Profile, Question, Status
+from region_evidence import Json, Picture, measure, read_evidence, usual_detectors
 
 CALIBRATION = Path(__file__).resolve().parent.parent / "src" / "bonafide" / "calibration.json"
-SIDE = 640  # pixels of the longer side of the maps that are kept
 BINS = 16  # of a map's values, half of them under the decision
 SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims what it did not see
 FOLDS = 5
@@ -52,94 +40,40 @@ PIXELS = 200  # drawn from each picture, inside and outside, to fit the weights
 PRIORS = tuple(np.arange(-8.0, 0.01, 0.25))
 HIT_RATE = 0.01  # of untouched pictures at a detector's threshold
 
-Json = dict[str, Any]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker measures."""
-
-    file: str
-    mask: str | None
-    collection: str
-    evidence: str
-    detectors: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What the detectors said of one picture.
-
-    Attributes:
-        collection: that it, or what it was made of, comes from.
-        edited: bool H×W, all False for an untouched one.
-        findings: with their maps, reduced.
-    """
-
-    collection: str
-    edited: NDArray[np.bool_]
-    findings: Mapping[str, Finding]
-
-
-def measure(
-    manifests: Sequence[Path],
-    evidence: Path,
-    collections: frozenset[str],
-    detectors: Sequence[str],
-    jobs: int,
-) -> None:
-    """Keep what detectors say of every picture of the manifests in `evidence`."""
-    evidence.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        task
-        for manifest in manifests
-        for task in _tasks(manifest, evidence, tuple(detectors))
-        if task.detectors and (not collections or task.collection in collections)
-    ]
-    results = workers.run(_measure, tasks, jobs, 300.0)
-    for task, result in track(results, "measuring", total=len(tasks), disable=not tasks):
-        if result is not None:
-            print(f"{task.file}: {result}", file=sys.stderr)
-
-
-def usual_detectors() -> tuple[str, ...]:
-    """Those that say where a picture was edited and whose maps are more than for the eye."""
-    return tuple(
-        card.id
-        for card in map(registry.card, registry.ids())
-        if card.question is Question.EDITED
-        and Profile.STANDARD.includes(card.profile)
-        and Kind.IMAGE in card.kinds
-    )
 
 
 def fit(evidence: Path, calibration: Path, false_regions: float) -> Json:
     """Fit the tables and write them into a calibration; return what was written."""
     pictures = list(read_evidence(evidence))
-    names = sorted({name for picture in pictures for name in picture.findings})
-    truth = np.array([one.edited.any() for one in pictures])
-    groups = np.array([picture.collection for picture in pictures])
+    names = sorted(frozenset().union(*(one.asked for one in pictures)))
+    whole = np.array([one.asked >= set(names) for one in pictures])
+    edited = np.array([one.edited.any() for one in pictures])
+    collections = np.array([one.collection for one in pictures])
     outcome = np.zeros((len(pictures), len(PRIORS)))
-    folds = folds_by_collection(groups)
+    folds = folds_by_collection(collections)
     for training, held_out in folds:
         tables = fit_tables([pictures[index] for index in training], names)
-        for index in held_out:
+        for index in held_out[whole[held_out]]:
             outcome[index] = outcomes(pictures[index], tables)
-    chosen = np.empty(len(pictures), np.intp)
+    held = np.zeros(len(pictures))
     for training, held_out in folds:
-        chosen[held_out] = best_prior(outcome[training], truth[training], false_regions)
-    held = outcome[np.arange(len(pictures)), chosen]
+        known = training[whole[training]]
+        prior = best_prior(outcome[known], edited[known], false_regions)
+        held[held_out] = outcome[held_out, prior]
+    held, truth = held[whole], edited[whole]
     fitted = {
         "fitted": date.today().isoformat(),
-        "pictures": {"edited": int(truth.sum()), "untouched": int((~truth).sum())},
-        "collections": sorted(set(groups.tolist())),
+        "pictures": {"edited": int(edited.sum()), "untouched": int((~edited).sum())},
+        "collections": sorted(set(collections.tolist())),
         "held_out": {
+            "edited": int(truth.sum()),
+            "untouched": int((~truth).sum()),
             "f1": round(float(held[truth].mean()), 4),
             "found": round(float((held[truth] > 0).mean()), 4),
             "false_region_rate": round(float(held[~truth].mean()), 4),
         },
-        "prior": float(PRIORS[best_prior(outcome, truth, false_regions)]),
+        "prior": float(PRIORS[best_prior(outcome[whole], truth, false_regions)]),
         "detectors": fit_tables(pictures, names),
     }
     table = json.loads(calibration.read_text())
@@ -240,94 +174,6 @@ def best_prior(outcome: Floats, truth: NDArray[np.bool_], false_regions: float) 
     """Index of the prior with the best mean F1 among those that mark few untouched pictures."""
     allowed = outcome[~truth].mean(axis=0) <= false_regions
     return int(np.where(allowed, outcome[truth].mean(axis=0), -1.0).argmax())
-
-
-def read_evidence(folder: Path) -> Iterator[Picture]:
-    """Pictures that were measured, with what detectors of the present versions said."""
-    for file in sorted(folder.glob("*.npz")):
-        with np.load(file, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            findings = {
-                name: Finding(name, one["version"], Question.EDITED, Status.OK, score=one["score"],
-                              heatmap=_map(stored, name))
-                for name, one in about["said"].items()
-                if one["status"] == Status.OK.value
-                and name in registry.ids()
-                and one["version"] == registry.card(name).version
-            }  # fmt: skip
-            yield Picture(about["collection"], stored["edited"], findings)
-
-
-def _map(stored: Mapping[str, Any], name: str) -> NDArray[np.float32] | None:
-    return stored[name].astype(np.float32) / np.float32(255) if name in stored else None
-
-
-def _tasks(manifest: Path, evidence: Path, detectors: tuple[str, ...]) -> Iterator[Task]:
-    protocol = load_protocol("edited")
-    chosen = select(read_table(manifest), protocol, manifest.parent, both_classes=False)
-    for sample in chosen.samples:
-        file, mask = chosen.file(sample), chosen.mask(sample)
-        if sample.positive and mask is None:
-            continue
-        name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:24]
-        kept = evidence / f"{name}.npz"
-        known: Json = {}
-        if kept.exists():
-            with np.load(kept, allow_pickle=False) as stored:
-                known = json.loads(str(stored["about"]))["said"]
-        missing = tuple(
-            detector
-            for detector in detectors
-            if known.get(detector, {}).get("version") != registry.card(detector).version
-        )
-        collection = Path(sample.extra.get("base") or sample.path).parent.name
-        yield Task(str(file), str(mask) if mask else None, collection, str(kept), missing)
-
-
-def _measure(task: Task) -> str | None:
-    """Add what the detectors of a task say to the evidence of its picture; why not, if not."""
-    settings = Settings(profile=Profile.THOROUGH, only=task.detectors, threads=1)
-    try:
-        report = examine(task.file, settings)
-    except MediaError as error:
-        return str(error)
-    shape = (report.media.height or 0, report.media.width or 0)
-    edited = np.zeros(shape, np.bool_)
-    if task.mask:
-        edited = marked(np.asarray(Pillow.open(task.mask).convert("RGB")))
-        if edited.shape != shape:
-            return "its mask has another size"
-    kept = Path(task.evidence)
-    arrays: dict[str, Any] = {}
-    about: Json = {"file": task.file, "collection": task.collection, "said": {}}
-    if kept.exists():
-        with np.load(kept, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        about = json.loads(str(arrays["about"]))
-    for finding in report.findings:
-        about["said"][finding.detector] = {
-            "version": finding.version,
-            "status": finding.status.value,
-            "score": finding.score,
-        }
-        arrays.pop(finding.detector, None)
-        if finding.heatmap is not None:
-            levels = np.rint(_reduced(finding.heatmap) * 255)
-            arrays[finding.detector] = levels.astype(np.uint8)
-    arrays |= {"about": json.dumps(about), "edited": _reduced(edited.astype(np.float32)) >= 0.5}
-    partial = kept.with_suffix(f".{os.getpid()}.partial.npz")
-    np.savez_compressed(partial, **arrays)
-    partial.replace(kept)
-    return None
-
-
-def _reduced(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = heatmap.shape
-    scale = SIDE / max(height, width)
-    if scale >= 1:
-        return heatmap
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(heatmap, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _sampled(

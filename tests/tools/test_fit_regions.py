@@ -23,7 +23,8 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(TOOLS))
-    monkeypatch.delitem(sys.modules, "fit_regions", raising=False)
+    for name in ("fit_regions", "region_evidence"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     import fit_regions
 
     return fit_regions
@@ -46,7 +47,8 @@ def picture(tool: ModuleType, number: int, edited: bool, right: float) -> Any:
         for name in ("double_jpeg", "noise_level")
     ]  # fmt: skip
     findings = {finding.detector: finding for finding in said}
-    return tool.Picture(f"collection{number % 7}", mask, findings)
+    asked = frozenset(findings) if number % 50 else frozenset({"double_jpeg"})
+    return tool.Picture(f"collection{number % 7}", mask, asked, findings)
 
 
 def test_tables_follow_what_maps_were_worth(
@@ -72,6 +74,7 @@ def test_tables_follow_what_maps_were_worth(
         ratios = [ratio for _, ratio in entry["knots"]]
         assert ratios == sorted(ratios)
     held = fitted["held_out"]
+    assert held["edited"] + held["untouched"] == 210 - 5
     assert held["f1"] > 0.6
     assert held["false_region_rate"] <= 0.05
     assert set(fitted["collections"]) == {f"collection{number}" for number in range(7)}
