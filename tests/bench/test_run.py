@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,11 +17,13 @@ import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from bonafide import registry
+from bonafide import examination, registry
 from bonafide.bench import run as running
 from bonafide.bench import scores as store
+from bonafide.bench import scoring
 from bonafide.bench.protocol import Protocol, load_protocol
 from bonafide.bench.scoring import VERDICT, Task, perform
+from bonafide.calibration import default_calibration
 from bonafide.errors import InvalidInput
 from bonafide.media.limits import Limits
 
@@ -213,6 +216,30 @@ def test_masks_and_pixel_counts(tmp_path: Path, sets: SimpleNamespace) -> None:
         assert row["tp"] + row["fp"] + row["fn"] + row["tn"] == 128 * 128
         assert (row["pixel_auc"] is not None) == edited
         assert bool(row["mask_sha256"]) == edited
+
+
+def test_the_verdict_is_scored_by_the_fused_map(
+    tmp_path: Path, sets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = sets.make_edited(tmp_path / "set", 2)
+    version = registry.card("noise_level").version
+    entry = {"version": version, "knots": [[0, -1], [0.49, -1], [0.5, 5], [1, 5]],
+             "threshold": 0.001, "weight": 1.0, "weight_below": 0.0}  # fmt: skip
+    tables = {"prior": -3.0, "detectors": {"noise_level": entry}}
+    fitted = dataclasses.replace(default_calibration(), regions=tables)
+    monkeypatch.setattr(examination, "load_calibration", lambda path: fitted)
+    monkeypatch.setattr(scoring, "select", lambda settings: ((registry.card("noise_level"),), {}))
+    task = Task(
+        "000.png", str(manifest.parent / "000.png"), str(manifest.parent / "000_mask.png"),
+        False, True, "native", ("noise_level", VERDICT), "edited",
+    )  # fmt: skip
+    one, fused = perform(task)["said"]
+    assert fused["detector"] == VERDICT
+    assert one["tp"] > 0
+    for name in ("tp", "fp", "fn", "tn", "pixel_auc", "marked_share"):
+        assert fused[name] == pytest.approx(one[name], abs=1e-9), name
+    (asked,) = perform(dataclasses.replace(task, question="synthetic"))["said"][1:]
+    assert asked["marked_share"] is None and asked["tp"] == 0
 
 
 def test_a_mask_of_another_size_is_noted_and_its_picture_scored(
