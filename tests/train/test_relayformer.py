@@ -14,7 +14,6 @@ import localisers  # noqa: E402
 
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import relayformer  # noqa: E402
-from bonafide.train.export import export  # noqa: E402
 from bonafide.train.plain_vit import PlainVit  # noqa: E402
 
 torch.set_num_threads(1)
@@ -133,7 +132,12 @@ def test_parts_that_do_not_fit_are_refused(backbone: str) -> None:
             method(backbone, **changes).network()
 
 
-def test_exported_for_its_crop(backbone: str, tmp_path: Path) -> None:
-    recipe = method(localisers.vit(tmp_path / "vit", blocks=2), part=48, stride=32, crop=64)
-    exported = export(recipe, recipe.network().eval(), tmp_path / "relayformer.onnx")
-    assert exported.dynamic == ("batch",) and exported.difference < 1e-3
+def test_from_a_manifest_to_a_file_for_its_crop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relayformer, "LAYERS", 1)  # three alike take long to export
+    settings = {**SMALL, "backbone": localisers.vit(tmp_path / "vit", blocks=2)}
+    manifest = localisers.write_manifest(tmp_path)
+    record = localisers.trained("relayformer", manifest, tmp_path / "out", **settings)
+    assert record["steps"] == 2 and record["exported"]["dynamic"] == ["batch"]
+    assert record["exported"]["difference"] < 1e-3

@@ -15,7 +15,6 @@ import localisers  # noqa: E402
 
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import wscl  # noqa: E402
-from bonafide.train.export import export  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -115,10 +114,9 @@ def test_other_backbones_are_refused(tmp_path: Path) -> None:
         method(localisers.vit(tmp_path / "vit")).network()
 
 
-def test_exported_for_pictures_of_any_size(backbone: str, tmp_path: Path) -> None:
-    recipe = method(backbone)
-    network = recipe.network()
-    for _ in range(3):
-        network.train()(torch.rand(4, 3, 64, 64))  # statistics of some pictures
-    exported = export(recipe, network.eval(), tmp_path / "wscl.onnx")
-    assert exported.dynamic == ("batch", "height", "width") and exported.difference < 1e-3
+def test_from_labels_to_a_file_for_pictures_of_any_size(backbone: str, tmp_path: Path) -> None:
+    manifest = localisers.write_manifest(tmp_path, ("bona_fide", "splice"))
+    record = localisers.trained("wscl", manifest, tmp_path / "out", backbone=backbone)
+    assert record["steps"] == 2 and record["pictures"] == 16
+    assert record["exported"]["dynamic"] == ["batch", "height", "width"]
+    assert record["exported"]["difference"] < 1e-3
