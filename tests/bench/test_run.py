@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
@@ -23,9 +24,9 @@ from bonafide.bench import scores as store
 from bonafide.bench import scoring
 from bonafide.bench.protocol import Protocol, load_protocol
 from bonafide.bench.scoring import VERDICT, Task, perform
-from bonafide.calibration import default_calibration
 from bonafide.errors import InvalidInput
 from bonafide.media.limits import Limits
+from bonafide.types import Edits
 
 CHEAP = ("spectral_peaks", "generator_metadata")
 TIMES = ("seconds",)
@@ -222,24 +223,22 @@ def test_the_verdict_is_scored_by_the_fused_map(
     tmp_path: Path, sets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = sets.make_edited(tmp_path / "set", 2)
-    version = registry.card("noise_level").version
-    entry = {"version": version, "knots": [[0, -1], [0.49, -1], [0.5, 5], [1, 5]],
-             "threshold": 0.001, "weight": 1.0, "weight_below": 0.0}  # fmt: skip
-    tables = {"prior": -3.0, "detectors": {"noise_level": entry}}
-    fitted = dataclasses.replace(default_calibration(), regions=tables)
-    monkeypatch.setattr(examination, "load_calibration", lambda path: fitted)
+    heatmap = np.zeros((128, 128), np.float32)
+    heatmap[10:50, 20:60] = 0.9
+    fused = Edits(heatmap, (), 0.1, {})
+    monkeypatch.setattr(examination, "fuse_maps", lambda findings, calibration: fused)
     monkeypatch.setattr(scoring, "select", lambda settings: ((registry.card("noise_level"),), {}))
     task = Task(
         "000.png", str(manifest.parent / "000.png"), str(manifest.parent / "000_mask.png"),
         False, True, "native", ("noise_level", VERDICT), "edited",
     )  # fmt: skip
-    one, fused = perform(task)["said"]
-    assert fused["detector"] == VERDICT
-    assert one["tp"] > 0
-    for name in ("tp", "fp", "fn", "tn", "pixel_auc", "marked_share"):
-        assert fused[name] == pytest.approx(one[name], abs=1e-9), name
-    (asked,) = perform(dataclasses.replace(task, question="synthetic"))["said"][1:]
-    assert asked["marked_share"] is None and asked["tp"] == 0
+    said = perform(task)["said"][1]
+    assert said["detector"] == VERDICT
+    assert [said[name] for name in ("tp", "fp", "fn")] == [1600, 0, 400]
+    assert said["marked_share"] == 1600 / 128**2
+    assert said["pixel_auc"] == 0.9
+    other = perform(dataclasses.replace(task, question="synthetic"))["said"][1]
+    assert other["marked_share"] is None and other["tp"] == 0
 
 
 def test_a_mask_of_another_size_is_noted_and_its_picture_scored(
