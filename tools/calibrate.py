@@ -131,6 +131,7 @@ def fit(
     for detector, file in scores_of.items():
         table[detector] = read_scores(detector, file)
     measured = measure(folder, samples)
+    earlier = json.loads(calibration.read_text()) if calibration.exists() else {}
     parts = [
         fit_part(question, table, samples, measured, tuple(scores_of))
         for question in (Question.SYNTHETIC, Question.EDITED)
@@ -152,6 +153,7 @@ def fit(
         "detectors": _fit_contradictions(table, samples),
         "claims": _fit_claims(table, samples),
         "fusion": {},
+        "regions": earlier.get("regions", {}),  # which `fit_regions.py` fits
     }
     for part in parts:
         fitted["detectors"] |= part.fitted.detectors

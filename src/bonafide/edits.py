@@ -165,6 +165,8 @@ def connect(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.int32], dict[int, 
         height, area in pixels).
     """
     marked = (heatmap >= MARKED).view(np.uint8)
+    if not marked.any():  # most pictures; labels that nobody writes to take no memory
+        return np.zeros(heatmap.shape, np.int32), {}
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
     large = boxes[:, cv2.CC_STAT_AREA] >= max(LEAST_PIXELS, LEAST_SHARE * heatmap.size)
     large[0] = True  # all that is not marked

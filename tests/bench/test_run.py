@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,17 +13,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from bonafide import registry
+from bonafide import examination, registry
 from bonafide.bench import run as running
 from bonafide.bench import scores as store
+from bonafide.bench import scoring
 from bonafide.bench.protocol import Protocol, load_protocol
 from bonafide.bench.scoring import VERDICT, Task, perform
 from bonafide.errors import InvalidInput
 from bonafide.media.limits import Limits
+from bonafide.types import Edits
 
 CHEAP = ("spectral_peaks", "generator_metadata")
 TIMES = ("seconds",)
@@ -213,6 +217,28 @@ def test_masks_and_pixel_counts(tmp_path: Path, sets: SimpleNamespace) -> None:
         assert row["tp"] + row["fp"] + row["fn"] + row["tn"] == 128 * 128
         assert (row["pixel_auc"] is not None) == edited
         assert bool(row["mask_sha256"]) == edited
+
+
+def test_the_verdict_is_scored_by_the_fused_map(
+    tmp_path: Path, sets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = sets.make_edited(tmp_path / "set", 2)
+    heatmap = np.zeros((128, 128), np.float32)
+    heatmap[10:50, 20:60] = 0.9
+    fused = Edits(heatmap, (), 0.1, {})
+    monkeypatch.setattr(examination, "fuse_maps", lambda findings, calibration: fused)
+    monkeypatch.setattr(scoring, "select", lambda settings: ((registry.card("noise_level"),), {}))
+    task = Task(
+        "000.png", str(manifest.parent / "000.png"), str(manifest.parent / "000_mask.png"),
+        False, True, "native", ("noise_level", VERDICT), "edited",
+    )  # fmt: skip
+    said = perform(task)["said"][1]
+    assert said["detector"] == VERDICT
+    assert [said[name] for name in ("tp", "fp", "fn")] == [1600, 0, 400]
+    assert said["marked_share"] == 1600 / 128**2
+    assert said["pixel_auc"] == 0.9
+    other = perform(dataclasses.replace(task, question="synthetic"))["said"][1]
+    assert other["marked_share"] is None and other["tp"] == 0
 
 
 def test_a_mask_of_another_size_is_noted_and_its_picture_scored(

@@ -5,13 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from bonafide.signals.copies import (
-    Proposal,
-    invert,
-    rescale,
-    verify,
-)
-from bonafide.signals.keypoints import keypoint_pairs, keypoint_proposals
+from bonafide.signals.copies import Proposal, rescale, verify
 
 
 def picture() -> np.ndarray:
@@ -31,21 +25,6 @@ def test_rescaling_a_map_commutes_with_rescaling_points(
     assert np.allclose(scaled[:, :2] @ big + scaled[:, 2], (there + 0.5) * factor - 0.5)
 
 
-def test_keypoints_propose_a_planted_turn() -> None:
-    luma = picture()
-    matrix = cv2.getRotationMatrix2D((330, 370), 30, 1.0)
-    matrix[:, 2] += (-240, 0)
-    moved = cv2.warpAffine(luma, matrix, (512, 512), flags=cv2.INTER_CUBIC)
-    disc = np.zeros((512, 512), np.uint8)
-    cv2.circle(disc, (90, 370), 60, 1, -1)
-    luma[disc > 0] = moved[disc > 0]
-    proposals = keypoint_proposals(keypoint_pairs(luma))
-    centre = np.array([330.0, 370.0])
-    ends = [p.matrix[:, :2] @ centre + p.matrix[:, 2] for p in proposals]
-    back = [invert(p.matrix)[:, :2] @ centre + invert(p.matrix)[:, 2] for p in proposals]
-    assert min(np.hypot(*(end - (90, 370))) for end in ends + back) < 2
-
-
 def shifted(error: float) -> Proposal:
     points = np.array([(x, y) for x in range(60, 120, 6) for y in range(340, 400, 6)], np.float32)
     return Proposal(np.array([[1.0, 0, 240 + error], [0, 1.0, error]]), points)
@@ -57,19 +36,37 @@ def test_verification_sharpens_a_map_and_finds_the_copy(error: float) -> None:
     luma[330:410, 50:130] = luma[330:410, 290:370]
     match = verify(luma, shifted(error))
     assert match is not None
-    assert np.allclose(match.matrix, [[1, 0, 240], [0, 1, 0]])
-    assert match.difference < 0.01 and match.identical > 0.8 * match.textured
+    assert np.allclose(match.matrix, [[1, 0, 240], [0, 1, 0]], atol=0.15)
+    assert match.difference < 0.05 and match.correlation > 0.97 and match.light < 0.1
     marked = np.zeros(luma.shape, bool)
     height, width = match.mask.shape
     marked[match.top : match.top + height, match.left : match.left + width] = match.mask
     inside = np.zeros(luma.shape, bool)
     inside[330:410, 50:130] = True
-    assert (marked & inside).sum() > 0.75 * inside.sum()
+    assert (marked & inside).sum() > 0.85 * inside.sum()
     assert (marked & ~inside).sum() < 0.15 * inside.sum()
 
 
-def test_verification_rejects_unrelated_places() -> None:
-    assert verify(picture(), shifted(0.0)) is None
+def test_a_part_is_followed_beyond_the_points_that_suggested_it() -> None:
+    luma = picture()
+    luma[260:460, 10:210] = luma[260:460, 250:450]
+    few = Proposal(np.array([[1.0, 0, 240], [0, 1.0, 0]]), np.array([[110, 360]], np.float32))
+    match = verify(luma, few)
+    assert match is not None and match.mask.sum() > 0.9 * 200 * 200
+
+
+def test_what_a_lookalike_lacks_is_measured() -> None:
+    """Same structure under another light: it correlates, yet its light differs."""
+    luma = picture()
+    shade = np.linspace(-20, 20, 80, dtype=np.float32)[None]
+    luma[330:410, 50:130] = luma[330:410, 290:370] + shade
+    match = verify(luma, shifted(0.0))
+    assert match is not None and match.correlation > 0.9 and match.light > 3
+
+
+def test_unrelated_places_have_little_in_common() -> None:
+    match = verify(picture(), shifted(0.0))
+    assert match is None or (match.light > 3 and match.visible < 2000)
 
 
 def test_points_around_an_empty_middle_are_survived() -> None:

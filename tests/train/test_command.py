@@ -87,6 +87,11 @@ def test_settings_are_shown_and_unknown_ones_refused() -> None:
     refused = train("npr", "--settings", "--set", "depth=3")
     assert isinstance(refused.exception, InvalidInput)
     assert "no setting depth" in str(refused.exception) and "width=64" in str(refused.exception)
+    for text in ("steps=0", "batch=-1", "crop=0", "held_out=1", "ema=1.5"):
+        name = text.partition("=")[0]
+        wrong = train("npr", "--settings", "--set", text)
+        assert isinstance(wrong.exception, InvalidInput), text
+        assert str(wrong.exception).startswith(f"{name} must be ")
     unknown = train("nothing")
     assert isinstance(unknown.exception, InvalidInput) and "npr" in str(unknown.exception)
     assert train("npr").exit_code == 2

@@ -11,10 +11,12 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+import toys  # noqa: E402
+
 from bonafide.train import dda  # noqa: E402
 from bonafide.train.backbones import Backbone  # noqa: E402
 from bonafide.train.batches import OwnPairs, Twins  # noqa: E402
-from bonafide.train.data import History, Pair, Picture, TrainingData  # noqa: E402
+from bonafide.train.data import History  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
 from bonafide.train.recipe import Batch  # noqa: E402
 
@@ -42,10 +44,6 @@ def batch(size: int = 8) -> Batch:
     label = torch.arange(size) % 2.0
     pixels = torch.rand(size, 3, SIDE, SIDE) * (1 - 0.5 * label.view(-1, 1, 1, 1))
     return Batch(pixels, label, torch.arange(size) // 2, None, {})
-
-
-def picture(seed: int, side: int = 40) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
 
 
 def test_full_size_trains_what_it_says() -> None:
@@ -119,7 +117,7 @@ def test_contrast_falls(folder: Path) -> None:
 
 
 def twins(history: History | None = None) -> Twins:
-    original = picture(0)
+    original = toys.noise(0)
     return Twins(
         original, np.clip(original.astype(int) + 9, 0, 255).astype(np.uint8), history, 3, 5
     )
@@ -128,7 +126,7 @@ def twins(history: History | None = None) -> Twins:
 def test_sides_of_a_pair_go_through_the_same(folder: Path) -> None:
     recipe = method(folder, resave=0.0, pixel_mix=0.0, dct_mix=0.0)
     assert isinstance(recipe, OwnPairs)
-    same = Twins(picture(0), picture(0), None, 0, 0)
+    same = Twins(toys.noise(0), toys.noise(0), None, 0, 0)
     for seed in range(20):
         original, twin = recipe.examples(same, np.random.default_rng(seed))
         assert original.pixels.shape == (SIDE, SIDE, 3)
@@ -150,7 +148,7 @@ def test_a_mixed_twin_lies_between(folder: Path) -> None:
 
 def test_copies_are_as_they_are_smaller_or_larger() -> None:
     random = np.random.default_rng(0)
-    sides = [dda.rescaled(picture(0), random, 0.2, 3.5).shape[0] for _ in range(300)]
+    sides = [dda.rescaled(toys.noise(0), random, 0.2, 3.5).shape[0] for _ in range(300)]
     assert min(sides) >= 8
     assert max(sides) <= 140
     for count in (
@@ -161,23 +159,7 @@ def test_copies_are_as_they_are_smaller_or_larger() -> None:
         assert 70 < count < 130
 
 
-def toy(folder: Path) -> TrainingData:
-    """Noise, and the same noise after its pixels were averaged two by two."""
-    sides = []
-    for number in range(48):
-        original = picture(number)
-        small = original.reshape(20, 2, 20, 2, 3).mean((1, 3))
-        twin = small.repeat(2, 0).repeat(2, 1).astype(np.uint8)
-        group = f"source {number % 4}"
-        for positive, pixels in ((False, original), (True, twin)):
-            file = folder / f"{number}-{positive}.npy"
-            np.save(file, pixels)
-            sides.append(Picture(file.name, positive, group, group, file))
-    pairs = tuple(Pair(*both) for both in zip(sides[::2], sides[1::2], strict=True))
-    return TrainingData((), pairs[:32], tuple(sides[64:]), (), {}, ())
-
-
 def test_a_toy_problem_is_learned(folder: Path, tmp_path: Path) -> None:
     recipe = method(folder, steps=40, shrink=1.0, enlarge=1.0, learning_rate=1e-2)
-    fitted = fit(recipe, toy(tmp_path), tmp_path / "out")
+    fitted = fit(recipe, toys.averaged_pairs(tmp_path), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9

@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
+import toys  # noqa: E402
+
 from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
 from bonafide.train.diffusion import NoisePredictor, invert, load_pixel_diffusion, reconstruct  # noqa: E402
 from bonafide.train.dire import Method, Settings  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
@@ -61,20 +62,6 @@ def settings(models: Path, **changes: object) -> Settings:
             **changes,
         }
     )
-
-
-def toy(folder: Path) -> TrainingData:
-    """Smooth pictures and grainy ones, in two groups of two sources each."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for number in range(96):
-        positive = number % 2 == 1
-        base = random.integers(100, 156, 3)
-        grain = random.integers(-60, 60, (SIDE, SIDE, 3)) * positive
-        np.save(folder / f"{number}.npy", (base + grain).astype(np.uint8))
-        source = f"source {number % 4}"
-        pictures.append(Picture(f"{number}", positive, source, source, folder / f"{number}.npy"))
-    return TrainingData(tuple(pictures[:64]), (), tuple(pictures[64:]), (), {}, ())
 
 
 def batch(pixels: torch.Tensor, label: torch.Tensor) -> Batch:
@@ -176,5 +163,9 @@ def test_crops_are_native(models: Path) -> None:
 
 
 def test_a_toy_problem_is_learned(models: Path, tmp_path: Path) -> None:
-    fitted = fit(Method(settings(models, steps=80, robust=True)), toy(tmp_path), tmp_path / "out")
+    fitted = fit(
+        Method(settings(models, steps=80, robust=True)),
+        toys.grain(tmp_path, SIDE),
+        tmp_path / "out",
+    )
     assert fitted.progress.best_auc > 0.9

@@ -14,7 +14,6 @@ import localisers  # noqa: E402
 
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import iml_vit  # noqa: E402
-from bonafide.train.export import export  # noqa: E402
 from bonafide.train.plain_vit import PlainVit, StochasticDepth  # noqa: E402
 from bonafide.train.recipe import Batch, Output  # noqa: E402
 
@@ -67,6 +66,19 @@ def test_relative_positions_add_what_their_tables_say(backbone: str) -> None:
                 scores[:, one, other] += queries[:, one] @ (down + across)
         by_hand = (scores.softmax(2) @ values).transpose(0, 1).reshape(9, 32)
         torch.testing.assert_close(attention(tokens).reshape(9, 32), attention.leave(by_hand))
+
+
+def test_a_classifiers_weights_serve(tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        image_size=64, patch_size=16,
+    )  # fmt: skip
+    classifier = transformers.ViTForImageClassification(config)
+    classifier.save_pretrained(tmp_path)  # which has no pooler
+    kept = PlainVit(str(tmp_path)).blocks[0].mlp.fc1.weight
+    assert torch.equal(kept, classifier.vit.layers[0].mlp.fc1.weight)
 
 
 def test_an_autoencoders_weights_serve_and_others_are_refused(tmp_path: Path) -> None:
@@ -129,7 +141,10 @@ def test_a_canvas_that_does_not_fit_is_refused(backbone: str) -> None:
             method(backbone, **changes).network()
 
 
-def test_exported_for_its_crop(backbone: str, tmp_path: Path) -> None:
-    recipe = method(backbone, canvas=64, whole=(0, 1, 2))
-    exported = export(recipe, recipe.network().eval(), tmp_path / "iml_vit.onnx")
-    assert exported.dynamic == ("batch",) and exported.difference < 1e-3
+def test_from_a_manifest_to_a_file_for_its_crop(tmp_path: Path) -> None:
+    settings = {"backbone": localisers.vit(tmp_path / "vit", blocks=2), "canvas": 96, "width": 16,
+                "window": 4, "whole": 1}  # fmt: skip
+    manifest = localisers.write_manifest(tmp_path)
+    record = localisers.trained("iml_vit", manifest, tmp_path / "out", **settings)
+    assert record["steps"] == 2 and record["exported"]["dynamic"] == ["batch"]
+    assert record["exported"]["difference"] < 1e-3

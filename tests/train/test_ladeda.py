@@ -11,9 +11,10 @@ torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+import toys  # noqa: E402
+
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import ladeda  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
 from bonafide.train.recipe import Batch  # noqa: E402
 
@@ -62,21 +63,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         verbose=False,
     )
     return path
-
-
-def toy(folder: Path) -> TrainingData:
-    """Noise, and noise whose pixels were doubled."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for number in range(24):
-        positive = number % 2 == 1
-        pixels = random.integers(0, 256, (40, 40, 3), np.uint8)
-        if positive:
-            pixels = pixels[:20, :20].repeat(2, 0).repeat(2, 1)
-        file, source = folder / f"{number}.npy", f"source {number % 4}"
-        np.save(file, pixels)
-        pictures.append(Picture(f"{number}", positive, source, source, file))
-    return TrainingData(tuple(pictures[:16]), (), tuple(pictures[16:]), (), {}, ())
 
 
 def test_sizes_are_those_of_the_paper() -> None:
@@ -153,5 +139,5 @@ def test_a_teacher_must_be_a_patch_network(tmp_path: Path) -> None:
 
 def test_learns_doubled_pixels(tmp_path: Path) -> None:
     settings = ladeda.Settings(steps=60, batch=8, crop=32, learning_rate=3e-3, width=8, robust=True)
-    fitted = fit(ladeda.Method(settings), toy(tmp_path), tmp_path / "out")
+    fitted = fit(ladeda.Method(settings), toys.doubled_noise(tmp_path), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9

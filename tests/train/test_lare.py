@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
+import toys  # noqa: E402
+
 from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
 from bonafide.train.diffusion import load_latent_diffusion  # noqa: E402
 from bonafide.train.lare import ChannelRefinement, Method, Settings, SpatialRefinement  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
@@ -86,20 +86,6 @@ def settings(models: Path, **changes: object) -> Settings:
             **changes,
         }
     )
-
-
-def toy(folder: Path) -> TrainingData:
-    """Smooth pictures and grainy ones, in two groups of two sources each."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for number in range(96):
-        positive = number % 2 == 1
-        base = random.integers(100, 156, 3)
-        grain = random.integers(-60, 60, (SIDE, SIDE, 3)) * positive
-        np.save(folder / f"{number}.npy", (base + grain).astype(np.uint8))
-        source = f"source {number % 4}"
-        pictures.append(Picture(f"{number}", positive, source, source, folder / f"{number}.npy"))
-    return TrainingData(tuple(pictures[:64]), (), tuple(pictures[64:]), (), {}, ())
 
 
 def batch(pixels: torch.Tensor, label: torch.Tensor) -> Batch:
@@ -186,5 +172,5 @@ def test_the_gate_is_between_nothing_and_all() -> None:
 
 def test_a_toy_problem_is_learned(models: Path, tmp_path: Path) -> None:
     method = Method(settings(models, steps=40, draws=1, learning_rate=1e-2))
-    fitted = fit(method, toy(tmp_path), tmp_path / "out")
+    fitted = fit(method, toys.grain(tmp_path, SIDE), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9

@@ -16,7 +16,6 @@ import localisers  # noqa: E402
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import cmx, mmfusion  # noqa: E402
 from bonafide.train.backbones import IMAGENET  # noqa: E402
-from bonafide.train.export import export  # noqa: E402
 
 torch.set_num_threads(1)
 SMALL = {"crop": 64, "width": 16, "noiseprint_depth": 3, "noiseprint_width": 4, "warmup": 0}
@@ -138,12 +137,12 @@ def test_full_size_has_two_encoders() -> None:
     assert 24.1e6 < branch < 24.3e6  # MiT-B2
 
 
-def test_exported_for_pictures_of_any_size(tmp_path: Path) -> None:
-    torch.manual_seed(2)
+def test_from_a_manifest_to_a_file_for_pictures_of_any_size(tmp_path: Path) -> None:
     backbone = localisers.mit(tmp_path / "mit", stages=1)
     torch.save(method(backbone).network().state_dict(), tmp_path / "best.pt")
-    recipe = method(backbone, localiser=str(tmp_path / "best.pt"))
-    network = recipe.network().eval()
-    exported = export(recipe, network, tmp_path / "mmfusion.onnx")
-    assert exported.dynamic == ("batch", "height", "width")
-    assert exported.difference < 1e-3
+    settings = {**SMALL, "backbone": backbone, "localiser": tmp_path / "best.pt"}
+    manifest = localisers.write_manifest(tmp_path)
+    record = localisers.trained("mmfusion", manifest, tmp_path / "out", **settings)
+    assert record["steps"] == 2 and record["pictures"] == 8
+    assert record["exported"]["dynamic"] == ["batch", "height", "width"]
+    assert record["exported"]["difference"] < 1e-3

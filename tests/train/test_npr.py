@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import toys  # noqa: E402
+
 from bonafide.train import npr  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
 
 torch.set_num_threads(1)
@@ -18,21 +19,6 @@ torch.set_num_threads(1)
 
 def parameters(network: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
-
-
-def toy(folder: Path, side: int = 40) -> TrainingData:
-    """Noise, and noise whose pixels were doubled: one up-sampling by the nearest neighbour."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for number in range(24):
-        positive = number % 2 == 1
-        pixels = random.integers(0, 256, (side, side, 3), np.uint8)
-        if positive:
-            pixels = pixels[: side // 2, : side // 2].repeat(2, 0).repeat(2, 1)
-        np.save(folder / f"{number}.npy", pixels)
-        source = f"source {number % 4}"
-        pictures.append(Picture(f"{number}", positive, source, source, folder / f"{number}.npy"))
-    return TrainingData(tuple(pictures[:16]), (), tuple(pictures[16:]), (), {}, ())
 
 
 def test_residual_is_the_difference_to_the_corner_of_each_block() -> None:
@@ -87,5 +73,5 @@ def test_learning_rate_falls_every_ten_epochs() -> None:
 def test_learns_doubled_pixels(tmp_path: Path) -> None:
     # The validation saves every picture as JPEG or WebP, which the published recipe never saw.
     settings = npr.Settings(steps=60, batch=8, crop=32, learning_rate=3e-3, width=8, robust=True)
-    fitted = fit(npr.Method(settings), toy(tmp_path), tmp_path / "out")
+    fitted = fit(npr.Method(settings), toys.doubled_noise(tmp_path), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9

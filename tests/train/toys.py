@@ -1,4 +1,4 @@
-"""A toy problem: photographs, and the same photographs through a crude up-sampler."""
+"""Toy problems: photographs and the same through a crude up-sampler, and several kinds of noise."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from bonafide.bench.protocol import Protocol
 from bonafide.train import augment, data, loop, recipe
+from bonafide.train.data import Pair, TrainingData
+from bonafide.train.pictures import Picture
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
 
 SIDE = 32
@@ -138,6 +140,62 @@ def write_pairs(folder: Path, size: int = 64) -> Path:
         writer.writerow(("path", "original", "left", "top", "size", "autoencoder"))
         writer.writerows(rows)
     return path
+
+
+def doubled_noise(folder: Path, side: int = 40) -> TrainingData:
+    """Noise, and noise whose pixels were doubled: one up-sampling by the nearest neighbour."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for number in range(24):
+        pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+        if number % 2:
+            pixels = pixels[: side // 2, : side // 2].repeat(2, 0).repeat(2, 1)
+        pictures.append(_stored(folder, number, pixels))
+    return TrainingData(tuple(pictures[:16]), (), tuple(pictures[16:]), (), {}, ())
+
+
+def grain(folder: Path, side: int) -> TrainingData:
+    """Smooth pictures and grainy ones, in two groups of two sources each."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for number in range(96):
+        base = random.integers(100, 156, 3)
+        grains = random.integers(-60, 60, (side, side, 3)) * (number % 2)
+        pictures.append(_stored(folder, number, (base + grains).astype(np.uint8)))
+    return TrainingData(tuple(pictures[:64]), (), tuple(pictures[64:]), (), {}, ())
+
+
+def _stored(folder: Path, number: int, pixels: NDArray[np.uint8]) -> Picture:
+    """Odd numbers are synthetic; sources take turns."""
+    source, file = f"source {number % 4}", folder / f"{number}.npy"
+    np.save(file, pixels)
+    return Picture(f"{number}", number % 2 == 1, source, source, file)
+
+
+def noise(seed: int, side: int = 40) -> NDArray[np.uint8]:
+    """uint8 side×side×3."""
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
+
+
+def averaged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels averaged two by two, as large as before."""
+    half = len(pixels) // 2
+    small = pixels.reshape(half, 2, half, 2, 3).mean((1, 3))
+    return small.repeat(2, 0).repeat(2, 1).astype(np.uint8)
+
+
+def averaged_pairs(folder: Path) -> TrainingData:
+    """Noise, and the same noise after its pixels were averaged two by two."""
+    sides = []
+    for number in range(48):
+        original = noise(number)
+        group = f"source {number % 4}"
+        for positive, pixels in ((False, original), (True, averaged(original))):
+            file = folder / f"{number}-{positive}.npy"
+            np.save(file, pixels)
+            sides.append(Picture(file.name, positive, group, group, file))
+    pairs = tuple(Pair(*both) for both in zip(sides[::2], sides[1::2], strict=True))
+    return TrainingData((), pairs[:32], tuple(sides[64:]), (), {}, ())
 
 
 def main(folder: str, out: str, steps: str, *rest: str) -> None:

@@ -79,10 +79,8 @@ def of_a_copy(
         for scale, noise in zip(scales, noises, strict=True):
             one = np.where(inside[..., None], toned[1], own)
             changed, activity = difference.contrast(one, own, scale.blur)
-            ratio = np.maximum(
-                ratio,
-                difference.deviations(changed, activity, noise, tolerance) / scale.seed,
-            )
+            found = difference.deviations(changed, activity, noise, tolerance) / scale.seed
+            ratio = np.maximum(ratio, difference.narrowed(found, scale.blur))
         ratio[~inside] = 0
         strength[top : top + high, left : left + wide] = np.clip(ratio * UNIT, 0, 255)[inner]
         known += int(inside[inner].sum())
@@ -91,9 +89,9 @@ def of_a_copy(
     labels, blobs = difference.grow(strength, UNIT, closing, fewest)
     changes, mask = [], labels > 0
     for blob in blobs:
-        found = _change(blob, labels, warp, suspect, homography, reference.shape[1::-1], tone)
-        if _worth(found, tone):
-            changes.append(found)
+        change = _change(blob, labels, warp, suspect, homography, reference.shape[1::-1], tone)
+        if _worth(change, tone):
+            changes.append(change)
         else:
             window = slice(blob.y, blob.y + blob.height), slice(blob.x, blob.x + blob.width)
             mask[window][labels[window] == blob.label] = False

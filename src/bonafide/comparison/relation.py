@@ -10,7 +10,8 @@ In order, the first that applies:
    tight; at most two homographies are needed; and no noise speaks against it. Then the suspect is
    an edited copy if a changed region was found, a re-encoded copy otherwise.
 4. Another exposure (look-alike), if patches stay shifted by more than `ADRIFT`, or hardly any
-   detail agrees exactly and matches are loose: depth and light differ.
+   detail agrees exactly and matches are loose: depth and light differ. Or if both have noise of
+   like strength and none of it in common, or several surfaces are each seen in perspective.
 5. Between the two: inconclusive. A still camera and heavy degradation both end here.
 
 The limits lie between what copies and other captures measured (see the tests); they were set on
@@ -28,6 +29,7 @@ ADRIFT = 0.35
 EXACT = 0.95  # correlation of a block that is the same but for saving
 MOST_PLANES = 2
 _FEWEST_BLOCKS = 6
+_BENT = 5.0  # pixels of perspective that editors leave a copy without
 _GRAIN_PIXELS = 5000
 
 
@@ -54,11 +56,17 @@ def decide(evidence: Evidence, changes: tuple[Change, ...]) -> tuple[Relation, t
         nothing = "No region differs by more than saving, resizing and toning the whole explain."
         return Relation.REENCODED_COPY, (nothing, why, where, *grain, *_tone_words(evidence))
     if _other_exposure(evidence):
-        apart = (
-            "The same things are seen, yet they do not lie as in a copy: after alignment, places "
-            f"are still {_pixels(evidence.shift)} apart, and {_percent(evidence.agreeing)} of the "
-            "textured blocks agree."
-        )
+        if _turned(evidence):
+            apart = (
+                f"{evidence.planes} surfaces are each seen in a perspective of their own: the "
+                "camera stood elsewhere."
+            )
+        else:
+            apart = (
+                "The same things are seen, yet not as in a copy: after alignment, places are "
+                f"still {_pixels(evidence.shift)} apart, and {_percent(evidence.agreeing)} of the "
+                "textured blocks agree."
+            )
         return Relation.LOOK_ALIKE, (apart, where, *grain)
     between = (
         "What agrees is too exact for chance and not exact enough for a copy: another picture "
@@ -102,7 +110,12 @@ def _other_exposure(evidence: Evidence) -> bool:
     loose = evidence.tightness is not None and evidence.tightness < 0.75
     adrift = evidence.shift is None or evidence.shift > ADRIFT
     inexact = evidence.exact is None or evidence.exact < 0.35
-    return (adrift and (loose or inexact or evidence.planes > 1)) or (loose and inexact)
+    apart = adrift and (loose or inexact or evidence.planes > 1)
+    return apart or _turned(evidence) or (loose and inexact) or _own_grain(evidence)
+
+
+def _turned(evidence: Evidence) -> bool:
+    return evidence.planes > 1 and (evidence.perspective or 0.0) > _BENT
 
 
 def _own_grain(evidence: Evidence) -> bool:
@@ -110,8 +123,9 @@ def _own_grain(evidence: Evidence) -> bool:
     if evidence.grain_pixels < _GRAIN_PIXELS or not evidence.grain_reference:
         return False
     assert evidence.grain_suspect is not None and evidence.grain_slope is not None
-    alike = 0.7 < evidence.grain_suspect / evidence.grain_reference < 1.4
-    strong = min(evidence.grain_reference, evidence.grain_suspect) > 1.0
+    # Saving takes noise away; turning and scaling the reference has taken some of its own.
+    alike = 0.7 < evidence.grain_suspect / evidence.grain_reference < 2.5
+    strong = min(evidence.grain_reference, evidence.grain_suspect) > 0.8
     return alike and strong and abs(evidence.grain_slope) < 0.05
 
 

@@ -74,7 +74,6 @@ def render_page(comparison: Comparison, reference: Image, suspect: Image) -> str
     environment = _environment()
     base = environment.get_template("template.html").module
     own = environment.get_template("comparison.html").module
-    title = f"{comparison.suspect.name} compared with {comparison.reference.name}"
     numbered = list(enumerate(comparison.changes, 1))
     warp = None
     if comparison.homographies:
@@ -94,7 +93,7 @@ def render_page(comparison: Comparison, reference: Image, suspect: Image) -> str
         area=comparison_words.area,
         icon=base.icon,  # type: ignore[attr-defined]
     )
-    head = base.head(title, [], [])  # type: ignore[attr-defined]
+    head = base.head("Two pictures compared", [], [])  # type: ignore[attr-defined]
     return f"{str(head).strip()}\n{str(body).strip()}\n{str(base.tail()).strip()}\n"  # type: ignore[attr-defined]
 
 

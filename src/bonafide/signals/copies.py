@@ -1,30 +1,35 @@
 """Pairs of places in one picture that an affine map carries onto each other.
 
-Proposed maps, from a match field here or from `signals.keypoints`, are refined and checked pixel
-by pixel on the fine detail that a second shot of the same structure would not share.
+Proposed maps, from `signals.shifts` or `signals.keypoints`, are sharpened, the part that obeys
+them is outlined, and what a copy shares with its original but a lookalike does not is measured.
 """
 
 from __future__ import annotations
 
-import io
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WINDOW = 9  # side of the windows that are compared, in pixels
+Box = tuple[slice, slice]
+
+WINDOW = 11  # side of the windows that are compared, in pixels
 DETAIL_SIGMA = 1.5  # detail is what a Gaussian of this width, in pixels, removes
+COARSE_SIGMA = 2.0  # … and what it leaves is light
 REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
-GROW_RATIO = 0.25  # a window belongs to the copy when its detail differs by less than this
-IDENTICAL = 0.03  # … and counts as identical below this
-DETAIL_FLOOR = 1.0  # energy of detail below which a window shows nothing, in square levels
-NOISE_MARGIN = 2.0  # detail must stand out from compression noise by this factor
-BRIGHTNESS = 8.0  # largest difference of window means, in levels
+AGREEMENT = 0.6  # a window repeats when this much of its detail is common to both places
+FLOOR = 1.0  # energy of detail, in square levels, that counts as nothing
+VISIBLE = 2.0  # energy of detail, in square levels, from which a window shows something
+SMALLEST = 150  # pixels of the smallest part that is judged
+ROUNDS = 3  # times that a map is sharpened on what it was found to predict
+LEVEL = 0.6  # least difference of coarse light, in levels, that is told apart
+RIM = 2  # pixels given back around an outlined part
+NUDGES = (3, 6)  # pixels by which a part is moved to see how much it resembles itself
 
 
 @dataclass(frozen=True)
@@ -42,69 +47,56 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Match:
-    """A verified map and the pixels that it predicts.
+    """A sharpened map, the part of the picture that obeys it, and how well.
 
     Attributes:
-        matrix: float64 2×3, refined; carries each marked pixel to its lookalike.
+        matrix: float64 2×3; carries each marked pixel to its lookalike.
         left, top: where `mask` lies in the picture.
-        mask: bool h×w, the pixels whose surroundings the lookalike predicts.
-        textured: number of pixels with measurable detail that were compared.
-        identical: how many of those differ by less than `IDENTICAL` of their energy.
-        difference: median over the compared pixels of the energy of the difference relative to
-            the energy of what is common; 0 for an identical copy.
-        correlation: of the detail over all compared pixels, in [-1, 1].
+        mask: bool h×w, the part.
+        visible: its pixels with measurable detail.
+        correlation: of detail brought to equal strength everywhere, in [-1, 1].
+        light: median absolute difference of coarse light after a common offset, in levels, ≥ 0.
+        directions: how far detail varies in two directions, in [0, 1]; 0 for straight edges.
+        self_likeness: largest correlation of the part with itself a few pixels aside, in [-1, 1].
+        difference: energy of the difference of detail relative to that of the detail, ≥ 0.
     """
 
     matrix: NDArray[np.float64]
     left: int
     top: int
     mask: NDArray[np.bool_]
-    textured: int
-    identical: int
-    difference: float
+    visible: int
     correlation: float
+    light: float
+    directions: float
+    self_likeness: float
+    difference: float
 
 
-def detail(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is left of `luma` (float32 H×W) after subtracting a Gaussian blur of it."""
-    return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), DETAIL_SIGMA), np.float32)
+@dataclass(frozen=True)
+class _Comparison:
+    """Detail here (one) and of the lookalike (two), and what windows of it have in common.
 
-
-def field_proposals(
-    mask: NDArray[np.bool_],
-    rows: NDArray[np.float32],
-    columns: NDArray[np.float32],
-    smallest: int,
-    most: int = 24,
-) -> list[Proposal]:
-    """One affine map for each connected part of a smooth match field.
-
-    Args:
-        mask: bool H×W, where the field is smooth.
-        rows, columns: float32 H×W offsets of the match, in pixels.
-        smallest: parts with fewer pixels are left out.
-        most: maps returned, largest parts first.
+    Attributes:
+        known: where the lookalike lies inside the picture.
+        weaker: energy of the weaker of both.
+        strength: square root of their mean energy and `FLOOR`.
+        agreement: share of the energy that is common; 0 in windows without detail.
+        unopposed: the same, but 1 in windows without detail.
     """
-    count, labels, sizes, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=4
-    )
-    proposals: list[Proposal] = []
-    areas = sizes[1:count, cv2.CC_STAT_AREA]
-    for index in np.argsort(-areas, kind="stable")[:most]:
-        if areas[index] < smallest:
-            break
-        left, top, width, height = (int(value) for value in sizes[index + 1, :4])
-        y, x = np.nonzero(labels[top : top + height, left : left + width] == index + 1)
-        step = max(1, len(y) // 1500)
-        y, x = y[::step] + top, x[::step] + left
-        here = np.stack([x, y], axis=1).astype(np.float32)
-        there = here + np.stack([columns[y, x], rows[y, x]], axis=1)
-        matrix, inliers = cv2.estimateAffine2D(
-            here, there, method=cv2.RANSAC, ransacReprojThreshold=1.5, maxIters=300
-        )
-        if matrix is not None and 2 * int(inliers.sum()) * step >= smallest and plausible(matrix):
-            proposals.append(Proposal(matrix, here[inliers.ravel() > 0]))
-    return proposals
+
+    known: NDArray[np.bool_]
+    one: NDArray[np.float32]
+    two: NDArray[np.float32]
+    weaker: NDArray[np.float32]
+    strength: NDArray[np.float32]
+    agreement: NDArray[np.float32]
+    unopposed: NDArray[np.float32]
+
+
+def detail(luma: NDArray[np.float32], sigma: float = DETAIL_SIGMA) -> NDArray[np.float32]:
+    """What is left of `luma` (float32 H×W) after subtracting a Gaussian blur of it."""
+    return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.float32)
 
 
 def plausible(matrix: NDArray[np.float64]) -> bool:
@@ -127,42 +119,58 @@ def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
-def compression_noise(luma: NDArray[np.float32], table: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Energy of detail that JPEG compression alone changes, measured by compressing once more.
+def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
+    """Sharpen a proposed map, and outline and measure the part that obeys it.
 
-    The block grid is moved by half a block, since a copy rarely keeps its place on the grid.
+    The map is sharpened by maximising the correlation (G. Evangelidis, E. Psarakis, IEEE TPAMI
+    2008), first on the proposal's points, then on what it was found to predict.
 
     Args:
-        luma: float32 H×W in [0, 255], decoded from a JPEG.
-        table: int32 8×8, its luminance quantisation steps; frequency increases right and down.
+        luma: float32 H×W in [0, 255].
+        proposal: in the coordinates of `luma`.
 
     Returns:
-        float32 H×W, window mean of the squared gradient of the change, ≥ 0, in square levels.
+        What was found around the proposal's points; None if nothing was.
     """
-    shifted = np.pad(np.clip(luma + 0.5, 0, 255).astype(np.uint8), ((4, 0), (4, 0)), "reflect")
-    buffer = io.BytesIO()
-    Pillow.fromarray(shifted).save(
-        buffer, "JPEG", qtables=[np.clip(table, 1, 255).ravel().tolist()]
-    )
-    change = np.asarray(Pillow.open(buffer), np.float32)[4:, 4:] - luma
-    x, y = _gradient(detail(change))
-    return _mean(x * x + y * y)
+    box, seeds = _around(luma.shape, proposal.points)
+    matrix, best, area = proposal.matrix, None, 0
+    for _ in range(ROUNDS):
+        local = _moved(matrix, box, 1)
+        here = np.ascontiguousarray(luma[box])
+        tried = [local, _refine(here, luma, local, seeds)]
+        if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
+            # A plain shift by whole pixels copies values exactly.
+            tried.append(_whole(tried[-1], seeds))
+        found = [one for way in tried if (one := _part(here, luma, way, seeds)) is not None]
+        if not found:
+            break
+        _, part, local = max(found, key=lambda one: one[0])
+        count = int(part.sum())
+        best, matrix = (box, part), _moved(local, box, -1)
+        if count < 1.1 * area:
+            break
+        area = count
+        box, seeds = _beside(luma.shape, box, part)
+    return None if best is None else _measure(luma, *best, matrix)
 
 
-def sharpen(luma: NDArray[np.float32], proposal: Proposal) -> Proposal:
-    """The proposal with its map refined on `luma` (float32 H×W), for a start at a finer scale."""
-    box, matrix, seeds = _crop(luma, proposal)
-    matrix = _refine(np.ascontiguousarray(luma[box]), luma, matrix, seeds)
-    matrix[:, 2] -= matrix[:, :2] @ (box[1].start, box[0].start)
-    return Proposal(matrix, proposal.points)
+def _moved(matrix: NDArray[np.float64], box: Box, sign: int) -> NDArray[np.float64]:
+    """The map from `box` instead of the picture (sign 1), or the reverse (−1)."""
+    moved = matrix.copy()
+    moved[:, 2] += sign * (matrix[:, :2] @ (box[1].start, box[0].start))
+    return moved
 
 
-def _crop(
-    luma: NDArray[np.float32], proposal: Proposal
-) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.uint8]]:
-    """The part of the picture around a proposal, its map from there, and its points as a mask."""
-    height, width = luma.shape
-    points = proposal.points
+def _whole(matrix: NDArray[np.float64], seeds: NDArray[np.uint8]) -> NDArray[np.float64]:
+    y, x = np.nonzero(seeds)
+    centre = np.array([x.mean(), y.mean()])
+    shift = np.round(matrix[:, :2] @ centre + matrix[:, 2] - centre)
+    return np.column_stack([np.eye(2), shift])
+
+
+def _around(shape: tuple[int, ...], points: NDArray[np.float32]) -> tuple[Box, NDArray[np.uint8]]:
+    """The surroundings of some points, and the points in it as a mask without gaps."""
+    height, width = shape
     # The middle must be one of the points, since those of a ring surround an empty median.
     middle = points[((points - np.median(points, axis=0)) ** 2).sum(axis=1).argmin()]
     points = points[(np.abs(points - middle) < REACH).all(axis=1)]
@@ -171,80 +179,29 @@ def _crop(
     left, top = (int(value) for value in np.clip(low - margin, 0, (width - 1, height - 1)))
     right, bottom = (int(value) for value in np.minimum(high + margin + 1, (width, height)))
     right, bottom = max(right, left + 1), max(bottom, top + 1)
-    matrix = proposal.matrix.copy()
-    matrix[:, 2] += matrix[:, :2] @ (left, top)
     seeds = np.zeros((bottom - top, right - left), np.uint8)
     places = np.asarray(np.round(points - (left, top)), np.int64)
     inside = ((places >= 0) & (places < (right - left, bottom - top))).all(axis=1)
     seeds[places[inside, 1], places[inside, 0]] = 1
-    # Points found on a reduced picture lie apart in the full one; together they cover their area.
     apart = float(np.sqrt(np.prod(high - low + 1) / len(points)))
     side = 2 * int(min(max(7.0, apart), 30.0)) + 1
     seeds = np.asarray(cv2.dilate(seeds, np.ones((side, side), np.uint8)), np.uint8)
-    return (slice(top, bottom), slice(left, right)), matrix, seeds
+    return (slice(top, bottom), slice(left, right)), seeds
 
 
-def verify(
-    luma: NDArray[np.float32], proposal: Proposal, noise: NDArray[np.float32] | None = None
-) -> Match | None:
-    """Refine a proposed map and find the pixels whose fine detail it predicts.
-
-    The map is sharpened by maximising the correlation (G. Evangelidis, E. Psarakis, IEEE TPAMI
-    2008). A pixel is marked when, in the window around it, the detail of its lookalike equals
-    its own up to `GROW_RATIO` of its energy, and the brightness agrees.
-
-    Args:
-        luma: float32 H×W in [0, 255].
-        proposal: in the coordinates of `luma`.
-        noise: float32 H×W from `compression_noise`, a difference that proves nothing; None for 0.
-
-    Returns:
-        What was verified around the proposal's points; None if nothing was.
-    """
-    box, matrix, seeds = _crop(luma, proposal)
-    top, left = box[0].start, box[1].start
-    here = np.ascontiguousarray(luma[box])
-
-    def compare(matrix: NDArray[np.float64]) -> Match | None:
-        expected = None if noise is None else noise[box] + _warp(noise, matrix, here.shape)
-        return _compare(here, _warp(luma, matrix, here.shape), matrix, seeds, expected)
-
-    first = compare(matrix)
-    refined = compare(_refine(here, luma, matrix, seeds))
-    best = _better(first, refined)
-    if best is None:
-        return None
-    # Once more, on what was found: seeds may reach beyond the copy and pull the map away.
-    support = best.mask.astype(np.uint8)
-    again = compare(_refine(here, luma, best.matrix, support))
-    best = _better(best, again) or best
-    matrix = best.matrix
-    if np.abs(matrix[:, :2] - np.eye(2)).max() < 0.05:
-        # A plain shift by whole pixels copies values exactly; prefer it where it fits as well.
-        y, x = np.nonzero(support)
-        centre = np.array([x.mean(), y.mean()])
-        whole = np.round(matrix[:, :2] @ centre + matrix[:, 2] - centre)
-        exact = compare(np.column_stack([np.eye(2), whole]))
-        if exact is not None and exact.difference <= best.difference + 1e-3:
-            best = exact
-    matrix = best.matrix.copy()
-    matrix[:, 2] -= matrix[:, :2] @ (left, top)
-    return Match(
-        matrix,
-        left,
-        top,
-        best.mask,
-        best.textured,
-        best.identical,
-        best.difference,
-        best.correlation,
-    )
-
-
-def _better(one: Match | None, two: Match | None) -> Match | None:
-    if one is None or two is None:
-        return one or two
-    return two if (two.identical, -two.difference) >= (one.identical, -one.difference) else one
+def _beside(
+    shape: tuple[int, ...], box: Box, part: NDArray[np.bool_]
+) -> tuple[Box, NDArray[np.uint8]]:
+    """A part and its surroundings, where it may go on beyond the box that it was found in."""
+    x, y, width, height = cv2.boundingRect(part.astype(np.uint8))
+    top, left = box[0].start + y, box[1].start + x
+    margin = int(min(max(32, 0.4 * max(width, height)), REACH))
+    rows = slice(max(0, top - margin), min(shape[0], top + height + margin))
+    columns = slice(max(0, left - margin), min(shape[1], left + width + margin))
+    seeds = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    inner = seeds[top - rows.start :, left - columns.start :][:height, :width]
+    inner[:] = part[y : y + height, x : x + width]
+    return (rows, columns), seeds
 
 
 def _refine(
@@ -263,20 +220,20 @@ def _refine(
     inner = (slice(top, y.max() + 5), slice(left, x.max() + 5))
     start = matrix.copy()
     start[:, 2] += matrix[:, :2] @ (left, top) - low
-    valid = cv2.warpAffine(  # the mask that it takes lies in the second picture
-        np.ascontiguousarray(seeds[inner]), start, there.shape[::-1], flags=cv2.INTER_NEAREST
-    )
     try:
+        valid = cv2.warpAffine(  # the mask that it takes lies in the second picture
+            np.ascontiguousarray(seeds[inner]), start, there.shape[::-1], flags=cv2.INTER_NEAREST
+        )
         _, refined = cv2.findTransformECC(
             np.ascontiguousarray(here[inner]),
             there,
             start.astype(np.float32),
             cv2.MOTION_AFFINE,
-            (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-5),
+            (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4),
             valid,
             3,
         )
-    except cv2.error:  # it reports lack of convergence this way
+    except cv2.error:  # it reports lack of convergence, and places outside, this way
         return matrix
     result = np.asarray(refined, np.float64)
     result[:, 2] += low - result[:, :2] @ (left, top)
@@ -295,42 +252,126 @@ def _warp(
     return np.asarray(warped, np.float32)
 
 
-def _compare(
+def _compare(here: NDArray[np.float32], warped: NDArray[np.float32]) -> _Comparison:
+    known = np.asarray(cv2.erode((warped > -1e3).astype(np.uint8), np.ones((9, 9))), bool)
+    one = detail(here, COARSE_SIGMA)
+    two = detail(np.where(warped > -1e3, warped, 0), COARSE_SIGMA)
+    first, second, common = _mean(one * one), _mean(two * two), _mean(one * two)
+    energy = first + second + 2 * FLOOR
+    return _Comparison(
+        known,
+        one,
+        two,
+        weaker=np.minimum(first, second),
+        strength=np.sqrt(0.5 * energy),
+        agreement=2 * common / energy,
+        unopposed=2 * (common + FLOOR) / energy,
+    )
+
+
+def _part(
     here: NDArray[np.float32],
-    warped: NDArray[np.float32],
+    luma: NDArray[np.float32],
     matrix: NDArray[np.float64],
     seeds: NDArray[np.uint8],
-    noise: NDArray[np.float32] | None,
-) -> Match | None:
-    known = np.asarray(cv2.erode((warped > -1e3).astype(np.uint8), np.ones((9, 9))), bool)
-    warped[warped < -1e3] = 0
-    one, two = detail(here), detail(warped)
-    difference, weak, energy = _contrast(one, two)
-    alike = known & (np.abs(_mean(here) - _mean(warped)) < BRIGHTNESS)
-    visible = alike & (weak > DETAIL_FLOOR)
-    if noise is not None:
-        difference = np.maximum(difference - np.maximum(noise, 0), 0)
-        visible &= weak > NOISE_MARGIN * noise
-    core = _touching(_tidy(visible & (difference < GROW_RATIO * weak)) & alike, seeds > 0)
-    counted = core & visible
-    textured = int(counted.sum())
-    if textured < WINDOW * WINDOW:
+) -> tuple[float, NDArray[np.bool_], NDArray[np.float64]] | None:
+    """The connected parts around `seeds` that obey `matrix`, after how much speaks for it.
+
+    Returns:
+        The correlation times the square root of the pixels, the part and the matrix; None if the
+        part is too small.
+    """
+    comparison = _compare(here, _warp(luma, matrix, here.shape))
+    alike = _tidy((comparison.agreement > AGREEMENT) & comparison.known)
+    part = _filled(_touching(alike, seeds > 0)) & comparison.known
+    area = int(part.sum())
+    if area < SMALLEST:
         return None
-    ratios = difference[counted] / weak[counted]
-    ratio = float(np.median(ratios))
-    # What is marked may have edges and shallow detail too, but must fit as well as the core.
-    limit = min(max(5 * ratio, 0.05), GROW_RATIO)
-    mask = _touching(_tidy(alike & (difference < limit * np.maximum(energy, DETAIL_FLOOR))), core)
-    # Windows across its border failed; half a window is given back.
-    mask = np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)), bool) & alike
-    a, b = one[counted], two[counted]
-    correlation = float((a * b).sum() / np.sqrt(max(float((a * a).sum() * (b * b).sum()), 1e-9)))
-    identical = int((ratios < IDENTICAL).sum())
-    return Match(matrix, 0, 0, mask, textured, identical, ratio, correlation)
+    one, two = comparison.one / comparison.strength, comparison.two / comparison.strength
+    return _correlation(one[part], two[part]) * math.sqrt(area), part, matrix
+
+
+def _measure(
+    luma: NDArray[np.float32], box: Box, part: NDArray[np.bool_], matrix: NDArray[np.float64]
+) -> Match | None:
+    here = np.ascontiguousarray(luma[box])
+    warped = _warp(luma, _moved(matrix, box, 1), here.shape)
+    comparison = _compare(here, warped)
+    visible = part & (comparison.weaker > VISIBLE)
+    if int(visible.sum()) < SMALLEST // 2:
+        return None
+    one, two = comparison.one / comparison.strength, comparison.two / comparison.strength
+    common = detail(0.5 * (here + np.where(warped > -1e3, warped, 0)))
+    aside = max(
+        _correlation(one[part], np.roll(two, move, (0, 1))[part])
+        for step in NUDGES
+        for move in ((step, 0), (0, step), (-step, 0), (0, -step))
+    )
+    a, b = comparison.one[part], comparison.two[part]
+    light, whole = _light(here, warped, comparison, part)
+    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+    inner = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    return Match(
+        matrix=matrix,
+        left=box[1].start + int(columns[0]),
+        top=box[0].start + int(rows[0]),
+        mask=whole[inner],
+        visible=int(visible.sum()),
+        correlation=_correlation(one[part], two[part]),
+        light=light,
+        directions=_directions(common, visible),
+        self_likeness=aside,
+        difference=float(2 * ((a - b) ** 2).sum() / max(float((a * a + b * b).sum()), 1e-6)),
+    )
+
+
+def _light(
+    here: NDArray[np.float32],
+    warped: NDArray[np.float32],
+    comparison: _Comparison,
+    part: NDArray[np.bool_],
+) -> tuple[float, NDArray[np.bool_]]:
+    """How far light differs in `part`, and `part` with its smooth surroundings that agree too."""
+    difference = here - np.where(warped > -1e3, warped, 0)
+    smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), COARSE_SIGMA), np.float32)
+    apart = np.abs(smooth - np.median(smooth[part]))
+    light = float(np.median(apart[part]))
+    alike = (apart < max(LEVEL, 4 * light)) & (comparison.unopposed > AGREEMENT)
+    joined = _touching(_tidy(part | (alike & comparison.known)), part)
+    # Windows across its border disagree; what they took from it is given back.
+    grown = cv2.dilate(joined.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8))
+    return light, _filled(grown > 0) & comparison.known
+
+
+def _directions(common: NDArray[np.float32], visible: NDArray[np.bool_]) -> float:
+    """Median share of the gradient's energy along its weakest direction, doubled.
+
+    A straight edge fits anywhere along itself, so it must not count as agreement: this is twice
+    the smaller eigenvalue of the structure tensor over its trace, 1 for a texture without
+    direction.
+    """
+    x = cv2.Scharr(common, cv2.CV_32F, 1, 0, scale=1 / 32)
+    y = cv2.Scharr(common, cv2.CV_32F, 0, 1, scale=1 / 32)
+    xx, yy, xy = _mean(x * x), _mean(y * y), _mean(x * y)
+    weak = xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
+    return float(np.median((weak / (xx + yy + 0.1))[visible]))
+
+
+def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    energy = math.sqrt(float((one * one).sum()) * float((two * two).sum()))
+    return float((one * two).sum()) / max(energy, 1e-6)
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`mask` without its holes: smooth patches inside a copy carry no detail."""
+    filled = mask.astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(filled, outlines, -1, 1, -1)
+    return np.asarray(filled, bool)
 
 
 def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop specks and close gaps: smooth patches inside a copy carry no detail."""
+    """Drop specks and close gaps."""
     tidy = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     tidy = cv2.morphologyEx(tidy, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))
     return np.asarray(tidy, bool)
@@ -341,29 +382,6 @@ def _touching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.b
     _, labels = cv2.connectedComponents(mask.astype(np.uint8))
     chosen = np.unique(labels[seeds & mask])
     return np.isin(labels, chosen[chosen > 0])
-
-
-def _contrast(
-    one: NDArray[np.float32], two: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Gradient energy of the difference; of the common part along its weakest direction; of it.
-
-    A straight edge fits anywhere along itself, so it must not count as agreement: what counts
-    is the smaller eigenvalue of the structure tensor, twice, which equals the whole gradient
-    energy of a texture without direction.
-    """
-    (ax, ay), (bx, by) = _gradient(one), _gradient(two)
-    difference = _mean((ax - bx) ** 2 + (ay - by) ** 2)
-    ax, ay = 0.5 * (ax + bx), 0.5 * (ay + by)
-    xx, yy, xy = _mean(ax * ax), _mean(ay * ay), _mean(ax * ay)
-    weak = xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
-    return difference, weak, xx + yy
-
-
-def _gradient(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    x = cv2.Scharr(values, cv2.CV_32F, 1, 0, scale=1 / 32)
-    y = cv2.Scharr(values, cv2.CV_32F, 0, 1, scale=1 / 32)
-    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -126,6 +126,18 @@ def deviations(difference: Map, activity: Map, noise: Noise, tolerance: Map | fl
     return np.asarray(np.sqrt((difference**2 / variance).max(axis=2)), np.float32)
 
 
+def narrowed(ratio: Map, blur: float) -> Map:
+    """Take back the halo that a blur puts around a change: its border lies at half its height.
+
+    Args:
+        ratio: float32 H×W, at least 0.
+        blur: standard deviation of the blur behind it, pixels.
+    """
+    side = 2 * round(2 * blur) + 1
+    highest = cv2.dilate(ratio, np.ones((side, side), np.uint8))
+    return np.asarray(np.where(ratio >= 0.4 * highest, ratio, 0), np.float32)
+
+
 def even(picture: Map, known: NDArray[np.bool_], blur: float) -> Map:
     """Even out illumination: local mean to 128, local contrast to 40, each channel by itself.
 

@@ -66,7 +66,10 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The paper's; see `bonafide.train.recipe.Settings` for the shared ones.
+    """Steps of DDIM, classifier and learning rate are the paper's.
+
+    Crop, diffusion model and the rest are our own choice; see
+    `bonafide.train.recipe.Settings` for the shared ones.
 
     Attributes:
         diffusion: a folder with a DDPM or DDIM pipeline, or its name on the hub.

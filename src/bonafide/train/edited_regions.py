@@ -104,7 +104,8 @@ class Residual(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        return functional.relu(value + self.layers(value))
+        result: Tensor = functional.relu(value + self.layers(value))
+        return result
 
 
 class NoiseStream(nn.Module):
@@ -190,7 +191,8 @@ class Attention(nn.Module):
         seen = functional.scaled_dot_product_attention(queries, keys, values)
         tokens = tokens + self.out(seen.transpose(1, 2).flatten(2))
         tokens = tokens + self.think(self.between(tokens))
-        return tokens.transpose(1, 2).reshape(value.shape)
+        result: Tensor = tokens.transpose(1, 2).reshape(value.shape)
+        return result
 
 
 class Network(nn.Module):
@@ -256,8 +258,8 @@ class Network(nn.Module):
 
     def _decode(self, compared: list[Tensor]) -> Tensor:
         """From the coarsest to the finest, each smoothed after what is coarser was added."""
-        *finer, value = compared
-        value = self.smooth[-1](value)
+        *finer, coarsest = compared
+        value: Tensor = self.smooth[-1](coarsest)
         for smooth, beside in zip(list(self.smooth)[-2::-1], finer[::-1], strict=True):
             coarse = functional.interpolate(value.float(), beside.shape[2:], mode="bilinear")
             value = smooth(beside + coarse)

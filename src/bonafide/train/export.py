@@ -64,9 +64,19 @@ class _Flat(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        output: Output = self.network(pixels)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        output: Output = self.network(*inputs)
         return tuple(part for part in output if part is not None)
+
+    def inputs(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """What the network takes besides: a context made of the pixels, one row without any."""
+        if not getattr(self.network, "context", 0):
+            return (pixels,)
+        with torch.inference_mode():
+            summary = self.network(pixels).summary
+        shared = summary.mean(0, keepdim=True).repeat(len(pixels), 1)
+        shared[0] = 0
+        return pixels, shared.clone()
 
 
 def export(
@@ -105,7 +115,7 @@ def export(
     if crops is not None and len(crops):
         inputs.append(np.asarray(crops, np.float32))
     other = random.random((1, 3, side + 24, side + 56), np.float32)
-    attempts = [True, False] if _runs(flat, other) else [False]
+    attempts = [True, False] if recipe.any_size and _runs(flat, other) else [False]
     for sizes_open in attempts:
         compared = [*inputs, other] if sizes_open else [*inputs, inputs[0][:1]]
         try:
@@ -202,19 +212,21 @@ def _traced(network: _Flat, side: int, sizes_open: bool) -> onnx.ModelProto:
         names = [
             name for name, part in network.network(example)._asdict().items() if part is not None
         ]
+    inputs = network.inputs(example)
+    input_names = ["pixels", "context"][: len(inputs)]
     axes = dict(enumerate(_AXES)) if sizes_open else {0: _AXES[0]}
     places = {0: 0, 1: 2, 2: 3}  # of batch, height and width in (N, 3, H, W)
+    open_axes = {places[axis]: torch.export.Dim.DYNAMIC for axis in axes}
+    dynamic = (open_axes, {0: torch.export.Dim.DYNAMIC})[: len(inputs)]
     try:
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
-                (example,),
-                input_names=["pixels"],
+                inputs,
+                input_names=input_names,
                 output_names=names,
-                dynamic_shapes={
-                    "pixels": {places[axis]: torch.export.Dim.DYNAMIC for axis in axes}
-                },
+                dynamic_shapes=(dynamic,),
                 external_data=False,
                 verbose=False,
             )
@@ -231,6 +243,8 @@ def _clean(model: onnx.ModelProto, axes: Mapping[int, str]) -> None:
     """Name open axes, and drop what the exporter notes about the machine that it ran on."""
     shape = model.graph.input[0].type.tensor_type.shape
     given = {shape.dim[place].dim_param: name for place, name in axes.items()}
+    for context in model.graph.input[1:]:
+        given.setdefault(context.type.tensor_type.shape.dim[0].dim_param, axes[0])
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param:
@@ -261,14 +275,18 @@ def _halve(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _difference(network: nn.Module, data: bytes, inputs: Sequence[NDArray[np.float32]]) -> float:
+def _difference(network: _Flat, data: bytes, inputs: Sequence[NDArray[np.float32]]) -> float:
     """Largest |ONNX - PyTorch| / (1 + |PyTorch|) over all outputs; NaN counts as infinite."""
     session = InferenceSession(data, providers=["CPUExecutionProvider"])
     largest = 0.0
     for pixels in inputs:
+        tensors = network.inputs(torch.from_numpy(pixels))
         with torch.inference_mode():
-            expected = [part.numpy() for part in network(torch.from_numpy(pixels))]
-        for want, got in zip(expected, session.run(None, {"pixels": pixels}), strict=True):
+            expected = [part.numpy() for part in network(*tensors)]
+        given = {
+            name: part.numpy() for name, part in zip(("pixels", "context"), tensors, strict=False)
+        }
+        for want, got in zip(expected, session.run(None, given), strict=True):
             apart = float(np.max(np.abs(got - want) / (1 + np.abs(want)), initial=0.0))
             largest = max(largest, apart if np.isfinite(apart) else math.inf)
     return largest

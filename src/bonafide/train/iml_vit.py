@@ -290,6 +290,7 @@ class Method(Recipe):
         "Transformer, arXiv:2307.14863, 2023"
     )
     needs_masks = True
+    any_size = False
     Settings = Settings
 
     def network(self) -> nn.Module:

@@ -170,7 +170,9 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The paper's; see `bonafide.train.recipe.Settings` for the shared ones.
+    """Diffusion model, crop, time step and draws are the paper's; the rest is our own choice.
+
+    See `bonafide.train.recipe.Settings` for the shared ones.
 
     Attributes:
         diffusion: a folder with a Stable Diffusion pipeline, or its name on the hub.

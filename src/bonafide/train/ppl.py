@@ -94,7 +94,10 @@ def patch_contrast(features: Tensor, synthetic: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The paper's; see `bonafide.train.recipe.Settings` for the shared ones.
+    """Contrast, share and crop are the paper's, and the backbone is one of its two.
+
+    Rank and scale of the adapters are those of `dda`; the rest is our own choice. See
+    `bonafide.train.recipe.Settings` for the shared ones.
 
     Attributes:
         backbone: a folder with a vision transformer, or its name on the hub.

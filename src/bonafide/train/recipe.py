@@ -1,8 +1,8 @@
 """What a training method is: settings, a network, a loss. Everything else is shared.
 
-A method is one file of this folder that defines a frozen dataclass derived from `Settings`, whose
-defaults are the paper's, and a class `Method` derived from `Recipe`. Nothing else is touched to
-add one.
+A method is one file of this folder that defines a frozen dataclass derived from `Settings`, which
+says what of its defaults is the paper's, and a class `Method` derived from `Recipe`. Nothing else
+is touched to add one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, standard
 
 Augment = Callable[[Pixels, np.random.Generator], Pixels]
@@ -39,6 +40,9 @@ class Settings:
         held_out: share of the groups kept for validation and early stopping, in [0, 1).
         validate_every: steps between validations and checkpoints.
         patience: validations without a better AUC before training stops; 0 for never.
+
+    Raises:
+        InvalidInput: a value is out of its range.
     """
 
     seed: int = 0
@@ -54,6 +58,14 @@ class Settings:
     held_out: float = 0.2
     validate_every: int = 500
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("held_out", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be in [0, 1), not {getattr(self, name)}")
 
 
 class Output(NamedTuple):
@@ -121,6 +133,8 @@ class Recipe(ABC):
         needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
         needs_masks: whether it learns which pixels were edited: from pictures with masks, and from
             bona fide ones that are edited on the way (see `bonafide.train.tampering`).
+        any_size: False where a network is laid out for one size when it is exported, so that its
+            file takes pictures of the training crop's size alone.
     """
 
     id: ClassVar[str]
@@ -128,6 +142,7 @@ class Recipe(ABC):
     paper: ClassVar[str]
     needs_pairs: ClassVar[bool] = False
     needs_masks: ClassVar[bool] = False
+    any_size: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any) -> None:

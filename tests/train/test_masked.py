@@ -1,0 +1,118 @@
+"""What methods that learn masks are trained on: made and labelled, held out whole, repeatable."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import localisers
+from PIL import Image as Pillow
+from test_edited_regions import method
+
+from bonafide.bench.protocol import load_protocol
+from bonafide.errors import InvalidInput
+from bonafide.train import masked
+from bonafide.train.batches import collate
+from bonafide.train.processes import Precision, Processes
+from bonafide.train.tampering import TamperingSettings
+from bonafide.train.validation import MaskValidation
+
+PROTOCOL = load_protocol("edited")
+
+
+def with_masks(folder: Path, side: int = 0) -> Path:
+    """The edited pictures of the toys with the masks that they have, or others of `side`."""
+    path = localisers.write_manifest(folder, ("bona_fide", "tampered"))
+    rows = list(csv.DictReader(path.open(newline="")))
+    mask = np.zeros((144, 160), np.uint8)
+    mask[40:80, 50:100] = 255
+    Pillow.fromarray(mask[side:]).save(folder / "mask.png")
+    for row in rows:
+        row["mask"] = "mask.png" if row["label"] == "tampered" else ""
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def load(path: Path, held_out: float = 0.25):
+    return masked.load(path, PROTOCOL, path.parent / "cache", held_out=held_out, jobs=1)
+
+
+def test_bona_fide_pictures_alone_will_do_and_groups_are_held_out(tmp_path: Path) -> None:
+    data = load(localisers.write_manifest(tmp_path))
+    assert (len(data.pictures), len(data.validation), len(data.held_out)) == (6, 2, 1)
+    assert {one.group for one in data.validation} == set(data.held_out)
+    assert not {one.group for one in data.pictures} & set(data.held_out)
+
+
+def test_samples_are_a_function_of_their_place(tmp_path: Path) -> None:
+    data = load(localisers.write_manifest(tmp_path))
+    tables = [masked.MaskedSamples(method(), data, TamperingSettings()) for _ in range(2)]
+    first = [tables[0][0, slot][0] for slot in range(6)]
+    for slot in reversed(range(6)):
+        np.testing.assert_array_equal(tables[1][0, slot][0].pixels, first[slot].pixels)
+    assert all(one.label == one.mask.any() for one in first)
+    batch = collate([[one] for one in first])
+    assert batch.mask.shape == (6, 64, 64) and set(batch.mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_labelled_pictures_keep_their_masks_through_cuts(tmp_path: Path) -> None:
+    data = load(with_masks(tmp_path), held_out=0)
+    edited = [one for one in data.pictures if one.mask]
+    assert len(edited) == len(data.pictures) / 2
+    mixed = masked._Mixed(edited, TamperingSettings(side=64))
+    drawn = [mixed.draw(np.random.default_rng(seed))[0] for seed in range(20)]
+    inside = [one.pixels[one.mask].std() for one in drawn if one.mask.sum() > 200]
+    outside = [one.pixels[~one.mask].std() for one in drawn if (~one.mask).sum() > 200]
+    assert inside and np.mean(inside) > 60 > np.mean(outside)  # the squares are white noise
+
+
+def test_edited_pictures_need_masks_of_their_size(tmp_path: Path) -> None:
+    data = load(with_masks(tmp_path, side=8), held_out=0)
+    assert not any(one.mask for one in data.pictures)
+    assert set(data.left_out.values()) == {"its mask has another size, 160×136 pixels"}
+    (tmp_path / "other").mkdir()
+    data = load(localisers.write_manifest(tmp_path / "other", ("bona_fide", "tampered")), 0)
+    assert set(data.left_out.values()) == {"it has no mask"}
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InvalidInput, match="no bona fide picture"):
+        load(localisers.write_manifest(tmp_path / "none", ("tampered",)), 0)
+
+
+def test_validation_is_made_of_held_out_pictures_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masked, "VALIDATED", 12)
+    data = load(localisers.write_manifest(tmp_path))
+    recipe = method()
+    samples = masked.validation_examples(recipe, data, TamperingSettings(authentic=0.4))
+    assert len(samples) == 12 and len({kind for _, kind in samples}) > 2
+    processes = Processes.join()
+    precision = Precision("float32", processes.device)
+    found = MaskValidation(samples, recipe.settings, processes, precision)(recipe.network())
+    assert 0 <= found.auc <= 1 and found.auc == found.figures["pixel_auc"]
+    assert set(found.by_source) == {kind for _, kind in samples} - {"authentic"}
+    assert set(found.figures) == {
+        "pixel_f1", "pixel_iou", "pixel_auc", "false_region_rate", "image_auc",
+    }  # fmt: skip
+
+
+def test_the_command_trains_validates_and_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(masked, "VALIDATED", 4)
+    record = localisers.trained(
+        "edited_regions", localisers.write_manifest(tmp_path), tmp_path / "out",
+        pretrained="false", held_out=0.25, validate_every=2, authentic=0.5,
+    )  # fmt: skip
+    assert record["sampling"]["authentic"] == 0.5
+    assert record["pictures"] == 6 and "pixel_f1" in record["validation"]
+    assert (tmp_path / "out" / "edited_regions.onnx").stat().st_size < 12_000_000
