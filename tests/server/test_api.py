@@ -109,17 +109,18 @@ def test_a_batch_with_a_bad_file_in_it(admin: httpx.Client, make_picture: Make) 
     files = [
         ("file", ("one.png", make_picture(5))),
         ("file", ("=1+1.png", b"nothing")),
+        ("file", ("empty.png", b"")),
         ("file", ("two.png", make_picture(6))),
     ]
     accepted = admin.post("/v1/jobs", files=files, params={"profile": "triage"})
     assert accepted.status_code == 202
     job = wait_for(admin, accepted.json()["id"])
-    assert job["counts"] == {"done": 2, "failed": 1}
-    assert [file["state"] for file in job["files"]] == ["done", "failed", "done"]
+    assert job["counts"] == {"done": 2, "failed": 2}
+    assert [file["state"] for file in job["files"]] == ["done", "failed", "failed", "done"]
     assert job["files"][1]["failure"]["status"] in (415, 422)
     assert job["files"][0]["verdict"] == "inconclusive"
     table = list(csv.DictReader(io.StringIO(admin.get(f"{job['href']}/results.csv").text)))
-    assert [row["state"] for row in table] == ["done", "failed", "done"]
+    assert [row["state"] for row in table] == ["done", "failed", "failed", "done"]
     assert table[1]["name"].startswith("'=1+1")
 
 

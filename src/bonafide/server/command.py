@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,7 +118,21 @@ def serve(
 ) -> None:
     """Run the service and the web app, with a worker of its own.
 
-    With no key in the store, a first one is made and shown once.
+    \b
+    bonafide serve --no-auth                    for yourself: no keys, this machine only
+    bonafide serve                              asks for a key; a first one is shown once
+    bonafide keys add newsroom --scope examine --scope read
+    bonafide serve --host 0.0.0.0 --workers 4   for others; put a proxy with TLS in front
+    bonafide serve --store postgresql://… --workers 0    the work is done by `bonafide worker`
+
+    Then open http://127.0.0.1:8000/, or from a program:
+
+    \b
+    curl -H "Authorization: Bearer $KEY" -F file=@photo.jpg \\
+      "http://127.0.0.1:8000/v1/examine?wait=60"
+
+    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C finishes what runs
+    for a few seconds; what is left is taken up when the service is back.
     """
     _check_extras()
     from dataclasses import replace
@@ -145,6 +160,8 @@ def serve(
     )
     logs.configure()
     app = create_app(config)
+    # Bodies arrive on the disk whose room is watched.
+    tempfile.tempdir = str(app.state.service.spool.uploads)
     if config.auth:
         _offer_key(app.state.service.store)
     click.echo(f"bonafide serves http://{host}:{port}/ (stop with Ctrl-C)", err=True)
@@ -170,7 +187,10 @@ def serve(
 def worker(**options: Any) -> None:
     """Examine what a service has in its queue; as many hosts as you like.
 
-    Needs the store and the spool of the service.
+    \b
+    bonafide worker --store postgresql://user@host/bonafide --spool /shared/spool --workers 4
+
+    Needs the store and the spool of the service, and the same limits.
     """
     _check_extras()
     from bonafide.server import worker as examining

@@ -128,10 +128,8 @@ class Intake:
 
     async def _part(self, part: UploadFile) -> Received:
         name = plain_name(part.filename or "")
-        if not part.size:
-            raise Problem(422, "SourceError", f"{name}: the file is empty")
         limit = self.config.settings.limits.file_bytes
-        if part.size > limit:
+        if (part.size or 0) > limit:
             raise Problem(413, "LimitExceeded", f"{name}: a file may have {limit:,} bytes")
         return Received(name, await run_in_threadpool(self.spool.keep, part.file))
 
@@ -154,8 +152,6 @@ class Intake:
             raise Problem(422, "fetch", f"url: {refused}") from None
         except TooLarge:
             raise Problem(413, "LimitExceeded", f"url: a file may have {limit:,} bytes") from None
-        if not kept.bytes:
-            raise Problem(422, "SourceError", "url: the file is empty")
         return Received(plain_name(address.name or unquote(urlsplit(address.url).path)), kept)
 
 

@@ -17,7 +17,7 @@ from bonafide.server.service import Service
 _log = logging.getLogger("bonafide.server")
 _LOOK_SECONDS = 0.5
 _LONGEST_PAUSE = 30.0
-_PATIENCE = 5.0  # seconds to finish what runs, when the service stops
+_PATIENCE = worker.PATIENCE + 5.0  # seconds to end by itself; killed, it would leave processes
 
 
 class WorkerKeeper:

@@ -104,10 +104,11 @@ def routes(service: Service) -> APIRouter:
         before: Before = None,
         caller: Caller = may_read,
     ) -> str:
-        asked = {"text": text[:300], "verdict": verdict, "since": since, "until": until}
+        known = verdict if verdict in list(Label) else ""
+        asked = {"text": text[:300], "verdict": known, "since": since, "until": until}
         rows = service.store.history(
             text=asked["text"],
-            verdict=verdict or None,
+            verdict=known or None,
             since=_day(since),
             until=_day(until, after=True),
             limit=_PAGE + 1,

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,11 @@ from bonafide.types import Failure
 
 _log = logging.getLogger("bonafide.worker")
 _PAUSE = 0.2  # seconds between two looks at an empty queue
+PATIENCE = 5.0  # seconds to finish what runs, when told to stop
+
+
+class _OutOfPatience(Exception):
+    """What still runs is given up; the lease brings it to another worker."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +59,22 @@ class Task:
 def main(config: Config, parent: int | None = None) -> None:
     """Work until told to stop by a signal, or until the process `parent` is gone."""
     logs.configure()
-    stop: list[int] = []
+    told: list[float] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stop.append(number))
+        signal.signal(number, lambda number, frame: told.append(time.monotonic()))
 
     def stopped() -> bool:
-        return bool(stop) or (parent is not None and os.getppid() != parent)
+        if not told and parent is not None and os.getppid() != parent:
+            told.append(time.monotonic())
+        if told and time.monotonic() > told[0] + PATIENCE:
+            raise _OutOfPatience
+        return bool(told)
 
     store = open_store(config.store)
     try:
         Worker(store, Spool(config.spool), config).run(stopped)
+    except _OutOfPatience:
+        _log.warning("stopped before it had finished; its file is examined again")
     finally:
         store.close()
 
