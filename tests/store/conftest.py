@@ -1,12 +1,7 @@
-"""Both databases: SQLite, and a PostgreSQL that is started for the tests and thrown away."""
+"""Both databases: SQLite, and the PostgreSQL that is started for the tests."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,53 +14,6 @@ pytest.importorskip("alembic")
 pytest.importorskip("rfc8785")
 
 from bonafide.store.store import Store
-
-
-def _binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).parent if on_path else None
-
-
-def _memory() -> Path | None:
-    """A file system in memory, where there is enough of it: a database a test is a lot of disk."""
-    folder = Path("/dev/shm")
-    roomy = folder.is_dir() and shutil.disk_usage(folder).free > 4 * 1024**3
-    return folder if roomy else None
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a fresh PostgreSQL server, ending before the name of a database."""
-    pytest.importorskip("psycopg")
-    binaries = _binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-    # The server refuses to run as root.
-    user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="bonafide-postgres-", dir=_memory()))
-    if user:
-        shutil.chown(folder, **user)
-
-    def call(*arguments: str) -> None:
-        subprocess.run(arguments, check=True, capture_output=True, timeout=120, cwd=folder, **user)
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(folder / "data")
-    call(str(binaries / "initdb"), "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "-N")
-    options = (
-        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
-        "-c fsync=off -c max_connections=60 -c shared_buffers=16MB"
-    )
-    control = str(binaries / "pg_ctl")
-    call(control, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        yield f"postgresql://tests@127.0.0.1:{port}/"
-    finally:
-        call(control, "-D", data, "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -109,21 +109,38 @@ if (job && !("running" in job.dataset) && location.hash === "#new") {
 }
 if (job && "running" in job.dataset) {
   const source = new EventSource(job.dataset.events);
-  let busy = false;
+  // Only what changed is exchanged: a region that is read aloud, and a link with the focus, must
+  // stay the element they are.
+  const take = (page) => {
+    const said = page.getElementById("said");
+    if (!said) return; // signed out meanwhile
+    document.getElementById("said").textContent = said.textContent;
+    document.getElementById("examined").value = page.getElementById("examined").value;
+    if (!page.getElementById("cancel")) document.getElementById("cancel")?.remove();
+    const fresh = page.querySelectorAll("#tally, #live tr");
+    document.querySelectorAll("#tally, #live tr").forEach((old, index) => {
+      if (!old.isEqualNode(fresh[index])) old.replaceWith(fresh[index]);
+    });
+  };
   let again = false;
-  const refresh = async () => {
-    again = true;
-    if (busy) return;
-    busy = true;
+  let looking = null;
+  const look = async () => {
     while (again) {
       again = false;
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("live");
-      if (fresh) document.getElementById("live").replaceWith(fresh);
+      try {
+        const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+        take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      } catch {
+        // the server is away; the events come back by themselves
+      }
       await new Promise((wake) => setTimeout(wake, 250));
     }
-    busy = false;
+    looking = null;
+  };
+  const refresh = () => {
+    again = true;
+    looking ??= look();
+    return looking;
   };
   source.addEventListener("progress", refresh);
   source.addEventListener("end", async () => {
