@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bonafide.errors import BonafideError
+
 if TYPE_CHECKING:
     from bonafide.batch.run import Tally
     from bonafide.examination import Settings
@@ -125,14 +127,12 @@ class _Progress:
         self._names, self._quiet = names, quiet
         self._began = self._said = self._drawn = time.monotonic()
         self._total: int | None = None
-        self._over = False
+        self._counting = self._over = False
 
     def __enter__(self) -> _Progress:
         self._bar = None
         if self._quiet:
             return self
-        if self._names:
-            threading.Thread(target=self._count, args=(self._names,), daemon=True).start()
         if sys.stderr.isatty():
             from rich.console import Console
 
@@ -149,6 +149,11 @@ class _Progress:
             self._bar.stop()
 
     def __call__(self, tally: Tally) -> None:
+        if self._names and not self._counting and not self._quiet:
+            # Not before the first answer: by then the workers were forked, and a lock that this
+            # thread held at that moment would be held in them for ever.
+            self._counting = True
+            threading.Thread(target=self._count, args=(self._names,), daemon=True).start()
         now = time.monotonic()
         if self._bar and now - self._drawn >= _DRAW_SECONDS:
             self._drawn = now
@@ -165,10 +170,13 @@ class _Progress:
 
     def _count(self, names: Callable[[], Iterator[str]]) -> None:
         count = 0
-        for _ in names():
-            count += 1
-            if self._over:
-                return
+        try:
+            for _ in names():
+                count += 1
+                if self._over:
+                    return
+        except BonafideError:
+            return  # the batch itself says what is wrong
         self._total = count
 
     def _rate(self, tally: Tally) -> str:

@@ -160,12 +160,19 @@ def scan(
     address such as s3://bucket/folder, or - for standard input.
 
     \b
+    bonafide scan photo.jpg --html report.html     one file, as a page
+    bonafide scan folder --jsonl --fail-on ai_generated > reports.jsonl
+    bonafide scan folder --out results             a backlog; run again to go on
+    bonafide scan --list files.csv --column file --out results --profile triage
+    bonafide scan s3://bucket/in --out results --ray auto
+
+    \b
     Exit status: 0 done · 1 some input failed · 2 wrong usage · 3 --fail-on met.
     """
     from pathlib import Path
 
     from bonafide import output
-    from bonafide.batch.names import expand
+    from bonafide.batch.names import expand, repeatable
     from bonafide.batch_command import run_batch
     from bonafide.keeping import Keeper
     from bonafide.scan import scan as scan_files
@@ -185,7 +192,7 @@ def scan(
         counted = run_batch(
             lambda: expand(given, column, settings.limits),
             settings,
-            countable="@-" not in given,
+            countable=repeatable(given),
             out=out,
             jsonl=jsonl,
             store=store,

@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from bonafide.custody import compare
-from bonafide.custody.canonical import read_json
 from bonafide.errors import InvalidInput
 from bonafide.limit_options import limit_options, limits_of
 
@@ -69,6 +67,11 @@ def verify(
     it was examined, how long that took, and by which name are covered by a signature only.
 
     \b
+    bonafide verify report.json photo.jpg
+    bonafide verify report.json photo.jpg --public-key desk.public.pem
+    bonafide verify report.json --public-key desk.public.pem      the signature alone
+
+    \b
     Exit status: 0 everything agrees · 1 something does not · 2 it cannot be told.
     """
     if file is None and public_key is None:
@@ -87,7 +90,11 @@ def verify(
 @click.option("--key", required=True, metavar="PEM", help="From `bonafide keys new`.")
 @click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
 def sign(report: str, key: str, output: str | None) -> None:
-    """Sign a report: an Ed25519 signature over its RFC 8785 form is put into it."""
+    """Sign a report: an Ed25519 signature over its RFC 8785 form is put into it.
+
+    \b
+    bonafide sign report.json --key desk.pem -o signed.json
+    """
     from bonafide.keeping import read_key
 
     opened = read_key(key)
@@ -103,7 +110,12 @@ def sign(report: str, key: str, output: str | None) -> None:
 
 @click.group()
 def keys() -> None:
-    """Keys that sign reports (new), and keys of the service (add, list, revoke)."""
+    """Keys that sign reports (new), and keys of the service (add, list, revoke).
+
+    \b
+    bonafide keys new desk.pem                   desk.pem is secret, desk.public.pem is not
+    bonafide keys add website --scope examine    prints the secret once
+    """
 
 
 @keys.command()
@@ -179,6 +191,8 @@ def revoke(name: str, url: str | None) -> None:
 
 
 def _report(path: str) -> dict[str, Any]:
+    from bonafide.custody.canonical import read_json
+
     found = read_json(path)
     if not isinstance(found, dict) or found.get("status") not in ("ok", "failed"):
         raise InvalidInput(f"{path} does not hold one report of bonafide")
@@ -196,6 +210,8 @@ def _checks(
     network: bool,
     limits: Mapping[str, Any],
 ) -> Iterator[Check]:
+    from bonafide.custody import compare
+
     yield _signature(record, public)
     if file is None:
         return
@@ -245,10 +261,11 @@ def _same_file(record: dict[str, Any], file: str) -> Check:
 
 
 def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
+    from bonafide.custody import compare
     from bonafide.scan import scan
 
     for path in filter(None, (settings.trust, settings.calibration)):
-        if not Path(path).exists():
+        if not (Path(path).is_file() or Path(path).is_dir()):
             raise InvalidInput(f"{path} is not here: give it with --trust or --calibration")
     name = str(record["media"].get("name"))
     (outcome,) = scan([(file, None, name)], settings, jobs=1)

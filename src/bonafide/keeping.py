@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,6 +53,16 @@ class Keeper:
         if self.store:
             self._keep(self.store, outcome)
         return outcome
+
+    def again(self, media: Mapping[str, Any]) -> None:
+        """Have the store remember another name of a file that was examined under these settings.
+
+        Args:
+            media: of a record: hash, name and path.
+        """
+        if self.store and (record := self.store.find_report(media["sha256"], self._key)):
+            named = record | {"media": record["media"] | dict(media)}
+            self.store.put_report(named, self._key, None, self._actor)
 
     def _keep(self, store: Store, outcome: Outcome) -> None:
         media, looks = outcome.record["media"], outcome.perceptual_hash

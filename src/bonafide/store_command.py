@@ -79,6 +79,11 @@ def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
     """List stored reports, newest first.
 
     TEXT is part of any name or path that the file had, or begins its hash.
+
+    \b
+    bonafide history
+    bonafide history umbrella --verdict manipulated --since 7d
+    bonafide history --store postgresql://host/cases --json
     """
     rows = open_store(url).history(limit=limit, **asked)
     for row in rows:
@@ -100,6 +105,10 @@ def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
     """Show a stored report as `scan` shows it.
 
     HASH is the SHA-256 of the file, or its first digits.
+
+    \b
+    bonafide show 2c0357a5
+    bonafide show 2c0357a5 --json > report.json
     """
     record = _record(hash_, id_, url)
     if as_json:
@@ -123,7 +132,15 @@ def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
 def export(
     jsonl: bool, csv: bool, parquet: bool, output: str | None, url: str | None, **asked: Any
 ) -> None:
-    """Write stored reports, oldest first."""
+    """Write stored reports, oldest first.
+
+    TEXT is part of any name or path that the file had, or begins its hash.
+
+    \b
+    bonafide export > reports.jsonl
+    bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
+    bonafide export --verdict ai_generated --parquet -o generated.parquet
+    """
     from bonafide.store import writing
 
     if jsonl + csv + parquet > 1:
@@ -156,6 +173,10 @@ def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str 
     """Write a stored report for print, with the picture if the file is still there unchanged.
 
     HASH is the SHA-256 of the file, or its first digits.
+
+    \b
+    bonafide report 2c0357a5 --pdf case.pdf
+    bonafide report 2c0357a5 --pdf case.pdf --file elsewhere/photo.jpg
     """
     from bonafide.report.original import find_picture
     from bonafide.report.pdf import write_pdf
@@ -180,6 +201,10 @@ def store() -> None:
 @_store
 def check(head: str | None, url: str | None) -> None:
     """Recompute the audit trail and compare every report with it; name the first broken row.
+
+    \b
+    bonafide store check
+    bonafide store check --head 8123:ab34…
 
     \b
     Exit status: 0 everything is as it was written · 1 something is not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from bonafide.types import Failure
 
 def answer(path: str, content: str | None = None, verdict: str = "inconclusive") -> Answer:
     """What a worker says of a file; the report is cut down to what the journal reads."""
-    digest = hashlib.sha256((content or path).encode())
+    digest = hashlib.sha256(os.fsencode(content or path))
     failure = Failure(path, path, "none", "none")
     media = {"path": path, "name": path, "sha256": digest.hexdigest(), "bytes": 1, "details": {}}
     record: dict[str, Any] = to_dict(failure) | {
@@ -30,11 +31,11 @@ def answer(path: str, content: str | None = None, verdict: str = "inconclusive")
         "versions": {"bonafide": "0"}, "examined_at": "now",
     }  # fmt: skip
     del record["error"], record["why"]
-    return Answer(path, f"stamp of {path}", digest.digest(), Outcome(failure, record))
+    return Answer(path, "some stamp", digest.digest(), Outcome(failure, record))
 
 
 def opened(folder: Path, key: str = "k", form: Form = Form.JSONL) -> Journal:
-    return Journal(folder, key, form, lambda outcome: outcome)
+    return Journal(folder, key, form)
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -139,3 +140,14 @@ def test_parts_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [row["path"][1] for row in rows] == list("abcde")
     assert json.loads(rows[4]["report"])["media"]["path"] == "/e"
     assert not (tmp_path / "pending.jsonl").exists()
+
+
+def test_rows_that_wait_for_their_part_are_missed(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    journal = opened(tmp_path, form=Form.PARQUET)
+    journal.add(answer("/a"))
+    journal.commit()
+    journal.release()
+    (tmp_path / "pending.jsonl").unlink()
+    with pytest.raises(InvalidInput, match="lost lines"):
+        opened(tmp_path, form=Form.PARQUET)

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from bonafide.batch.names import expand
-from bonafide.errors import InvalidInput
+from bonafide import Settings
+from bonafide.batch.names import expand, repeatable
+from bonafide.batch.results import Form
+from bonafide.batch.run import local, run
+from bonafide.errors import InvalidInput, SourceError
 from bonafide.media.limits import Limits
 from bonafide.media.source import read_path
 
@@ -25,6 +28,27 @@ def test_a_folder_without_what_is_hidden(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert sorted(names(str(tmp_path))) == [str(tmp_path / "a.png"), str(tmp_path / "b/c.png")]
+
+
+def test_a_folder_that_lies_too_deep_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for file in (tmp_path / "a" / "1.png", tmp_path / "a" / "b" / "2.png"):
+        file.write_bytes(b"x")
+    expected = [str(tmp_path / "a" / "1.png"), str(tmp_path / "a" / "b")]
+    for ordered in (True, False):
+        found = list(expand([str(tmp_path)], "path", Limits(nesting=1), ordered))
+        assert found == expected
+    with pytest.raises(SourceError, match="a folder"):
+        read_path(expected[1], Limits())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe, file = tmp_path / "pipe", tmp_path / "file"
+    os.mkfifo(pipe)
+    file.write_text("a.png\n")
+    assert repeatable([str(tmp_path), f"@{file}"])
+    assert not repeatable([f"@{pipe}"]) and not repeatable(["@-"])
 
 
 def test_a_list_keeps_odd_names(tmp_path: Path) -> None:
@@ -78,6 +102,8 @@ def test_folders_patterns_and_files_behind_an_address() -> None:
         name.replace("memory:///", "memory://") for name in both
     ]
     assert len(names("memory://names/*.png")) == 2
+    deep = list(expand(["memory://names"], "path", Limits(nesting=0)))
+    assert [name.rpartition("/")[2] for name in deep] == ["b", "a.png"]
     assert read_path("memory://names/a.png", Limits()) == b"12345"
 
 
@@ -102,7 +128,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     running.stop()
 
 
-def test_a_bucket(bucket: str) -> None:
+def test_a_bucket(bucket: str, pictures: Path, tmp_path: Path) -> None:
     import s3fs
 
     system = s3fs.S3FileSystem(use_listings_cache=False)
@@ -118,3 +144,8 @@ def test_a_bucket(bucket: str) -> None:
     assert before == remote.stamp("s3://pictures/2.png")
     system.pipe("pictures/2.png", b"TWO")
     assert before != remote.stamp("s3://pictures/2.png")
+
+    # This process has spoken to the bucket; its children, forked from it, do so too.
+    system.put(str(pictures / "00.png"), "pictures/b/00.png")
+    tally = run(names("s3://pictures/b"), Settings(only=("ela",)), tmp_path, Form.JSONL, local(1))
+    assert (tally.examined, tally.failed) == (1, 0)

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from bonafide import Settings
+from bonafide import Settings, workers
+from bonafide.batch import work
 from bonafide.batch.names import expand
 from bonafide.batch.results import Form
 from bonafide.batch.run import Tally, local, run
+from bonafide.scan import Job, Outcome, perform
 
 COUNT = 16
 SETTINGS = Settings(only=("ela", "noise_level"))
@@ -67,6 +69,64 @@ def test_kill_at_any_moment(pictures: Path, tmp_path: Path, read_lines: ReadLine
     assert sorted(found) == sorted(str(path) for path in pictures.iterdir())
     assert tally.names == COUNT
     assert batch(pictures, out).known == COUNT
+
+
+def test_no_bug_stops_a_batch(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examine(job: Job) -> Outcome:
+        if job.name == "02.png":
+            raise MemoryError("no memory left")
+        return perform(job)
+
+    monkeypatch.setattr(work, "examine_job", examine)
+    out = tmp_path / "out"
+    assert batch(pictures, out).failed == 2
+    failures = {line["media"]["name"]: line for line in read_lines(out / "failures.jsonl")}
+    assert failures["02.png"]["error"] == "InternalError"
+    assert "no memory left" in failures["02.png"]["why"]
+    monkeypatch.undo()
+    assert batch(pictures, out).failed == 1  # such a failure is tried again, a damaged file is not
+
+
+def test_a_killed_process_is_no_verdict_on_the_file(pictures: Path) -> None:
+    task = work.Task(str(pictures / "00.png"), None, SETTINGS, False)
+    killed = work.answer_lost(task, workers.Lost(False, -signal.SIGKILL, 1.0))
+    crashed = work.answer_lost(task, workers.Lost(False, -signal.SIGSEGV, 1.0))
+    assert killed.stamp is None and crashed.stamp is not None
+
+
+def test_the_store_knows_every_name(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    from bonafide.keeping import Keeper
+    from bonafide.store import open_store
+
+    store, out = open_store(str(tmp_path / "store.db")), tmp_path / "out"
+    keeper = Keeper(store, None, SETTINGS, quiet=True)
+    names = [str(pictures / name) for name in ("00.png", "copy.png", "damaged.png")]
+    run(names, SETTINGS, out, Form.STORE, local(1), hashed=True, keep=keeper)
+    (row,) = store.history()
+    assert store.history(text="00.png") == store.history(text="copy.png") == [row]
+    assert store.check_audit() is None and store.looks(row.sha256) is not None
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_list_that_is_written_meanwhile(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines
+) -> None:
+    pipe, out = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "bonafide", "scan", "--list", pipe, "--out", out, "--jsonl"]
+    process = subprocess.Popen(
+        [*command, "--only", "ela"], stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    pipe.write_text("".join(f"{path}\n" for path in sorted(pictures.iterdir())))
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert f"{COUNT} files" in said and "1 failed" in said
+    lines = read_lines(out / "reports.jsonl") + read_lines(out / "failures.jsonl")
+    assert len(lines) == COUNT
 
 
 def test_other_settings_are_another_batch(pictures: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def at(place: Path) -> tuple[str, str]:
     return "--store", str(place / "store.db")
+
+
+_HELP = """
+import sys
+from click.testing import CliRunner
+from bonafide.cli import bonafide
+for verb in sys.argv[1:]:
+    result = CliRunner().invoke(bonafide, [verb, "--help"])
+    assert result.exit_code == 0 and f"  bonafide {verb}" in result.output, result.output
+print({"numpy", "PIL", "onnxruntime", "sqlalchemy", "cryptography"} & set(sys.modules))
+"""
+
+
+def test_help_teaches_by_example_and_loads_nothing_heavy() -> None:
+    verbs = ("scan", "history", "show", "export", "report", "verify", "sign", "keys")
+    done = subprocess.run(
+        [sys.executable, "-c", _HELP, *verbs], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
 
 
 def test_what_is_printed_fits_the_schema(place: Path) -> None:

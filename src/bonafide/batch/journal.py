@@ -17,9 +17,9 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -47,6 +47,18 @@ CREATE TABLE IF NOT EXISTS contents (
 """
 
 
+class Keep(Protocol):
+    """What else is to happen to results, such as being put into the store."""
+
+    def __call__(self, outcome: Outcome) -> Outcome:
+        """See an examined outcome; what is returned is written."""
+        ...
+
+    def again(self, media: Mapping[str, Any]) -> None:
+        """See the facts of a file whose content was examined under another name."""
+        ...
+
+
 class Journal:
     """The folder of a batch, open for one process.
 
@@ -54,16 +66,13 @@ class Journal:
         folder: made if it is missing.
         key: of the examination, see `examination.key`; what was done under another does not count.
         form: of the results.
-        keep: called with each examined outcome before it counts as done; what it returns is
-            written. It may be called again with the same after a kill.
+        keep: told of everything before it counts as done, after a kill perhaps again.
 
     Raises:
         InvalidInput: another process works in the folder, or it holds results of another form.
     """
 
-    def __init__(
-        self, folder: Path, key: str, form: Form, keep: Callable[[Outcome], Outcome]
-    ) -> None:
+    def __init__(self, folder: Path, key: str, form: Form, keep: Keep | None = None) -> None:
         self.key, self._keep = key, keep
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder / "lock.sqlite")
@@ -147,7 +156,12 @@ class Journal:
         self._lock.close()
 
     def _new(self, answer: Answer, known: tuple[bytes, str] | None) -> str | None:
-        record = _copy(answer, *known) if known else self._examined(answer)
+        if known:
+            record = _copy(answer, *known)
+            if self._keep and record["status"] != "failed":
+                self._keep.again(record["media"])
+        else:
+            record = self._examined(answer)
         verdict: str | None = record["verdict"]
         failure = _json(record) if record["status"] == "failed" else None
         if failure is None:
@@ -168,7 +182,7 @@ class Journal:
     def _examined(self, answer: Answer) -> dict[str, Any]:
         assert answer.outcome is not None, "a content is known only if it is in the database"
         record = answer.outcome.record
-        if record["status"] == "ok":
+        if self._keep and record["status"] == "ok":
             record = self._keep(answer.outcome).record
         if answer.sha256 is not None:
             summary = {name: record.get(name) for name in _SUMMARY}

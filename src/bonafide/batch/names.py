@@ -31,7 +31,7 @@ def expand(
     Args:
         given: what the user names.
         column: of tables.
-        limits: of which `nesting` bounds the depth of folders.
+        limits: of which `nesting` bounds the depth of folders; deeper ones are yielded themselves.
         ordered: sort each folder, for which its names are held in memory.
 
     Raises:
@@ -54,11 +54,13 @@ def expand(
 
 def _walk(folder: str, depth: int) -> Iterator[str]:
     """As `source.expand`, in the order of the file system: a folder may hold a million files."""
-    if depth < 0:
+    entries = source.open_folder(folder, depth)
+    if entries is None:
+        yield folder
         return
     folders = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
+    with entries as found:
+        for entry in found:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -67,6 +69,12 @@ def _walk(folder: str, depth: int) -> Iterator[str]:
                 yield entry.path
     for below in folders:
         yield from _walk(below, depth - 1)
+
+
+def repeatable(given: Iterable[str]) -> bool:
+    """Whether the names can be had twice: no list among them is a pipe, which is read once."""
+    lists = [name[1:] for name in given if name.startswith("@") and not Path(name).exists()]
+    return all(remote.is_url(file) or Path(file).is_file() for file in lists)
 
 
 def listed(file: str, column: str) -> Iterator[str]:

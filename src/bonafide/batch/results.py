@@ -82,9 +82,10 @@ class Results:
 
     def _restore(self) -> None:
         there = self._lines.stat().st_size if self._lines.exists() else 0
-        if there < self.size and there:
+        # Lines for the user may have been moved away as a whole; those for a part may not.
+        if there < self.size and (there or self.form is Form.PARQUET):
             raise InvalidInput(f"{self._lines} lost lines that were written before")
-        self.size = min(there, self.size)  # it may have been moved away as a whole
+        self.size = min(there, self.size)
         if there:
             os.truncate(self._lines, self.size)
             with self._lines.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Run a batch: names in, results into a folder, each content examined once."""
+"""Run a batch: names in, results into a folder, the report on each content once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bonafide import workers
-from bonafide.batch.journal import Journal
+from bonafide.batch.journal import Journal, Keep
 from bonafide.batch.results import Form
 from bonafide.batch.work import (
     Answer,
@@ -24,7 +24,6 @@ from bonafide.batch.work import (
 )
 from bonafide.examination import Settings, key
 from bonafide.media import remote
-from bonafide.scan import Outcome
 
 
 @dataclass
@@ -78,7 +77,7 @@ def run(
     engine: Engine,
     *,
     hashed: bool = False,
-    keep: Callable[[Outcome], Outcome] = lambda outcome: outcome,
+    keep: Keep | None = None,
     watch: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Examine what is new or changed among `names`, and write it into `folder`.
@@ -94,7 +93,7 @@ def run(
         form: of the results.
         engine: `local` or `cluster.engine`.
         hashed: whether to compute perceptual hashes.
-        keep: sees each examined outcome, and may replace it, before it is written.
+        keep: see `bonafide.batch.journal.Keep`.
         watch: called after each name.
 
     Raises:

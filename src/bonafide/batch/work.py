@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide import workers
-from bonafide.errors import MediaError
+from bonafide.errors import BonafideError, MediaError
 from bonafide.examination import Settings
 from bonafide.media import remote
 from bonafide.media.source import read_path
@@ -21,6 +21,7 @@ from bonafide.scan import perform as examine_job
 from bonafide.types import Failure
 
 DIGEST = np.dtype("S32")
+_KILLED = -9  # exit code after SIGKILL
 
 Contents = NDArray[np.bytes_]
 
@@ -76,12 +77,22 @@ class Answer:
 
 
 def perform(task: Task, contents: Contents) -> Answer:
-    """Look at one name in this process; examine it unless its content is known.
+    """Look at one name in this process; examine it unless its content is known; never raises.
 
     Args:
         task: the name.
         contents: sorted SHA-256 of what was examined before, dtype `DIGEST`.
     """
+    try:
+        return _perform(task, contents)
+    except BonafideError as error:
+        why, kind = str(error), type(error).__name__
+    except Exception as error:  # a bug, or no memory, costs one file, not the night
+        why, kind = f"please report it: {type(error).__name__}: {error}", "InternalError"
+    return Answer(task.path, None, None, _failed(task.path, kind, why))
+
+
+def _perform(task: Task, contents: Contents) -> Answer:
     seen, name = task.seen, name_of(task.path)
     stamp = stamp_of(task.path)
     if seen and stamp is not None and stamp == seen.stamp:
@@ -98,9 +109,14 @@ def perform(task: Task, contents: Contents) -> Answer:
 
 
 def answer_lost(task: Task, how: workers.Lost) -> Answer:
-    """The answer for a file whose process hung or died."""
+    """The answer for a file whose process hung or died.
+
+    Decoders do not send SIGKILL: that was a person, or a system short of memory, so the file is
+    tried again next time.
+    """
     outcome = lost(Job(task.path, None, name_of(task.path), task.settings), how)
-    return Answer(task.path, stamp_of(task.path), None, outcome)
+    stamp = None if how.exit_code == _KILLED else stamp_of(task.path)
+    return Answer(task.path, stamp, None, outcome)
 
 
 def answer_missing(path: str) -> Answer:

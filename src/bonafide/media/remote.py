@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -64,7 +63,8 @@ def expand(url: str, depth: int) -> Iterator[str]:
     """Addresses of the files below a folder, of what a pattern matches, or `url` itself.
 
     Holds one remote folder's names at a time, for a pattern all that match. Hidden files are left
-    out as they are in local folders.
+    out as they are in local folders; folders that lie too deep are yielded themselves, so that they
+    are reported.
 
     Raises:
         SourceError: the folder cannot be listed.
@@ -76,9 +76,13 @@ def expand(url: str, depth: int) -> Iterator[str]:
             found = [found for found in system.glob(path) if not system.isdir(found)]
             yield from (system.unstrip_protocol(one) for one in found or [path])
         elif system.isdir(path):
-            for _, folders, files in system.walk(path, maxdepth=depth + 1, detail=True):
+            for root, folders, files in system.walk(path, maxdepth=depth + 1, detail=True):
                 for hidden in [name for name in folders if name.startswith(".")]:
                     del folders[hidden]  # walk reads this again to go on
+                if root.rstrip("/").count("/") - path.rstrip("/").count("/") == depth:
+                    yield from (
+                        system.unstrip_protocol(found["name"]) for found in folders.values()
+                    )
                 for name in sorted(files):
                     if name and not name.startswith("."):
                         yield system.unstrip_protocol(files[name]["name"])
@@ -107,8 +111,8 @@ def open_system(url: str) -> tuple[Any, str]:
         raise SourceError(url, f"it is no address: {_said(error)}") from error
 
 
-@cache
 def _system(protocol: str) -> Any:
+    """The file system; fsspec keeps one per process and thread, which outlives no fork."""
     if find_spec("fsspec") is None:
         raise MissingExtra("remote", f"reading {protocol}:// addresses")
     import fsspec

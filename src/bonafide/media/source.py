@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -119,10 +120,12 @@ def expand(names: Iterable[str], limits: Limits | None = None) -> Iterator[str]:
 
 
 def _walk(folder: str, depth: int) -> Iterator[str]:
-    if depth < 0:
+    entries = open_folder(folder, depth)
+    if entries is None:
+        yield folder
         return
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+    with entries as found:
+        ordered = sorted(found, key=lambda entry: entry.name)
     for entry in ordered:
         if entry.name.startswith("."):
             continue
@@ -130,6 +133,21 @@ def _walk(folder: str, depth: int) -> Iterator[str]:
             yield from _walk(entry.path, depth - 1)
         elif entry.is_file():
             yield entry.path
+
+
+def open_folder(
+    folder: str, depth: int
+) -> AbstractContextManager[Iterator[os.DirEntry[str]]] | None:
+    """The entries of a folder; None if it may not be read, or `depth` is below 0.
+
+    Such a folder is to be yielded in place of its files, so that it is reported, not dropped.
+    """
+    if depth < 0:
+        return None
+    try:
+        return os.scandir(folder)
+    except OSError:
+        return None
 
 
 def read_path(path: str, limits: Limits) -> bytes:
@@ -145,10 +163,17 @@ def read_path(path: str, limits: Limits) -> bytes:
         return remote.read(path, limits)
     try:
         if not Path(path).is_file():
-            why = "this is a folder" if Path(path).is_dir() else "no such file"
-            raise SourceError(name, why)
+            raise SourceError(name, _no_file(path))
         limits.check(name, "file_bytes", Path(path).stat().st_size)
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(name, f"it cannot be read: {reason}") from error
+
+
+def _no_file(path: str) -> str:
+    if not Path(path).is_dir():
+        return "no such file"
+    if not os.access(path, os.R_OK | os.X_OK):
+        return "this folder may not be read"
+    return "this is a folder"

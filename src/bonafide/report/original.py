@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bonafide.errors import InvalidInput, MediaError
+from bonafide.media import remote
 from bonafide.media.image import Image
 from bonafide.media.source import open_media
 
@@ -26,6 +27,8 @@ def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | N
     path = given or facts["path"]
     if path is None:
         return None, "the report does not say where the file was; give it with --file"
+    if given is None and remote.is_url(path):
+        return None, "the file was at an address; give it with --file"
     try:
         media = open_media(path)
         if media.sha256 != facts["sha256"]:
