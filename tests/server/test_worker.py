@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from bonafide import workers
+from bonafide.server import worker
 from bonafide.server.service import Service
 from bonafide.server.tables import job_table
 from bonafide.server.worker import Worker, examine_upload
@@ -46,15 +49,15 @@ def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_pict
     files = [JobFile(name, one.sha256, one.sha256) for name, one in zip(names, kept, strict=True)]
     service.spool.upload(kept[4].sha256).unlink()
     id_ = service.store.add_job(files, WISH, "desk")
-    worker = Worker(service.store, service.spool, service.config)
+    examining = Worker(service.store, service.spool, service.config)
 
     def ended() -> bool:
         job = service.store.job(id_)
         return job is not None and job.finished_at is not None
 
     started = time.monotonic()
-    for task, outcome in workers.stream(crash_or_hang, worker.claim, ended, 2, 8.0):
-        worker.settle(task, outcome)
+    for task, outcome in workers.stream(crash_or_hang, examining.claim, ended, 2, 8.0):
+        examining.settle(task, outcome)
     assert time.monotonic() - started < 60
     job = service.store.job(id_)
     assert job is not None
@@ -72,6 +75,42 @@ def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_pict
     statuses = [file.failure.status for file in shown.files if file.failure]
     assert statuses == [422, 422, 500, 422]
     assert "good again" in job_table(shown)
+
+
+def hang(task: Any) -> Any:
+    time.sleep(600)
+
+
+def test_a_worker_told_to_stop_gives_up_what_hangs(
+    service: Service, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(9)))
+    id_ = service.store.add_job([JobFile("a", kept.sha256, kept.sha256)], WISH, "desk")
+
+    def state() -> str:
+        job = service.store.job(id_)
+        assert job is not None
+        return job.files[0].state
+
+    def tell() -> None:
+        while state() != "running":
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(worker, "PATIENCE", 0.2)
+    monkeypatch.setattr(worker, "examine_upload", hang)
+    monkeypatch.setattr(worker.logs, "configure", lambda: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    telling = threading.Thread(target=tell)
+    telling.start()
+    try:
+        worker.main(service.config)
+    finally:
+        telling.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert state() == "running"  # until its lease is over
+    assert multiprocessing.active_children() == []
 
 
 def test_what_is_old_is_swept(service: Service, make_picture: Make) -> None:
@@ -99,10 +138,10 @@ def test_a_report_whose_page_is_gone_is_still_shown(service: Service, make_pictu
 
     kept = service.spool.keep(io.BytesIO(make_picture(3)))
     id_ = service.store.add_job([JobFile("<b>a", kept.sha256, kept.sha256)], WISH, "desk")
-    worker = Worker(service.store, service.spool, service.config)
-    task = worker.claim()
+    examining = Worker(service.store, service.spool, service.config)
+    task = examining.claim()
     assert task is not None
-    worker.settle(task, examine_upload(task))
+    examining.settle(task, examine_upload(task))
     job = service.store.job(id_)
     assert job is not None and job.files[0].report_id is not None
     report = job.files[0].report_id
