@@ -7,6 +7,7 @@ RUN pip install --no-cache-dir '.[server,postgres]' && rm -rf /src/*
 USER bonafide
 WORKDIR /home/bonafide
 ENV BONAFIDE_SPOOL=/home/bonafide/spool
+RUN mkdir -m 700 spool
 VOLUME /home/bonafide/spool
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/live')"]
