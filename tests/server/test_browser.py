@@ -169,6 +169,7 @@ CONTRAST = """() => {
     if ((a + .05) / (b + .05) < 4.5) poor.push(e.className + ": " + e.textContent.slice(0, 40));
   }
   return poor }"""
-NAMELESS = """() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a")]
+NAMELESS = """() => [...document.querySelectorAll("input, select, button, a")]
+  .filter(e => !e.matches("[type=hidden], [hidden]"))
   .filter(e => !(e.textContent.trim() || e.labels?.length || e.ariaLabel))
   .map(e => e.outerHTML)"""
