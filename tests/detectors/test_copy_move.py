@@ -121,6 +121,16 @@ def test_drawn_graphics_are_not_judged() -> None:
     assert finding.status is Status.NOT_APPLICABLE
 
 
+def test_pictures_laid_out_in_tiles_are_not_judged() -> None:
+    picture = data.astronaut()[:288, :384].copy()
+    tile = data.coffee()[100:148, 200:248]
+    for x, y in ((0, 0), (96, 144), (240, 48), (288, 192), (144, 240)):
+        picture[y : y + 48, x : x + 48] = tile
+    finding = Detector()(media(picture))
+    assert finding.status is Status.NOT_APPLICABLE
+    assert "grid of 48×48 pixels" in finding.why
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (63, 400, 3), (64, 64, 3), (64, 900, 3)])
 def test_small_and_flat_pictures_survive(shape: tuple[int, ...]) -> None:
     random = np.random.default_rng(1)

@@ -84,6 +84,7 @@ DECISION = 3.0  # log odds from which a pair is reported
 SAME = 3.0  # pixels by which proposals of one copy differ at most
 FLAT = 0.3  # share of exactly flat pixels from which a repeated part counts as drawn
 DRAWN = 0.6  # the same for a whole picture
+FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ class Detector:
         view, scale = _reduce(luma)
         proposals = shift_proposals(view) + keypoint_proposals(view)
         pairs = _verified(view, proposals)
+        if tile := _tile([pair.match for pair in pairs if pair.score >= self.decision]):
+            return CARD.not_applicable(
+                f"its parts repeat on a grid of {tile[0]}×{tile[1]} pixels, as those of drawn "
+                "graphics do without forgery"
+            )
         marked = np.zeros(luma.shape, bool)
         kept: list[tuple[_Pair, Region, Region]] = []
         for pair in pairs:
@@ -170,6 +176,22 @@ def _verified(luma: NDArray[np.float32], proposals: list[Proposal]) -> list[_Pai
         if match is not None and not _drawn(luma, match):
             pairs.append(_Pair(match, match.log_odds))
     return sorted(pairs, key=lambda pair: -pair.score)
+
+
+def _tile(matches: list[Match]) -> tuple[int, int] | None:
+    """Width and height of the tiles that a picture is laid out in, if it is."""
+    shifts = []
+    for match in matches:
+        y, x = (axis.mean() for axis in np.nonzero(match.mask))
+        centre = np.array([[x + match.left, y + match.top]])
+        shift = (match.carry(centre) - centre)[0]
+        turned = np.abs(match.matrix[:, :2] - np.eye(2)).max() > 1e-3
+        if not turned and np.abs(shift - np.round(shift)).max() < 0.1:
+            shifts.append(np.round(shift).astype(int))
+    if len(shifts) < FEWEST_TILES:
+        return None
+    width, height = (int(value) for value in np.gcd.reduce(np.array(shifts), axis=0))
+    return (width, height) if min(width, height) >= SMALLEST_TILE else None
 
 
 def _same(match: Match, proposal: Proposal) -> bool:
