@@ -6,8 +6,8 @@
 DATA holds `generated_images.csv` (path, label, origin, source, composite …) and
 `forensic_media.csv` (path, kind, label, group …). `score` is resumable: a record per file and
 detector, and a rerun asks only for what is missing or was scored by another version. Detectors that
-were trained are left out, since DATA may be what they were trained on: `--scores-of` takes their
-out-of-fold scores instead. `fit` writes `src/bonafide/calibration.json` and `docs/accuracy.md`.
+were trained are left out, since DATA may be what they were trained on: `--scores-of` takes scores
+of pictures that they had not seen instead. `fit` writes `src/bonafide/calibration.json` and `docs/accuracy.md`.
 
 No source brings more than 60 pictures (those with the smallest SHA-256 of their path), so that no
 collection speaks for the world. Splits are by `origin` and `group`: no source and no scene is on
@@ -146,7 +146,7 @@ def fit(
             detector: {
                 "file": file.name,
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-                "how": "out of fold: by models that had not seen the origin of the picture",
+                "how": "by models that had not seen the origin of the picture",
             }
             for detector, file in scores_of.items()
         },
