@@ -218,7 +218,7 @@ def main() -> None:
     measuring.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     fitting = verbs.add_parser("fit")
     fitting.add_argument("--calibration", type=Path, default=CALIBRATION)
-    fitting.add_argument("--false-regions", type=float, default=0.015)
+    fitting.add_argument("--false-regions", type=float, default=0.03)
     for verb in (measuring, fitting):
         verb.add_argument("--evidence", type=Path, required=True)
     options = parser.parse_args()
