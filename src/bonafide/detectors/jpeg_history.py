@@ -60,7 +60,9 @@ CARD = Card(
     },
     paper="This project, 2026; after M.-J. Kwon et al. (CAT-Net), IJCV 2022",
     training_data="870 bona fide pictures of public collections, edited anew for every sample",
-    limits="See its model card in MODELS.md for measured figures.",
+    limits="Of 51 edited JPEGs 17 are marked, of 35 authentic ones 1; where a mask is known, mean "
+    "pixel F1 is 0.75 on those that are marked and 0.25 on all 18. What it does not mark it cannot "
+    "judge. PNG, shrunk and re-shared pictures carry nothing that it reads.",
 )
 
 BLOCK = 8
