@@ -13,6 +13,7 @@ import click
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from skimage import data
 
 from bonafide import registry
 from bonafide.cli import bonafide as command
@@ -39,6 +40,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "folder").mkdir()
     for path in (folder / "photo.jpg", folder / "folder" / "other.jpg"):
         Pillow.fromarray(noise).save(path)
+    (folder / "photos").mkdir()
+    photograph = Pillow.fromarray(data.astronaut())
+    for name in ("original.jpg", "suspect.jpg", "photos/one.jpg", "photos/two.jpg"):
+        photograph.save(folder / name, quality=85 if name == "suspect.jpg" else 95)
     rows = ["path,label"]  # commands run in any order, so what one writes is there for the others
     for number in range(8):
         path = folder / "set" / ("real" if number % 2 else "fake") / f"{number}.jpg"

@@ -113,7 +113,7 @@ def test_a_pulled_file_needs_its_record_and_a_passed_check(
     [
         ({"metadata": {"id": "else", "version": "1"}}, "says that it is else 1"),
         ({"metadata": {"version": "1"}}, "does not say what it is"),
-        ({"input": "images"}, "an input called pixels"),
+        ({"input": "images"}, "one input"),
     ],
 )
 def test_a_file_that_contradicts_its_name_is_refused(

@@ -6,8 +6,9 @@
 DATA holds `generated_images.csv` (path, label, origin, source, composite …) and
 `forensic_media.csv` (path, kind, label, group …). `score` is resumable: a record per file and
 detector, and a rerun asks only for what is missing or was scored by another version. Detectors that
-were trained are left out, since DATA may be what they were trained on: `--scores-of` takes their
-out-of-fold scores instead. `fit` writes `src/bonafide/calibration.json` and `docs/accuracy.md`.
+were trained are left out, since DATA may be what they were trained on: `--scores-of` takes scores
+of pictures that they had not seen instead, with a row without a score for those that they do not
+apply to. `fit` writes `src/bonafide/calibration.json` and `docs/accuracy.md`.
 
 No source brings more than 60 pictures (those with the smallest SHA-256 of their path), so that no
 collection speaks for the world. Splits are by `origin` and `group`: no source and no scene is on
@@ -26,7 +27,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def fit(
             detector: {
                 "file": file.name,
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-                "how": "out of fold: by models that had not seen the origin of the picture",
+                "how": "by models that had not seen the origin of the picture",
             }
             for detector, file in scores_of.items()
         },
@@ -231,23 +232,26 @@ def fit_part(
 ) -> Part:
     """Fit one question on the pictures that are labelled for it.
 
-    A picture that an out-of-fold detector was never asked about is left out: as one about which
-    it had nothing to say, it would make bona fide pictures look more alike than they are.
+    A picture that a trained detector was never asked about serves the curves of the others only.
     """
     names = [name for name in sorted(table) if registry.card(name).question is question]
     asked = [table[name] for name in names if name in out_of_fold]
-    chosen = [
-        sample
-        for sample in samples
-        if getattr(sample, question.value) is not None
-        and all(sample.path in records for records in asked)
-    ]
+    chosen = [sample for sample in samples if getattr(sample, question.value) is not None]
+    complete = np.array([all(one.path in records for records in asked) for one in chosen], np.bool_)
     truth = np.array([getattr(sample, question.value) for sample in chosen], np.bool_)
     groups = np.array([sample.group for sample in chosen])
     columns = [_column(name, table[name], chosen, measured) for name in names]
     columns = [column for column in columns if np.isfinite(column.scores).any()]
-    fitted = fit_question(question.value, columns, truth, groups)
-    return Part(question, chosen, truth, groups, columns, fitted, table)
+    fitted = fit_question(question.value, columns, truth, groups, complete)
+    return Part(
+        question,
+        [sample for sample, whole in zip(chosen, complete, strict=True) if whole],
+        truth[complete],
+        groups[complete],
+        [replace(column, scores=column.scores[complete]) for column in columns],
+        replace(fitted, evidence=fitted.evidence[complete], hit=fitted.hit[complete]),
+        table,
+    )
 
 
 def _column(

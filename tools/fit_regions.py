@@ -30,13 +30,12 @@ from numpy.typing import NDArray
 from bonafide import edits, registry
 from bonafide.bench.fitting import fit_threshold, fit_weights
 from bonafide.bench.pixel_metrics import count_pixels
-from region_evidence import Json, Picture, measure, read_evidence, usual_detectors
+from region_evidence import PIXELS, Json, Picture, measure, read_evidence, usual_detectors
 
 CALIBRATION = Path(__file__).resolve().parent.parent / "src" / "bonafide" / "calibration.json"
 BINS = 16  # of a map's values, half of them under the decision
 SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims what it did not see
 FOLDS = 5
-PIXELS = 200  # drawn from each picture, inside and outside, to fit the weights
 PRIORS = tuple(np.arange(-8.0, 0.01, 0.25))
 HIT_RATE = 0.01  # of untouched pictures at a detector's threshold
 
@@ -122,27 +121,23 @@ def fit_tables(pictures: Sequence[Picture], names: Sequence[str]) -> Json:
 
 def fit_knots(pictures: Sequence[Picture], name: str) -> list[list[float]]:
     """Monotone map from a map's value to a log-likelihood ratio; every picture weighs the same."""
-    inside, outside = np.zeros(BINS), np.zeros(BINS)
-    total = [0, 0]
+    counts = {True: np.zeros(BINS), False: np.zeros(BINS)}
+    total = {True: 0, False: 0}
     for picture in pictures:
-        heatmap = picture.findings[name].heatmap
-        if heatmap is None:
-            continue
-        bins = np.minimum((heatmap * BINS).astype(np.intp), BINS - 1)
-        parts = ((inside, picture.edited), (outside, ~picture.edited))
-        for index, (counts, part) in enumerate(parts):
-            if part.any():
-                counts += np.bincount(bins[part], minlength=BINS) / part.sum()
-                total[index] += 1
-    seen = (inside + outside) > 0
-    values = (np.arange(BINS) + 0.5)[seen] / BINS
+        for part, values in picture.drawn.items():
+            if name in values:
+                bins = np.minimum((values[name] * BINS).astype(np.intp), BINS - 1)
+                counts[part] += np.bincount(bins, minlength=BINS) / len(bins)
+                total[part] += 1
+    both = counts[True] + counts[False]
+    seen = both > 0
+    middles = (np.arange(BINS) + 0.5)[seen] / BINS
     shares = [
-        (counts[seen] + SMOOTHING) / (count + SMOOTHING * seen.sum())
-        for counts, count in zip((inside, outside), total, strict=True)
+        (counts[part][seen] + SMOOTHING) / (total[part] + SMOOTHING * seen.sum())
+        for part in (True, False)
     ]
-    ratios = np.log(shares[0] / shares[1])
-    rising = _isotonic(ratios, (inside + outside)[seen] + SMOOTHING)
-    knots = list(zip(values.tolist(), rising, strict=True))
+    rising = _isotonic(np.log(shares[0] / shares[1]), both[seen] + SMOOTHING)
+    knots = list(zip(middles.tolist(), rising, strict=True))
     below = [knot for knot in knots if knot[0] < edits.MARKED]
     above = [knot for knot in knots if knot[0] >= edits.MARKED]
     if below and above:  # a map either marks a pixel or does not: a step at one half
@@ -180,28 +175,22 @@ def _sampled(
     pictures: Sequence[Picture], tables: Json, columns: Sequence[tuple[str, bool]]
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """(pixels, columns) unweighted evidence, and whether each pixel was edited."""
-    random = np.random.default_rng(0)
-    unweighted = {name: entry | {"weight": 1.0, "weight_below": 1.0}
-                  for name, entry in tables.items()}  # fmt: skip
     rows, truth = [], []
     for picture in pictures:
-        layers = edits.read_layers(list(picture.findings.values()), {"detectors": unweighted})
-        if not layers:
-            continue
-        said = {
-            (layer.detector, layer.hit): layer.evidence(slice(None), slice(None)).ravel()
-            for layer in layers
-        }
-        for edited in (True, False):
-            inside = np.flatnonzero(picture.edited.ravel() == edited)
-            if not len(inside):
-                continue
-            drawn = random.choice(inside, PIXELS)
-            nothing = np.zeros(PIXELS)
-            rows.append(np.stack([said[key][drawn] if key in said else nothing
-                                  for key in columns], axis=1))  # fmt: skip
-            truth.append(np.full(PIXELS, edited))
-    return np.concatenate(rows).astype(np.float64), np.concatenate(truth)
+        for part, values in picture.drawn.items():
+            said = np.zeros((PIXELS, len(columns)))
+            for index, (name, hit) in enumerate(columns):
+                if name not in values:
+                    continue
+                score = picture.findings[name].score
+                if hit == (score is not None and score >= tables[name]["threshold"]):
+                    said[:, index] = np.interp(
+                        values[name], *zip(*tables[name]["knots"], strict=True)
+                    )
+            if any(name in values for name in tables):
+                rows.append(said)
+                truth.append(np.full(PIXELS, part))
+    return np.concatenate(rows), np.concatenate(truth)
 
 
 def _isotonic(values: Floats, weights: Floats) -> list[float]:
@@ -229,7 +218,7 @@ def main() -> None:
     measuring.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     fitting = verbs.add_parser("fit")
     fitting.add_argument("--calibration", type=Path, default=CALIBRATION)
-    fitting.add_argument("--false-regions", type=float, default=0.015)
+    fitting.add_argument("--false-regions", type=float, default=0.03)
     for verb in (measuring, fitting):
         verb.add_argument("--evidence", type=Path, required=True)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """Choose what counts as a mark for the default localiser, and write it into its file.
 
     bonafide tamper heldout.csv --out made --count 500
-    python tools/operating_point.py edited_regions-1.onnx made/manifest.csv photographs.csv
+    python tools/operating_point.py jpeg_history-1.onnx made/manifest.csv photographs.csv
 
 The manifests must come from sources that the network was not trained on. Among all settings that
 mark anything in at most the given share of the authentic pictures, the one with the best mean
@@ -27,13 +27,13 @@ from bonafide.bench.manifest import read_table, select
 from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.bench.protocol import load_protocol
-from bonafide.detectors.edited_regions import CELL, Local, Operating, decide, localise
+from bonafide.detectors.jpeg_history import BLOCK, Local, Operating, decide, localise
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 
 BIASES = np.arange(-1.0, 4.01, 0.25)
-SMALLEST = (0.0005, 0.001, 0.002, 0.004)
+SMALLEST = (4, 6, 10, 16)
 METADATA = "bonafide"
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Plain)
     parser.add_argument("network", type=Path)
     parser.add_argument("manifest", type=Path, nargs="+")
-    parser.add_argument("--false-regions", type=float, default=0.02, metavar="SHARE")
+    parser.add_argument("--false-regions", type=float, default=0.01, metavar="SHARE")
     options = parser.parse_args()
     session = runtime.open_session(runtime.Found(*_named(options.network), options.network, "own"))
     seen = [one for table in options.manifest for one in look(session, table)]
@@ -62,21 +62,23 @@ def main() -> None:
 
 
 def look(session: runtime.Session, table: Path) -> list[Seen]:
-    """Every picture of a manifest that can be read, at the size of cells."""
+    """Every JPEG of a manifest that can be read, at the size of blocks."""
     chosen = select(read_table(table), load_protocol("edited"), table.parent, both_classes=False)
     seen = []
     for sample in chosen.samples:
         try:
-            pixels = _pixels(chosen.file(sample))
+            local = localise(session, _opened(chosen.file(sample)))
         except MediaError as error:
             print(f"left out: {sample.path}: {error.why}", file=sys.stderr)
             continue
-        if min(pixels.shape[:2]) < 64:
+        if local is None:
             continue
-        local, mask = localise(session, pixels), None
+        mask = None
         if sample.positive and (where := chosen.mask(sample)):
-            mask = marked(_pixels(where))[CELL // 2 :: CELL, CELL // 2 :: CELL]
+            mask = marked(_opened(where).pixels)[BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK]
             local = replace(local, odds=local.odds[: mask.shape[0], : mask.shape[1]])
+            if not mask.any():
+                continue
         seen.append(Seen(local, mask))
     return seen
 
@@ -84,12 +86,16 @@ def look(session: runtime.Session, table: Path) -> list[Seen]:
 def choose(seen: list[Seen], most: float) -> tuple[Operating, float, float]:
     """The best settings, their mean F1, and their rate of false regions."""
     best = (Operating(), -1.0, 1.0)
-    edited = [one for one in seen if one.mask is not None]
-    authentic = [one for one in seen if one.mask is None]
+    edited = [(one.local, one.mask) for one in seen if one.mask is not None]
+    authentic = [one.local for one in seen if one.mask is None]
     for bias, smallest in itertools.product(BIASES, SMALLEST):
         ungated = Operating(float(bias), -np.inf, smallest)
-        outcomes = [(one.local.logit, _f1(one, ungated)) for one in edited]
-        loud = sorted((one.local.logit for one in authentic if _marks(one, ungated)), reverse=True)
+        outcomes = [
+            (local.logit, count_pixels(mask, decide(local, ungated)).f1) for local, mask in edited
+        ]
+        loud = sorted(
+            (one.logit for one in authentic if (decide(one, ungated) >= 0.5).any()), reverse=True
+        )
         allowed = int(most * len(authentic))
         gate = loud[allowed] + 1e-3 if len(loud) > allowed else min(x for x, _ in outcomes)
         f1 = float(np.mean([value if logit >= gate else 0.0 for logit, value in outcomes]))
@@ -99,25 +105,8 @@ def choose(seen: list[Seen], most: float) -> tuple[Operating, float, float]:
     return best
 
 
-def _cells(one: Seen, operating: Operating) -> NDArray[np.float32]:
-    height, width = (CELL * side for side in one.local.odds.shape)
-    local = replace(one.local, trust=one.local.trust[: one.local.odds.shape[0]])
-    local = replace(local, trust=local.trust[:, : local.odds.shape[1]])
-    return decide(local, operating, height, width)[0]
-
-
-def _marks(one: Seen, operating: Operating) -> bool:
-    return bool((_cells(one, operating) >= 0.5).any())
-
-
-def _f1(one: Seen, operating: Operating) -> float:
-    assert one.mask is not None
-    counts = count_pixels(one.mask, np.clip(_cells(one, operating), 0, 1))
-    return counts.f1 if counts.edited else 0.0
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    return Image(path.read_bytes(), path.name, limits=Limits()).pixels
+def _opened(path: Path) -> Image:
+    return Image(path.read_bytes(), path.name, limits=Limits())
 
 
 def _named(path: Path) -> tuple[str, str]:

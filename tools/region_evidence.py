@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bonafide.examination import Settings, examine
 from bonafide.types import Finding, Kind, Profile, Question, Status
 
 SIDE = 640  # pixels of the longer side of the maps that are kept
+PIXELS = 500  # drawn from each picture, inside and outside, with repetition
 
 Json = dict[str, Any]
 
@@ -59,6 +61,22 @@ class Picture:
     edited: NDArray[np.bool_]
     asked: frozenset[str]
     findings: Mapping[str, Finding]
+
+    @cached_property
+    def drawn(self) -> dict[bool, dict[str, NDArray[np.float32]]]:
+        """Inside of the edit (True) and outside → detector → `PIXELS` values of its map."""
+        random = np.random.default_rng(0)
+        values: dict[bool, dict[str, NDArray[np.float32]]] = {}
+        for part in (True, False):
+            rows, columns = np.nonzero(self.edited == part)
+            if len(rows):
+                chosen = random.integers(len(rows), size=PIXELS)
+                values[part] = {
+                    name: finding.heatmap[rows[chosen], columns[chosen]]
+                    for name, finding in self.findings.items()
+                    if finding.heatmap is not None
+                }
+        return values
 
 
 def measure(
@@ -113,7 +131,12 @@ def _current(name: str, said: Json) -> bool:
 
 
 def _map(stored: Mapping[str, Any], name: str) -> NDArray[np.float32] | None:
-    return stored[name].astype(np.float32) / np.float32(255) if name in stored else None
+    if name not in stored:
+        return None
+    levels = stored[name]
+    if not levels.any():  # as most maps are: one zero for all pixels takes no memory
+        return np.broadcast_to(np.float32(0), levels.shape)
+    return np.asarray(levels.astype(np.float32) / np.float32(255))
 
 
 def _tasks(manifest: Path, evidence: Path, detectors: tuple[str, ...]) -> Iterator[Task]:

@@ -87,26 +87,18 @@ class Session:
         self._process = os.getpid()
         self._lock = threading.Lock()
 
-    def run(
-        self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None
-    ) -> dict[str, NDArray[np.float32]]:
+    def run(self, pixels: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run the network.
 
         Args:
             pixels: float32 N×3×H×W, RGB in [0, 1].
-            context: float32 C, for a network that wants one: the mean "summary" of all tiles of
-                the picture, None where these pixels are the whole picture.
 
         Returns:
             Every output by its name: "logit" (N,), and "map" (N, h, w) where there is one.
         """
         opened = self._of_this_process()
         names = [output.name for output in opened.get_outputs()]
-        given = {"pixels": pixels}
-        for wanted in opened.get_inputs()[1:]:
-            known = np.zeros(wanted.shape[1], np.float32) if context is None else context
-            given[wanted.name] = np.repeat(known[None], len(pixels), 0)
-        return dict(zip(names, opened.run(names, given), strict=True))
+        return dict(zip(names, opened.run(names, {"pixels": pixels}), strict=True))
 
     def _of_this_process(self) -> Any:
         with self._lock:
@@ -190,9 +182,8 @@ def open_session(found: Found, verified: bool = True) -> Session:
     except Exception as error:  # ONNX Runtime has no common class of errors
         raise DamagedWeights(found.id, f"{found.path} cannot be opened: {error}") from error
     metadata = _metadata(found, opened)
-    if [value.name for value in opened.get_inputs()] not in (["pixels"], ["pixels", "context"]):
-        why = f"{found.path} must have an input called pixels, and perhaps one called context"
-        raise DamagedWeights(found.id, why)
+    if [value.name for value in opened.get_inputs()] != ["pixels"]:
+        raise DamagedWeights(found.id, f"{found.path} must have one input, called pixels")
     return Session(
         Weights(found.id, found.version, found.path, found.origin, digest, metadata), opened
     )
@@ -216,7 +207,6 @@ def over_tiles(
     tiles: Sequence[Tile],
     side: int,
     batch: int = 8,
-    context: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[Tile, dict[str, NDArray[np.float32]]]]:
     """Run a network over tiles of a picture, a batch at a time, in memory that does not grow.
 
@@ -226,14 +216,13 @@ def over_tiles(
         tiles: from `signals.tiles.grid`.
         side: of the network's input; smaller tiles are continued by reflection.
         batch: tiles per run.
-        context: see `Session.run`.
 
     Yields:
         Each tile with its own outputs by name, without the batch dimension.
     """
     for first in range(0, len(tiles), batch):
         chosen = tiles[first : first + batch]
-        outputs = opened.run(cut(pixels, chosen, side), context)
+        outputs = opened.run(cut(pixels, chosen, side))
         for index, tile in enumerate(chosen):
             yield tile, {name: values[index] for name, values in outputs.items()}
 

@@ -104,7 +104,7 @@ def test_out_of_fold_scores_stand_for_those_of_a_trained_detector(
     assert fitted["scores_of"][TRAINED] == {
         "file": "oof.csv",
         "sha256": digest,
-        "how": "out of fold: by models that had not seen the origin of the picture",
+        "how": "by models that had not seen the origin of the picture",
     }
     assert list(fitted["fusion"]["edited"]["weights"]) == ["noise_level"]
     text = page.read_text()

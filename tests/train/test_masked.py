@@ -77,7 +77,7 @@ def test_labelled_pictures_keep_their_masks_through_cuts(tmp_path: Path) -> None
 def test_edited_pictures_need_masks_of_their_size(tmp_path: Path) -> None:
     data = load(with_masks(tmp_path, side=8), held_out=0)
     assert not any(one.mask for one in data.pictures)
-    assert set(data.left_out.values()) == {"its mask has another size, 160×136 pixels"}
+    assert set(data.left_out.values()) == {"its mask has 160×136 pixels, not those of the picture"}
     (tmp_path / "other").mkdir()
     data = load(localisers.write_manifest(tmp_path / "other", ("bona_fide", "tampered")), 0)
     assert set(data.left_out.values()) == {"it has no mask"}

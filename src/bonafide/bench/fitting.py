@@ -67,7 +67,11 @@ class Fitted:
 
 
 def fit_question(
-    question: str, columns: Sequence[Column], truth: Bools, groups: NDArray[np.str_]
+    question: str,
+    columns: Sequence[Column],
+    truth: Bools,
+    groups: NDArray[np.str_],
+    complete: Bools | None = None,
 ) -> Fitted:
     """Fit everything that the verdict needs to weigh one question.
 
@@ -76,6 +80,10 @@ def fit_question(
         columns: one per detector.
         truth: (n,) whether the answer is yes.
         groups: (n,) names of sources or scenes; none is divided between folds.
+        complete: (n,) which files every detector was asked about; all by default. The others
+            serve the curves of the detectors that were asked, and neither weights nor bounds:
+            counted as files that a detector had nothing to say about, they would make bona fide
+            ones look more alike than they are.
 
     Raises:
         InvalidInput: a class has fewer than two groups.
@@ -86,12 +94,14 @@ def fit_question(
         for training, held_out in folds:
             knots, ranges = _map(column, truth, training)
             llr[held_out, number] = _evidence(column, held_out, knots, ranges)
-    weights = fit_weights(llr, truth)
+    whole = np.ones(len(truth), np.bool_) if complete is None else complete
+    weights = fit_weights(llr[whole], truth[whole])
     evidence = np.zeros(len(truth))
     for training, held_out in folds:
-        evidence[held_out] = llr[held_out] @ fit_weights(llr[training], truth[training])
+        known = training[whole[training]]
+        evidence[held_out] = llr[held_out] @ fit_weights(llr[known], truth[known])
     evidence = np.round(evidence, 4)
-    bona_fide = sorted(float(value) for value in evidence[~truth])
+    bona_fide = sorted(float(value) for value in evidence[~truth & whole])
     everything = np.arange(len(truth))
     detectors, hit = {}, np.zeros(len(truth), np.bool_)
     for column in columns:
@@ -99,16 +109,16 @@ def fit_question(
         detectors[column.detector] = _entry(question, column, knots, ranges, truth, groups)
         hit |= column.scores >= detectors[column.detector]["threshold"]  # NaN is no hit
     bounds = outcomes(evidence, hit, bona_fide, verdict.FALSE_ACCUSATION_RATE)
-    auc = auc_interval(truth, evidence, groups)
+    auc = auc_interval(truth[whole], evidence[whole], groups[whole])
     fusion = {
         "weights": {
             column.detector: round(float(value), 3)
             for column, value in zip(columns, weights, strict=True)
         },
         "bona_fide": bona_fide,
-        "altered": int(truth.sum()),
-        "miss_rate": round(float(bounds.quiet[truth].mean()), 3),
-        "hit_rate": round(float(bounds.accused[truth].mean()), 3),
+        "altered": int((truth & whole).sum()),
+        "miss_rate": round(float(bounds.quiet[truth & whole].mean()), 3),
+        "hit_rate": round(float(bounds.accused[truth & whole].mean()), 3),
         "auc": auc[0],
         "auc_interval": auc[1:],
     }

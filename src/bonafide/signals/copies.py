@@ -6,30 +6,25 @@ them is outlined, and what a copy shares with its original but a lookalike does 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from bonafide.signals.likeness import Match, compare, measure
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Box = tuple[slice, slice]
 
-WINDOW = 11  # side of the windows that are compared, in pixels
-DETAIL_SIGMA = 1.5  # detail is what a Gaussian of this width, in pixels, removes
-COARSE_SIGMA = 2.0  # … and what it leaves is light
 REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
-AGREEMENT = 0.6  # a window repeats when this much of its detail is common to both places
-FLOOR = 1.0  # energy of detail, in square levels, that counts as nothing
-VISIBLE = 2.0  # energy of detail, in square levels, from which a window shows something
-SMALLEST = 150  # pixels of the smallest part that is judged
 ROUNDS = 3  # times that a map is sharpened on what it was found to predict
-LEVEL = 0.6  # least difference of coarse light, in levels, that is told apart
-RIM = 2  # pixels given back around an outlined part
-NUDGES = (3, 6)  # pixels by which a part is moved to see how much it resembles itself
+HOPELESS = -4.0  # log odds under which a map is not worth another round
+SLACK = 1.0  # log odds that a part may lose by growing
+APART = 12  # pixels that a map must move a part by; sharpened without end, it finds the part itself
+SHARPENED = 160  # pixels to each side of the middle of a part on which its map is sharpened
 
 
 @dataclass(frozen=True)
@@ -43,60 +38,6 @@ class Proposal:
 
     matrix: NDArray[np.float64]
     points: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Match:
-    """A sharpened map, the part of the picture that obeys it, and how well.
-
-    Attributes:
-        matrix: float64 2×3; carries each marked pixel to its lookalike.
-        left, top: where `mask` lies in the picture.
-        mask: bool h×w, the part.
-        visible: its pixels with measurable detail.
-        correlation: of detail brought to equal strength everywhere, in [-1, 1].
-        light: median absolute difference of coarse light after a common offset, in levels, ≥ 0.
-        directions: how far detail varies in two directions, in [0, 1]; 0 for straight edges.
-        self_likeness: largest correlation of the part with itself a few pixels aside, in [-1, 1].
-        difference: energy of the difference of detail relative to that of the detail, ≥ 0.
-    """
-
-    matrix: NDArray[np.float64]
-    left: int
-    top: int
-    mask: NDArray[np.bool_]
-    visible: int
-    correlation: float
-    light: float
-    directions: float
-    self_likeness: float
-    difference: float
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """Detail here (one) and of the lookalike (two), and what windows of it have in common.
-
-    Attributes:
-        known: where the lookalike lies inside the picture.
-        weaker: energy of the weaker of both.
-        strength: square root of their mean energy and `FLOOR`.
-        agreement: share of the energy that is common; 0 in windows without detail.
-        unopposed: the same, but 1 in windows without detail.
-    """
-
-    known: NDArray[np.bool_]
-    one: NDArray[np.float32]
-    two: NDArray[np.float32]
-    weaker: NDArray[np.float32]
-    strength: NDArray[np.float32]
-    agreement: NDArray[np.float32]
-    unopposed: NDArray[np.float32]
-
-
-def detail(luma: NDArray[np.float32], sigma: float = DETAIL_SIGMA) -> NDArray[np.float32]:
-    """What is left of `luma` (float32 H×W) after subtracting a Gaussian blur of it."""
-    return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.float32)
 
 
 def plausible(matrix: NDArray[np.float64]) -> bool:
@@ -133,25 +74,34 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
         What was found around the proposal's points; None if nothing was.
     """
     box, seeds = _around(luma.shape, proposal.points)
-    matrix, best, area = proposal.matrix, None, 0
+    matrix, best = proposal.matrix, None
     for _ in range(ROUNDS):
         local = _moved(matrix, box, 1)
-        here = np.ascontiguousarray(luma[box])
-        tried = [local, _refine(here, luma, local, seeds)]
+        tried = [local, _refine(np.ascontiguousarray(luma[box]), luma, local, seeds)]
         if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
             # A plain shift by whole pixels copies values exactly.
             tried.append(_whole(tried[-1], seeds))
-        found = [one for way in tried if (one := _part(here, luma, way, seeds)) is not None]
-        if not found:
+        tried = [way for way in tried if _moves(_moved(way, box, -1), box, seeds)]
+        found = [one for way in tried if (one := _judged(luma, box, way, seeds)) is not None]
+        match = max(found, key=lambda one: one.log_odds, default=None)
+        if match is None or (best is not None and match.log_odds < best.log_odds - SLACK):
             break
-        _, part, local = max(found, key=lambda one: one[0])
-        count = int(part.sum())
-        best, matrix = (box, part), _moved(local, box, -1)
-        if count < 1.1 * area:
+        best, matrix = match, match.matrix
+        if match.log_odds < HOPELESS:
             break
-        area = count
-        box, seeds = _beside(luma.shape, box, part)
-    return None if best is None else _measure(luma, *best, matrix)
+        box, seeds = _beside(luma.shape, match)
+    return best
+
+
+def _judged(
+    luma: NDArray[np.float32], box: Box, matrix: NDArray[np.float64], seeds: NDArray[np.uint8]
+) -> Match | None:
+    here = np.ascontiguousarray(luma[box])
+    comparison = compare(here, _warp(luma, matrix, here.shape))
+    part = comparison.agreeing(seeds > 0)
+    if part is None:
+        return None
+    return measure(comparison, part, _moved(matrix, box, -1), (box[1].start, box[0].start))
 
 
 def _moved(matrix: NDArray[np.float64], box: Box, sign: int) -> NDArray[np.float64]:
@@ -159,6 +109,13 @@ def _moved(matrix: NDArray[np.float64], box: Box, sign: int) -> NDArray[np.float
     moved = matrix.copy()
     moved[:, 2] += sign * (matrix[:, :2] @ (box[1].start, box[0].start))
     return moved
+
+
+def _moves(matrix: NDArray[np.float64], box: Box, seeds: NDArray[np.uint8]) -> bool:
+    y, x = np.nonzero(seeds)
+    points = np.stack([x + box[1].start, y + box[0].start], axis=1)
+    by = points @ matrix[:, :2].T + matrix[:, 2] - points
+    return float(np.median(np.hypot(*by.T))) >= APART
 
 
 def _whole(matrix: NDArray[np.float64], seeds: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -189,18 +146,15 @@ def _around(shape: tuple[int, ...], points: NDArray[np.float32]) -> tuple[Box, N
     return (slice(top, bottom), slice(left, right)), seeds
 
 
-def _beside(
-    shape: tuple[int, ...], box: Box, part: NDArray[np.bool_]
-) -> tuple[Box, NDArray[np.uint8]]:
+def _beside(shape: tuple[int, ...], match: Match) -> tuple[Box, NDArray[np.uint8]]:
     """A part and its surroundings, where it may go on beyond the box that it was found in."""
-    x, y, width, height = cv2.boundingRect(part.astype(np.uint8))
-    top, left = box[0].start + y, box[1].start + x
+    height, width = match.mask.shape
     margin = int(min(max(32, 0.4 * max(width, height)), REACH))
-    rows = slice(max(0, top - margin), min(shape[0], top + height + margin))
-    columns = slice(max(0, left - margin), min(shape[1], left + width + margin))
+    rows = slice(max(0, match.top - margin), min(shape[0], match.top + height + margin))
+    columns = slice(max(0, match.left - margin), min(shape[1], match.left + width + margin))
     seeds = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    inner = seeds[top - rows.start :, left - columns.start :][:height, :width]
-    inner[:] = part[y : y + height, x : x + width]
+    inner = seeds[match.top - rows.start :, match.left - columns.start :][:height, :width]
+    inner[:] = match.mask
     return (rows, columns), seeds
 
 
@@ -211,6 +165,9 @@ def _refine(
     seeds: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
     y, x = np.nonzero(seeds)
+    middle = (y[len(y) // 2], x[len(y) // 2])
+    near = (abs(y - middle[0]) <= SHARPENED) & (abs(x - middle[1]) <= SHARPENED)
+    y, x = y[near], x[near]
     corners = np.array([(a, b) for a in (x.min(), x.max()) for b in (y.min(), y.max())], float)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]
     low = np.maximum(np.floor(moved.min(axis=0)) - 16, 0).astype(int)
@@ -250,139 +207,3 @@ def _warp(
     size = (shape[1], shape[0])
     warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border, borderValue=-1e4)
     return np.asarray(warped, np.float32)
-
-
-def _compare(here: NDArray[np.float32], warped: NDArray[np.float32]) -> _Comparison:
-    known = np.asarray(cv2.erode((warped > -1e3).astype(np.uint8), np.ones((9, 9))), bool)
-    one = detail(here, COARSE_SIGMA)
-    two = detail(np.where(warped > -1e3, warped, 0), COARSE_SIGMA)
-    first, second, common = _mean(one * one), _mean(two * two), _mean(one * two)
-    energy = first + second + 2 * FLOOR
-    return _Comparison(
-        known,
-        one,
-        two,
-        weaker=np.minimum(first, second),
-        strength=np.sqrt(0.5 * energy),
-        agreement=2 * common / energy,
-        unopposed=2 * (common + FLOOR) / energy,
-    )
-
-
-def _part(
-    here: NDArray[np.float32],
-    luma: NDArray[np.float32],
-    matrix: NDArray[np.float64],
-    seeds: NDArray[np.uint8],
-) -> tuple[float, NDArray[np.bool_], NDArray[np.float64]] | None:
-    """The connected parts around `seeds` that obey `matrix`, after how much speaks for it.
-
-    Returns:
-        The correlation times the square root of the pixels, the part and the matrix; None if the
-        part is too small.
-    """
-    comparison = _compare(here, _warp(luma, matrix, here.shape))
-    alike = _tidy((comparison.agreement > AGREEMENT) & comparison.known)
-    part = _filled(_touching(alike, seeds > 0)) & comparison.known
-    area = int(part.sum())
-    if area < SMALLEST:
-        return None
-    one, two = comparison.one / comparison.strength, comparison.two / comparison.strength
-    return _correlation(one[part], two[part]) * math.sqrt(area), part, matrix
-
-
-def _measure(
-    luma: NDArray[np.float32], box: Box, part: NDArray[np.bool_], matrix: NDArray[np.float64]
-) -> Match | None:
-    here = np.ascontiguousarray(luma[box])
-    warped = _warp(luma, _moved(matrix, box, 1), here.shape)
-    comparison = _compare(here, warped)
-    visible = part & (comparison.weaker > VISIBLE)
-    if int(visible.sum()) < SMALLEST // 2:
-        return None
-    one, two = comparison.one / comparison.strength, comparison.two / comparison.strength
-    common = detail(0.5 * (here + np.where(warped > -1e3, warped, 0)))
-    aside = max(
-        _correlation(one[part], np.roll(two, move, (0, 1))[part])
-        for step in NUDGES
-        for move in ((step, 0), (0, step), (-step, 0), (0, -step))
-    )
-    a, b = comparison.one[part], comparison.two[part]
-    light, whole = _light(here, warped, comparison, part)
-    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-    inner = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    return Match(
-        matrix=matrix,
-        left=box[1].start + int(columns[0]),
-        top=box[0].start + int(rows[0]),
-        mask=whole[inner],
-        visible=int(visible.sum()),
-        correlation=_correlation(one[part], two[part]),
-        light=light,
-        directions=_directions(common, visible),
-        self_likeness=aside,
-        difference=float(2 * ((a - b) ** 2).sum() / max(float((a * a + b * b).sum()), 1e-6)),
-    )
-
-
-def _light(
-    here: NDArray[np.float32],
-    warped: NDArray[np.float32],
-    comparison: _Comparison,
-    part: NDArray[np.bool_],
-) -> tuple[float, NDArray[np.bool_]]:
-    """How far light differs in `part`, and `part` with its smooth surroundings that agree too."""
-    difference = here - np.where(warped > -1e3, warped, 0)
-    smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), COARSE_SIGMA), np.float32)
-    apart = np.abs(smooth - np.median(smooth[part]))
-    light = float(np.median(apart[part]))
-    alike = (apart < max(LEVEL, 4 * light)) & (comparison.unopposed > AGREEMENT)
-    joined = _touching(_tidy(part | (alike & comparison.known)), part)
-    # Windows across its border disagree; what they took from it is given back.
-    grown = cv2.dilate(joined.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8))
-    return light, _filled(grown > 0) & comparison.known
-
-
-def _directions(common: NDArray[np.float32], visible: NDArray[np.bool_]) -> float:
-    """Median share of the gradient's energy along its weakest direction, doubled.
-
-    A straight edge fits anywhere along itself, so it must not count as agreement: this is twice
-    the smaller eigenvalue of the structure tensor over its trace, 1 for a texture without
-    direction.
-    """
-    x = cv2.Scharr(common, cv2.CV_32F, 1, 0, scale=1 / 32)
-    y = cv2.Scharr(common, cv2.CV_32F, 0, 1, scale=1 / 32)
-    xx, yy, xy = _mean(x * x), _mean(y * y), _mean(x * y)
-    weak = xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
-    return float(np.median((weak / (xx + yy + 0.1))[visible]))
-
-
-def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    energy = math.sqrt(float((one * one).sum()) * float((two * two).sum()))
-    return float((one * two).sum()) / max(energy, 1e-6)
-
-
-def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`mask` without its holes: smooth patches inside a copy carry no detail."""
-    filled = mask.astype(np.uint8)
-    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(filled, outlines, -1, 1, -1)
-    return np.asarray(filled, bool)
-
-
-def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop specks and close gaps."""
-    tidy = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    tidy = cv2.morphologyEx(tidy, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))
-    return np.asarray(tidy, bool)
-
-
-def _touching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The connected parts of `mask` that touch `seeds`."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    chosen = np.unique(labels[seeds & mask])
-    return np.isin(labels, chosen[chosen > 0])
-
-
-def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.blur(values, (WINDOW, WINDOW)), np.float32)

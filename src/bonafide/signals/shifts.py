@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import scipy  # loads its parts at first use
 
-from bonafide.signals.copies import Proposal, detail
+from bonafide.signals.copies import Proposal
+from bonafide.signals.likeness import detail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -168,7 +168,7 @@ def train(
         fitted.network,
         folder / f"{recipe.id}.onnx",
         material.tables,
-        batches.some_crops(material, settings.crop),
+        batches.some_crops(material, settings.crop) if recipe.channels == 3 else None,
         "float16" if half else "float32",
     )
     record = _record(recipe, sampling, machine, material, fitted, exported)
@@ -203,7 +203,7 @@ def _configured(method: type[Recipe], chosen: tuple[str, ...], show: bool) -> tu
     given = settings.split(chosen)
     settings.check_names(given, method.Settings, kind)
     own = settings.build(method.Settings, given)
-    sampling = settings.build(kind, given)
+    sampling = settings.build(kind, {**method.material, **given})
     if show:
         click.echo(settings.describe(own, sampling))
     return method(own), sampling

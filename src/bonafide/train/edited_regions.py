@@ -1,4 +1,4 @@
-"""The default localiser: two streams, and a summary of the whole picture to compare places with.
+"""Our own localiser: two streams, and a summary of the whole picture to compare places with.
 
 What it is
     One stream reads colours with the first stages of EfficientNet-Lite0, begun from ImageNet
@@ -14,6 +14,13 @@ How large pictures are read
     In tiles. Each tile gives its sums of features ("summary"); their mean over the picture is fed
     back ("context") when tiles are judged. A network that is given no context takes that of the
     pixels it sees, which is how it is trained.
+
+What it is worth so far
+    It ships as a method, not as a network. Trained for 1,400 steps on edits made in small bona
+    fide pictures (best.pt of seed 4), it told edited from untouched held-out pictures of the same
+    making with an AUC of 0.84, but 75 real edits from 46 real photographs with one of 0.47: chance.
+    Inside real edits its map is better than that (pixel AUC 0.72), which is not evidence enough
+    to accuse anybody.
 
 Reference
     Our own arrangement of published parts: noise fused with colour, K. Triaridis, V. Mezaris,
@@ -49,7 +56,7 @@ FARTHEST = 6.0  # standard deviations
 
 @dataclass(frozen=True)
 class Settings(recipe.Settings):
-    """The published weights were trained with these.
+    """Defaults, with which the figures above were measured.
 
     Attributes:
         pretrained: begin from ImageNet weights.
@@ -280,7 +287,7 @@ class Method(Recipe):
     """Cross-entropy and overlap of the map, its borders, the picture, and where the map errs."""
 
     id = "edited_regions"
-    title = "regions that were edited, with a reliability (the default localiser)"
+    title = "regions that were edited, with a reliability (our own arrangement)"
     paper = "this project, 2026; parts as referenced in the module"
     needs_masks = True
     Settings = Settings

@@ -99,7 +99,8 @@ def export(
         network: on the CPU.
         path: of the file; it appears whole or not at all.
         tables: what it was trained on.
-        crops: float32 (N, 3, H, W) real pictures in [0, 1] to compare on, besides random ones.
+        crops: float32 (N, channels, H, W) of real pictures in [0, 1] to compare on, besides
+            random ones.
         storage: "float16" halves the file; computation stays in float32.
         version: of these weights.
         facts: more for the card, such as calibration.
@@ -108,18 +109,18 @@ def export(
         BonafideError: it cannot be exported, or ONNX Runtime and PyTorch differ by more than
             `BOUNDS` allows.
     """
-    side = recipe.settings.crop
+    side, channels = recipe.settings.crop // recipe.cell, recipe.channels
     flat = _Flat(network).eval().requires_grad_(False)
     random = np.random.default_rng(recipe.settings.seed)
-    inputs = [random.random((2, 3, side, side), np.float32)]
+    inputs = [random.random((2, channels, side, side), np.float32)]
     if crops is not None and len(crops):
         inputs.append(np.asarray(crops, np.float32))
-    other = random.random((1, 3, side + 24, side + 56), np.float32)
+    other = random.random((1, channels, side + 24, side + 56), np.float32)
     attempts = [True, False] if recipe.any_size and _runs(flat, other) else [False]
     for sizes_open in attempts:
         compared = [*inputs, other] if sizes_open else [*inputs, inputs[0][:1]]
         try:
-            model = _traced(flat, side, sizes_open)
+            model = _traced(flat, channels, side, sizes_open)
             if storage == "float16":
                 _halve(model)
             difference = _difference(flat, model.SerializeToString(), compared)
@@ -187,7 +188,7 @@ def _card(
         "settings": asdict(recipe.settings),
         "preprocessing": {
             "input": "pixels",
-            "layout": "float32 (N, 3, H, W), RGB in [0, 1], native resolution, never resized",
+            "layout": recipe.layout,
             "side": side,  # pixels of height and width; None where any will do
         },
         "training_data": [asdict(table) for table in tables],
@@ -206,8 +207,10 @@ def _runs(network: nn.Module, pixels: NDArray[np.float32]) -> bool:
     return True
 
 
-def _traced(network: _Flat, side: int, sizes_open: bool) -> onnx.ModelProto:
-    example = torch.rand(2, 3, side, side + 8 * sizes_open)  # unequal, lest H and W become one
+def _traced(network: _Flat, channels: int, side: int, sizes_open: bool) -> onnx.ModelProto:
+    example = torch.rand(
+        2, channels, side, side + 8 * sizes_open
+    )  # unequal, lest H and W become one
     with torch.inference_mode():
         names = [
             name for name, part in network.network(example)._asdict().items() if part is not None

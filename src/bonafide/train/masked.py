@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from bonafide.bench.manifest import read_table, select
 from bonafide.bench.protocol import Protocol
 from bonafide.errors import InvalidInput
-from bonafide.train.augment import crop, level, turn
+from bonafide.train.augment import Pixels, crop, level, turn
 from bonafide.train.batches import Example
 from bonafide.train.data import TrainingData, fingerprint, hold_out
 from bonafide.train.pictures import Picture, Wanted, decode
@@ -107,10 +108,13 @@ class _Mixed:
 
     def __init__(
         self,
+        recipe: Recipe,
         pictures: Sequence[Picture],
-        settings: TamperingSettings,
+        tampering: TamperingSettings,
         decoders: Sequence[Decoder] = (),
     ) -> None:
+        settings = replace(tampering, side=recipe.settings.crop)
+        self.read = recipe.read
         real = [picture.array for picture in pictures if picture.mask is None]
         self.side = settings.side
         self.maker = Maker(real, settings, decoders) if real else None
@@ -122,7 +126,7 @@ class _Mixed:
             return self._cut(self.labelled[int(random.integers(len(self.labelled)))], random)
         assert self.maker is not None
         made = self.maker.make(random)
-        return Example(made.pixels, float(made.mask.any()), mask=made.mask), made.kind
+        return self._example(made.pixels, made.mask, random), made.kind
 
     def _cut(self, picture: Picture, random: np.random.Generator) -> tuple[Example, str]:
         """A crop of a labelled picture, in half of the cases saved once more."""
@@ -134,7 +138,13 @@ class _Mixed:
         pixels, edited = np.ascontiguousarray(cut[..., :3]), cut[..., 3] > 0
         if random.random() < 0.5:
             pixels = level(pixels, random)
-        return Example(pixels, float(edited.any()), mask=edited), picture.source
+        return self._example(pixels, edited, random), picture.source
+
+    def _example(
+        self, pixels: Pixels, mask: NDArray[np.bool_], random: np.random.Generator
+    ) -> Example:
+        seen, edited = self.read(pixels, mask, random)
+        return Example(seen, float(edited.any()), mask=edited)
 
 
 class MaskedSamples(Dataset[list[Example]]):
@@ -150,7 +160,7 @@ class MaskedSamples(Dataset[list[Example]]):
     ) -> None:
         settings = recipe.settings
         self.seed, self.slots, self.rank = settings.seed, settings.batch, rank
-        self._mixed = _Mixed(data.pictures, replace(tampering, side=settings.crop), decoders)
+        self._mixed = _Mixed(recipe, data.pictures, tampering, decoders)
 
     def __getitem__(self, key: tuple[int, int]) -> list[Example]:
         """One sample, a function of seed, step and slot alone."""
@@ -173,7 +183,7 @@ def validation_examples(
     if not data.validation:
         return []
     settings = recipe.settings
-    mixed = _Mixed(data.validation, replace(tampering, side=settings.crop), decoders)
+    mixed = _Mixed(recipe, data.validation, tampering, decoders)
     return [
         mixed.draw(np.random.default_rng((settings.seed, number))) for number in range(VALIDATED)
     ]

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bonafide.errors import InvalidInput
@@ -133,6 +134,10 @@ class Recipe(ABC):
         needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
         needs_masks: whether it learns which pixels were edited: from pictures with masks, and from
             bona fide ones that are edited on the way (see `bonafide.train.tampering`).
+        channels: planes that the network sees; 3 are red, green and blue.
+        cell: pixels a side that one value of those planes stands for.
+        layout: what the exported network takes, for its card.
+        material: settings of what it learns from that differ from their defaults, as text.
         any_size: False where a network is laid out for one size when it is exported, so that its
             file takes pictures of the training crop's size alone.
     """
@@ -142,6 +147,10 @@ class Recipe(ABC):
     paper: ClassVar[str]
     needs_pairs: ClassVar[bool] = False
     needs_masks: ClassVar[bool] = False
+    channels: ClassVar[int] = 3
+    cell: ClassVar[int] = 1
+    layout: ClassVar[str] = "float32 (N, 3, H, W), RGB in [0, 1], native resolution, never resized"
+    material: ClassVar[Mapping[str, str]] = {}
     any_size: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = Settings
 
@@ -166,6 +175,21 @@ class Recipe(ABC):
         asked of a method that `needs_masks`, whose pictures come as they are to be seen.
         """
         return standard(self.settings.crop)
+
+    def read(
+        self, pixels: Pixels, mask: NDArray[np.bool_], random: np.random.Generator
+    ) -> tuple[Pixels, NDArray[np.bool_]]:
+        """What the network sees of a sample, for a method that `needs_masks`; here the pixels.
+
+        Args:
+            pixels: uint8 crop×crop×3 RGB.
+            mask: bool crop×crop.
+            random: for what a method does to them.
+
+        Returns:
+            uint8 h×w×channels and bool h×w, of crop / cell values a side.
+        """
+        return pixels, mask
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """AdamW over everything that requires a gradient, unless a method says otherwise."""

@@ -44,7 +44,6 @@ _SHOWS_BY = 1.0  # mean change of a region that an edit must make, levels of 255
 _LARGEST_ENLARGEMENT = 1.5  # of a picture smaller than the crops
 _LARGEST_CUT = 2.1  # sides of a crop that it is ever made from
 _LEAST_DONOR = 96  # pixels of the shorter side
-_SAVED_BEFORE = 0.4  # probability that a base was saved once more before it was edited
 _SHRUNK_BEFORE = 0.3
 
 
@@ -60,6 +59,9 @@ class TamperingSettings:
         smallest, largest: area of what is edited, as a part of the crop; uniform in its logarithm.
         on_grid: probability that a crop, or a JPEG, starts at a corner of the 8×8 block grid.
         reframed: share of the regenerated whose whole frame went through a decoder as well.
+        saved_before: share of the crops that were saved once more before they were edited.
+        aftermath: False leaves out what happens after the edit, for a method that saves the crop
+            itself.
         cache_bytes: memory for decoded pictures.
     """
 
@@ -74,6 +76,8 @@ class TamperingSettings:
     largest: float = 0.4
     on_grid: float = 0.75
     reframed: float = 0.3
+    saved_before: float = 0.4
+    aftermath: bool = True
     cache_bytes: int = 256 * 2**20
 
     def __post_init__(self) -> None:
@@ -144,14 +148,18 @@ class Maker:
             InvalidInput: none of the pictures can be used.
         """
         settings = self.settings
-        index, picture = self._drawn(random, settings.side / _LARGEST_ENLARGEMENT)
-        after = tampering_social.draw(random, settings.on_grid, settings.side / _room(picture))
+        if settings.aftermath:
+            index, picture = self._drawn(random, settings.side / _LARGEST_ENLARGEMENT)
+            after = tampering_social.draw(random, settings.on_grid, settings.side / _room(picture))
+        else:
+            index, picture = self._drawn(random, settings.side)
+            after = tampering_social.Aftermath(())
         canvas = min(_room(picture), round(settings.side / after.factor))
         kind = self._kind(random)
         part = self._part(picture) if kind == "regenerated" else picture
         cut, steps = _drawn_cut(part, canvas, settings.on_grid, random)
         base = cut(part)
-        if random.random() < _SAVED_BEFORE:
+        if random.random() < settings.saved_before:
             save = tampering_social.jpeg(random, 50, 100, settings.on_grid)
             base = tampering_social.saved(base, save)
             steps = (*steps, f"base: jpeg {save.amount:.0f} grid at {save.corner}")
