@@ -66,7 +66,7 @@ def test_a_bad_file_fails_with_its_name_and_why(files: Path, bad: str, first: bo
 def test_the_limits_hold(files: Path) -> None:
     result = run(files, "original.png", "edited.jpg", "--max-pixels", "1000", "--json")
     assert result.exit_code == 1 and "--max-pixels" in json.loads(result.stdout)["why"]
-    result = run(files, "original.png", "edited.jpg", "--max-seconds", "0.01", "--json")
+    result = run(files, "original.png", "edited.jpg", "--max-seconds", "1e-2", "--json")
     assert result.exit_code == 1 and "--max-seconds" in json.loads(result.stdout)["why"]
 
 

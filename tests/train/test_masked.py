@@ -67,7 +67,7 @@ def test_labelled_pictures_keep_their_masks_through_cuts(tmp_path: Path) -> None
     data = load(with_masks(tmp_path), held_out=0)
     edited = [one for one in data.pictures if one.mask]
     assert len(edited) == len(data.pictures) / 2
-    mixed = masked._Mixed(edited, TamperingSettings(side=64))
+    mixed = masked._Mixed(method(), edited, TamperingSettings())
     drawn = [mixed.draw(np.random.default_rng(seed))[0] for seed in range(20)]
     inside = [one.pixels[one.mask].std() for one in drawn if one.mask.sum() > 200]
     outside = [one.pixels[~one.mask].std() for one in drawn if (~one.mask).sum() > 200]
