@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,6 +21,7 @@ from bonafide.examination import Settings, key
 WINDOW = 10_000  # names that are on their way at a time; actors start anew for each window
 BLOCK = 8  # names an actor takes at a time: what a kill costs, and what evens out the load
 IDLE_SECONDS = 0.2
+REACH_SECONDS = 10.0  # to answer a first call
 # Less than a core each: the actors wait for the processes that do the work, and if they claimed
 # every core, Ray could not start the tasks that feed them.
 _CORES = 0.5
@@ -64,7 +66,10 @@ def engine(address: str, jobs: int = 0) -> Engine:
 
 
 def _connect(ray: Any, address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if host:  # Ray itself would go on trying for a long time
+            socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
         ray.init(
             address=address,
             log_to_driver=False,
