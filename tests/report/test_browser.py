@@ -86,7 +86,7 @@ def test_overlays_switch_and_fade(visit: Any, one: Path) -> None:
     page.locator("label.chip", has_text="Error level analysis").click()
     assert displayed(page) == ["3"]
     assert page.locator(".captions p:visible").inner_text().startswith("Error level analysis.")
-    page.locator(".strength input").fill("40")
+    page.get_by_role("slider", name="Strength of the overlay").fill("40")
     style = "e => getComputedStyle(e).opacity"
     assert page.locator("[data-layer='3'] .map").evaluate(style) == "0.4"
     page.keyboard.press("Tab")

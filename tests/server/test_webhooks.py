@@ -10,6 +10,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,12 @@ from bonafide.server import webhooks
 from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.service import Service
 from bonafide.store.rows import JobFile
+
+
+def finished(coroutine: Any) -> Any:
+    """Its result, from a thread of its own: a browser of an earlier test left a loop in this."""
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -51,9 +58,7 @@ def service(config_in: Any) -> Iterator[Service]:
 
 def deliver(service: Service, private: bool = True) -> bool:
     fetcher = Fetcher(Rules(redirects=0, private=private, seconds=5.0))
-    return asyncio.run(
-        webhooks.deliver_due(service.store, service.config, fetcher, service.metrics)
-    )
+    return finished(webhooks.deliver_due(service.store, service.config, fetcher, service.metrics))
 
 
 def ended_job(service: Service, url: str) -> str:
