@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from bonafide import Settings
-from bonafide.batch.names import expand
-from bonafide.batch.results import Form
-from bonafide.batch.run import local, run
-from bonafide.errors import InvalidInput
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.cluster
 
 
 COUNT = 16
-SETTINGS = Settings(only=("ela", "noise_level"))
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -52,20 +47,21 @@ def results(out: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return reports, verdicts, failed
 
 
+def scan(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A batch as a user runs it; Ray's threads end with its process."""
+    command = [sys.executable, "-m", "bonafide", "scan", "--jsonl", "--only", "ela,noise_level"]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+
+
 def test_equal_results(pictures: Path, tmp_path: Path) -> None:
-    from bonafide.batch.cluster import engine
-
-    given = [str(pictures)]
     here, there = tmp_path / "here", tmp_path / "there"
-    run(expand(given, "path", SETTINGS.limits), SETTINGS, here, Form.JSONL, local(2))
-    cluster = engine("local", jobs=2)
-    tally = run(expand(given, "path", SETTINGS.limits), SETTINGS, there, Form.JSONL, cluster)
-    assert tally.names == COUNT and tally.failed == 1
+    alone = scan(pictures, "--out", here, "--jobs", "2")
+    spread = scan(pictures, "--out", there, "--jobs", "2", "--ray", "local")
+    assert (alone.returncode, spread.returncode) == (1, 1), spread.stderr  # one file is damaged
     assert results(here) == results(there)
+    assert len(results(there)[1]) + len(results(there)[2]) == COUNT
 
 
-def test_no_cluster_is_wrong_usage(tmp_path: Path) -> None:
-    from bonafide.batch.cluster import engine
-
-    with pytest.raises(InvalidInput, match="no Ray cluster"):
-        run(["/x"], SETTINGS, tmp_path, Form.JSONL, engine("127.0.0.1:1"))
+def test_no_cluster_is_wrong_usage(pictures: Path, tmp_path: Path) -> None:
+    done = scan(pictures, "--out", tmp_path / "out", "--ray", "127.0.0.1:1")
+    assert done.returncode == 2 and "no Ray cluster" in done.stderr
