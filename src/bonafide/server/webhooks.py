@@ -53,7 +53,8 @@ def body(job: Job) -> bytes:
 
 def pause_before(attempt: int, first: float) -> float:
     """Seconds to wait after the attempt of this number, from 1; four times longer each time."""
-    spread = random.SystemRandom().uniform(0.9, 1.1)  # so that many jobs that ended together do not come together
+    # Many jobs that ended together shall not come together.
+    spread = random.SystemRandom().uniform(0.9, 1.1)
     return min(_LONGEST_PAUSE, first * 4.0 ** (attempt - 1)) * spread
 
 
