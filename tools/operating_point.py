@@ -31,10 +31,10 @@ from bonafide.detectors.jpeg_history import BLOCK, Local, Operating, decide, loc
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.train.export import METADATA, read_card
 
 BIASES = np.arange(-1.0, 4.01, 0.25)
 SMALLEST = (4, 6, 10, 16)
-METADATA = "bonafide"
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def _named(path: Path) -> tuple[str, str]:
 def _write(path: Path, chosen: Operating) -> None:
     """Put the settings into the card that the file carries."""
     model = onnx.load(path)
-    card = json.loads(next(one.value for one in model.metadata_props if one.key == METADATA))
-    card["operating"] = asdict(chosen)
+    card = read_card(path) | {"operating": asdict(chosen)}
     del model.metadata_props[:]
     helper.set_model_props(model, {METADATA: json.dumps(card, ensure_ascii=False)})
     partial = path.with_suffix(".partial")

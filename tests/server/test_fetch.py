@@ -7,7 +7,6 @@ import http.server
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -24,12 +23,6 @@ PRIVATE = [
     "2001:0:7f00:1::1", "64:ff9b::10.0.0.1", "2001:db8::1",
 ]  # fmt: skip
 PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::1.1.1.1"]
-
-
-def finished(coroutine: Any) -> Any:
-    """Its result, from a thread of its own: a browser of an earlier test left a loop in this."""
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(asyncio.run, coroutine).result()
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -98,7 +91,7 @@ def fetch(url: str, rules: Rules, **known: list[list[str]]) -> bytes:
         async with fetcher.get(url) as pieces:
             return b"".join([piece async for piece in pieces])
 
-    return finished(run())
+    return asyncio.run(run())
 
 
 INSIDE = Rules(private=True, seconds=5.0)
@@ -130,7 +123,7 @@ def test_a_redirect_into_the_network_is_not_followed(site: Any) -> None:
 
     before = len(site.asked)
     with pytest.raises(FetchRefused, match=r"169\.254\.169\.254 is not"):
-        finished(run())
+        asyncio.run(run())
     assert len(site.asked) == before + 1
 
 

@@ -10,7 +10,6 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +19,6 @@ from bonafide.server import webhooks
 from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.service import Service
 from bonafide.store.rows import JobFile
-
-
-def finished(coroutine: Any) -> Any:
-    """Its result, from a thread of its own: a browser of an earlier test left a loop in this."""
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -58,7 +51,9 @@ def service(config_in: Any) -> Iterator[Service]:
 
 def deliver(service: Service, private: bool = True) -> bool:
     fetcher = Fetcher(Rules(redirects=0, private=private, seconds=5.0))
-    return finished(webhooks.deliver_due(service.store, service.config, fetcher, service.metrics))
+    return asyncio.run(
+        webhooks.deliver_due(service.store, service.config, fetcher, service.metrics)
+    )
 
 
 def ended_job(service: Service, url: str) -> str:

@@ -38,7 +38,7 @@ import numpy as np
 import scipy  # loads its parts at first use
 
 from bonafide.media.image import Image
-from bonafide.signals import jpeg
+from bonafide.signals import jpeg, quantised
 from bonafide.types import Card, Fact, Finding, Needs, Question
 
 if TYPE_CHECKING:
@@ -74,11 +74,7 @@ CARD = Card(
     "grid it rarely outlines any.",
 )
 
-# The lowest frequencies carry enough non-zero coefficients to show gaps.
-FREQUENCIES = (
-    *((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2)),
-    *((2, 1), (3, 0), (4, 0), (3, 1), (2, 2), (1, 3), (0, 4)),
-)
+FREQUENCIES = quantised.FREQUENCIES[1:]  # without the mean of a block, whose histogram has no model
 LARGEST = 32  # quantised values beyond are too rare to count
 STEPS = range(2, 64)
 SHARES = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
