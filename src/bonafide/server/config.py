@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
@@ -60,10 +61,13 @@ class Config:
         return self.settings.limits.seconds + 60.0
 
     def webhook_secret(self, owner: str) -> str:
-        """What signs the webhooks of one key; nobody can derive another's from it."""
+        """What signs the webhooks of one key; nobody can derive another's from it.
+
+        Written as Standard Webhooks want it: "whsec_" and 32 bytes in base64.
+        """
         master = _master_secret(self.spool)
         digest = hmac.digest(master, b"webhook\0" + owner.encode("utf-8", "replace"), "sha256")
-        return digest.hex()
+        return "whsec_" + base64.b64encode(digest).decode("ascii")
 
 
 def choices(profile: Profile, stability: bool) -> dict[str, Fact]:

@@ -114,7 +114,7 @@ class Health(BaseModel):
 class Secret(BaseModel):
     """What signs the webhooks of the key that asks."""
 
-    secret: str
+    secret: str = Field(examples=["whsec_UNhY4JhezH9gQYqvDMWrWH9CwlcKiECVqejMrND2VFw="])
 
 
 class Address(BaseModel):

@@ -40,7 +40,8 @@ def sign(secret: str, id: str, timestamp: int, body: bytes) -> str:  # noqa: A00
         body: as sent.
     """
     message = f"{id}.{timestamp}.".encode() + body
-    digest = hmac.digest(secret.encode(), message, hashlib.sha256)
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.digest(key, message, hashlib.sha256)
     return "v1," + base64.b64encode(digest).decode("ascii")
 
 
