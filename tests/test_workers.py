@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +46,36 @@ def test_a_crash_is_told_apart_and_the_rest_goes_on() -> None:
     assert results[0] == "A" and results[2] == "B"
     for lost in (results[1], results[3]):
         assert isinstance(lost, Lost) and not lost.timed_out and lost.exit_code == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_hangs_ends_with_its_parent(tmp_path: Path) -> None:
+    """Also if the parent was killed, and could not say so."""
+    log = tmp_path / "log"
+    code = f"from test_workers import *; list(run(note_and_hang, [{str(log)!r}], 1, 600))"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    while not (log.exists() and log.read_text().endswith(".")):
+        time.sleep(0.05)
+    child = int(log.read_text().rstrip("."))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(child)
+
+
+def note_and_hang(log: str) -> None:
+    Path(log).write_text(f"{os.getpid()}.")
+    time.sleep(600)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs: one that has ended may wait for a parent to take note."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_bug_is_an_exception() -> None:

@@ -218,8 +218,16 @@ def _collect(pool: list[_Worker], seconds: float, patience: float = math.inf) ->
             pool[index] = worker.renew()
 
 
+def _end_with(parent: int) -> None:
+    """End this process, whatever it is at, when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 def _serve(pipe: connection.Connection, work: Callable[[Any], Any], quiet: bool) -> None:
     import signal
+    import threading
     import traceback
 
     if quiet:
@@ -227,14 +235,10 @@ def _serve(pipe: connection.Connection, work: Callable[[Any], Any], quiet: bool)
         os.dup2(nowhere, 2)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    parent = os.getppid()
+    # Siblings hold copies of the pipe, so its end does not tell that the parent was killed.
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     while True:
         try:
-            # Sibling processes hold copies of the pipe, so its end does not tell that the parent
-            # was killed.
-            while not pipe.poll(1.0):
-                if os.getppid() != parent:
-                    return
             task = pipe.recv()
         except (EOFError, OSError):
             return

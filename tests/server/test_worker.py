@@ -87,13 +87,13 @@ def test_a_worker_told_to_stop_gives_up_what_hangs(
     kept = service.spool.keep(io.BytesIO(make_picture(9)))
     id_ = service.store.add_job([JobFile("a", kept.sha256, kept.sha256)], WISH, "desk")
 
-    def state() -> str:
+    def file() -> JobFile:
         job = service.store.job(id_)
         assert job is not None
-        return job.files[0].state
+        return job.files[0]
 
     def tell() -> None:
-        while state() != "running":
+        while file().state != "running":
             time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -110,7 +110,7 @@ def test_a_worker_told_to_stop_gives_up_what_hangs(
         telling.join()
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert state() == "running"  # until its lease is over
+    assert (file().state, file().attempts) == ("queued", 0)  # as if nobody had taken it
     assert set(multiprocessing.active_children()) <= set(others)
 
 

@@ -149,6 +149,16 @@ class TestLeases:
         assert (again.id, again.attempts, again.worker) == (first.id, 2, "lives")
         assert store.claim("third", LONG) is None
 
+    def test_what_a_stopped_worker_held_is_put_back(self, store: Store) -> None:
+        store.add_job(files(3), {}, "a")
+        for worker in ("told to stop", "died", "lives"):
+            assert store.claim(worker, LONG) is not None
+        assert store.claim("next", LONG) is None
+        store.release("told to stop", tried=False)
+        store.release("died", tried=True)
+        taken = [store.claim("next", LONG) for _ in range(3)]
+        assert [file and (file.position, file.attempts) for file in taken] == [(0, 1), (1, 2), None]
+
     def test_a_late_answer_counts_if_it_is_the_first(self, store: Store) -> None:
         id_ = store.add_job(files(1), {}, "a")
         slow = store.claim("slow", EXPIRED)

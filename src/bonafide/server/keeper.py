@@ -17,7 +17,7 @@ from bonafide.server.service import Service
 _log = logging.getLogger("bonafide.server")
 _LOOK_SECONDS = 0.5
 _LONGEST_PAUSE = 30.0
-_PATIENCE = worker.PATIENCE + 5.0  # seconds to end by itself; killed, it would leave processes
+_PATIENCE = worker.PATIENCE + 5.0  # seconds to end by itself
 
 
 class WorkerKeeper:
@@ -40,12 +40,13 @@ class WorkerKeeper:
             self.service.worker_alive = False
             self.service.metrics.workers.inc()
             _log.error("the worker died", extra={"exit_code": self.process.exitcode})
+            await run_in_threadpool(self._release, self.process.pid)
             lived_long = loop.time() - began > _LONGEST_PAUSE
             pause = 1.0 if lived_long else min(_LONGEST_PAUSE, 2 * pause)
             await asyncio.sleep(pause)
 
     def stop(self) -> None:
-        """End the worker; what it had not finished is taken up later, when its lease is over."""
+        """End the worker; it puts back what it had not finished."""
         if self.process is None or not self.process.is_alive():
             return
         self.process.terminate()
@@ -53,6 +54,13 @@ class WorkerKeeper:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+            self._release(self.process.pid)
+
+    def _release(self, process: int | None) -> None:
+        try:
+            self.service.store.release(worker.name_of(process or 0), tried=True)
+        except Exception:  # the store may be what killed it; then the lease brings its files back
+            _log.exception("the files of a dead worker wait for the end of its lease")
 
     def _start(self) -> SpawnProcess:
         # A fresh interpreter: the web process has threads, which a fork does not survive.

@@ -34,7 +34,7 @@ PATIENCE = 5.0  # seconds to finish what runs, when told to stop
 
 
 class _OutOfPatience(Exception):
-    """What still runs is given up; the lease brings it to another worker."""
+    """What still runs is given up and put back into the queue."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,14 @@ def main(config: Config, parent: int | None = None) -> None:
         Worker(store, Spool(config.spool), config).run(stopped)
     except _OutOfPatience:
         _log.warning("stopped before it had finished; its file is examined again")
+        store.release(name_of(os.getpid()), tried=False)
     finally:
         store.close()
+
+
+def name_of(process: int) -> str:
+    """What the store calls the worker in a process of this host."""
+    return f"{socket.gethostname()}:{process}"
 
 
 class Worker:
@@ -85,7 +91,7 @@ class Worker:
     def __init__(self, store: Store, spool: Spool, config: Config) -> None:
         self.store, self.spool, self.config = store, spool, config
         self._key = lru_cache(64)(key)  # networks and calibration stay as they are while it runs
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = name_of(os.getpid())
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Examine files until `stopped`."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput
@@ -87,7 +87,10 @@ class Jobs(Audit):
         if not self._anything_to_claim():
             return None
         with self._write() as session:
-            self._release_expired(session)
+            expired = (StoredFile.state == "running") & (
+                StoredFile.lease_until < self._now(session)
+            )
+            self._put_back(session, expired, tried=True)
             file = session.scalars(
                 select(StoredFile)
                 .where(StoredFile.state == "queued")
@@ -137,6 +140,17 @@ class Jobs(Audit):
             session.flush()
             self._end_if_done(session, job)
             return True
+
+    def release(self, worker: str, *, tried: bool) -> None:
+        """Put back what a worker holds that is no more, without waiting for its lease to end.
+
+        Args:
+            worker: as `claim` was told.
+            tried: whether this counts as an attempt; not where it was told to stop.
+        """
+        held = (StoredFile.state == "running") & (StoredFile.worker == storable(worker))
+        with self._write() as session:
+            self._put_back(session, held, tried)
 
     def cancel(self, id: str) -> bool:  # noqa: A002
         """Take a job's waiting files out of the queue; those under way are finished.
@@ -220,13 +234,12 @@ class Jobs(Audit):
             asked = select(StoredFile.id).where((StoredFile.state == "queued") | expired).limit(1)
             return session.scalar(asked) is not None
 
-    def _release_expired(self, session: Session) -> None:
+    def _put_back(self, session: Session, lost: ColumnElement[bool], tried: bool) -> None:
         """Put files of dead workers back, or give them up.
 
         The job is locked before its files, as everywhere, so that nobody waits for each other.
         """
-        expired = (StoredFile.state == "running") & (StoredFile.lease_until < self._now(session))
-        ids = session.scalars(select(StoredFile.job_id).where(expired).distinct()).all()
+        ids = session.scalars(select(StoredFile.job_id).where(lost).distinct()).all()
         for id_ in sorted(ids):
             job = session.scalars(
                 select(StoredJob)
@@ -238,9 +251,10 @@ class Jobs(Audit):
                 continue
             for file in session.scalars(
                 select(StoredFile)
-                .where(StoredFile.job_id == id_, expired)
+                .where(StoredFile.job_id == id_, lost)
                 .execution_options(populate_existing=True)
             ):
+                file.attempts -= not tried
                 _put_back(file, cancelled=job.cancelled_at is not None)
             session.flush()
             self._end_if_done(session, job)
