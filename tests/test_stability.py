@@ -166,7 +166,7 @@ def test_claims_are_not_put_to_the_test() -> None:
     claim = calibrate(card.finding(claim=Label.AI_GENERATED, summary="s."), TABLE)
     outcome = held([claim, finding("spectral_peaks", 0.0)], always(0.0))
     assert outcome.accusation is None and outcome.survived is None
-    assert outcome.text.endswith("the probability of a generator is 73%.")
+    assert outcome.text.endswith("the probability of a generator is 73 %.")
 
 
 def test_nothing_weighed_is_nothing_to_ask() -> None:

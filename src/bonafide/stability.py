@@ -243,7 +243,7 @@ def _sentence(
         )
     return (
         f"It is not accused: on {fallen} of {len(votes)} mildly changed copies the probability of "
-        f"{_OF[accused]} falls below {STANDS_FROM:.0%}, and what made a picture does not "
+        f"{_OF[accused]} falls below {100 * STANDS_FROM:.0f} %, and what made a picture does not "
         "depend on its last save."
     )
 
@@ -254,7 +254,7 @@ def _spread(variants: Sequence[Variant]) -> str:
         found = [v.probabilities[question] for v in variants if question in v.probabilities]
         if not found:
             continue
-        low, high = f"{min(found):.0%}", f"{max(found):.0%}"
+        low, high = f"{100 * min(found):.0f} %", f"{100 * max(found):.0f} %"
         lies = f"is {low}" if low == high else f"lies between {low} and {high}"
         parts.append(f"the probability of {name} {lies}")
     return " and ".join(parts)

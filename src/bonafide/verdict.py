@@ -23,6 +23,7 @@ World", 2005, equation 2.20, and J. Lei et al., JASA 113, 2018.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Mapping, Sequence
 
 from bonafide.calibration import CLAIM_QUESTION, Calibration, probability
@@ -223,14 +224,14 @@ def _weighed(
             ACCUSATION[strongest],
             probabilities,
             tuple(reason for reason in weighing if reason.question is strongest),
-            f"At this level of evidence at most {false_accusation_rate:.1%} of bona fide pictures "
-            "are wrongly accused, if they are like those of the calibration "
+            f"At this level of evidence at most {100 * false_accusation_rate:g} % of bona fide "
+            "pictures are wrongly accused, if they are like those of the calibration "
             f"({calibration.fusion[strongest.value].get('source', calibration.source)}).",
         )
     hits = [finding for finding in findings if _stands_out(finding)]
     if min(assessed.values()) >= CLEAR and not hits:
         misses = ", ".join(
-            f"{calibration.fusion[question.value]['miss_rate']:.0%} of {_ALTERED[question]}"
+            f"{100 * calibration.fusion[question.value]['miss_rate']:.0f} % of {_ALTERED[question]}"
             for question in assessed
         )
         return Verdict(
@@ -249,9 +250,23 @@ def _weighed(
             for hit in hits
             if hit.detector not in {reason.detector for reason in weighing}
         ),
-        _PROCESSED
-        if processed
-        else "Some evidence is unusual for a bona fide picture, but not unusual enough to accuse.",
+        _PROCESSED if processed else _short_of(assessed, probabilities, allowed),
+    )
+
+
+def _short_of(
+    assessed: Mapping[Question, float],
+    probabilities: Mapping[Question, float | None],
+    allowed: float,
+) -> str:
+    """How far the strongest evidence is from an accusation."""
+    nearest = min(assessed, key=lambda question: assessed[question])
+    likely = math.floor(1000 * (probabilities[nearest] or 0.0)) / 10  # 94.96 is not 95
+    return (
+        f"Too little to accuse: {100 * assessed[nearest]:.2g} % of bona fide calibration pictures "
+        f"show as much evidence of {_DEED[nearest]} (an accusation allows {100 * allowed:.2g} %), "
+        f"and its probability is {likely:.1f} % (an accusation asks for "
+        f"{100 * LEAST_PROBABILITY:.0f} %)."
     )
 
 
@@ -283,6 +298,11 @@ def _stands_out(finding: Finding) -> bool:
     return finding.threshold is not None and (finding.score or 0) >= finding.threshold
 
 
+_DEED = {
+    Question.SYNTHETIC: "generation",
+    Question.EDITED: "editing",
+    Question.FACE_FORGED: "a forged face",
+}
 _ALTERED = {
     Question.SYNTHETIC: "AI-generated pictures",
     Question.EDITED: "edited pictures",

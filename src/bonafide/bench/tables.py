@@ -107,7 +107,7 @@ def print_calibration(table: Mapping[str, Any]) -> None:
         if bona_fide < 2 / FALSE_ACCUSATION_RATE:
             click.echo(
                 f"{bona_fide} bona fide pictures are too few to accuse any at "
-                f"{FALSE_ACCUSATION_RATE:.0%}: {2 / FALSE_ACCUSATION_RATE:.0f} are needed",
+                f"{100 * FALSE_ACCUSATION_RATE:.0f} %: {2 / FALSE_ACCUSATION_RATE:.0f} are needed",
                 err=True,
             )
 

@@ -152,13 +152,14 @@ class Detector:
         share = float((heatmap >= 0.5).mean())
         if count:
             summary = (
-                f"{count} region(s), {share:.1%} of the picture, follow another colour "
+                f"{count} region(s), {100 * share:.1f} % of the picture, follow another colour "
                 "sampling lattice than the rest, as parts do that were pasted or moved."
             )
         else:
             summary = (
                 "The picture shows a camera's colour sampling lattice "
-                f"({facts['green_agreement']:.0%} of blocks agree) and no part out of step with it."
+                f"({100 * facts['green_agreement']:.0f} % of blocks agree) and no part out of "
+                "step with it."
             )
         return CARD.finding(
             score=float(strength.max(initial=0.0)),

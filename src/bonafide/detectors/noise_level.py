@@ -209,9 +209,9 @@ class Detector:
                 "as_quiet_elsewhere": round(kept[0][2], 4),
             }
             summary = (
-                f"{len(kept)} region(s), {share:.1%} of the picture, are quieter than smooth parts "
-                f"of the same brightness elsewhere; the strongest has {kept[0][1]:.0%} of their "
-                "noise."
+                f"{len(kept)} region(s), {100 * share:.1f} % of the picture, are quieter than "
+                "smooth parts of the same brightness elsewhere; the strongest has "
+                f"{100 * kept[0][1]:.0f} % of their noise."
             )
         else:
             summary = (

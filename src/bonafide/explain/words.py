@@ -5,6 +5,7 @@ Every sentence restates a field of the findings or the verdict, so none can be i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from bonafide import registry
@@ -38,7 +39,7 @@ VERDICT_MEANING: Mapping[Label, str] = {
     Label.FACE_FORGED: "The evidence says that a face in it was forged.",
     Label.AUTHENTICATED: "A trusted signature covers this file, and the file is unchanged since.",
     Label.NO_TRACE_FOUND: "None of the tests that ran found anything unusual.",
-    Label.INCONCLUSIVE: "The evidence does not suffice to say anything either way.",
+    Label.INCONCLUSIVE: "The evidence does not suffice for a verdict either way.",
 }
 
 QUESTION_WORDS: Mapping[Question, str] = {
@@ -111,8 +112,8 @@ def where(edits: Edits | None) -> list[str]:
 
 def place(region: EditedRegion) -> str:
     """Where a region lies and how large it is."""
-    percent = 100 * region.share
-    share = f"{percent:.0f}" if percent >= 10 else f"{max(percent, 0.1):.1f}"
+    covered = 100 * region.share
+    share = f"{covered:.0f}" if covered >= 10 else f"{max(covered, 0.1):.1f}"
     return (
         f"The region of {region.width} × {region.height} pixels at ({region.x}, {region.y}), "
         f"{share} % of the picture"
@@ -145,6 +146,17 @@ def title(detector: str) -> str:
         return detector.replace("_", " ").capitalize()
 
 
+def percent(probability: float | None) -> str:
+    """A probability in words a reader cannot mistake for certainty; "not assessed" for None."""
+    if probability is None or math.isnan(probability):
+        return "not assessed"
+    if probability < 0.01:
+        return "below 1 %"
+    if probability > 0.99:
+        return "above 99 %"
+    return f"{100 * probability:.0f} %"
+
+
 def _worth_saying(finding: Finding) -> bool:
     """Provenance that is not weighed but that a reader must not miss."""
     if finding.question is not Question.PROVENANCE or finding.status is not Status.OK:
@@ -171,7 +183,7 @@ def _reservations(finding: Finding, moved: bool) -> list[str]:
 
 def _assessments(verdict: Verdict) -> list[str]:
     spoken = [
-        f"{QUESTION_WORDS[question]}: {probability:.0%}"
+        f"{QUESTION_WORDS[question]}: {percent(probability)}"
         for question, probability in verdict.probabilities.items()
         if probability is not None
     ]

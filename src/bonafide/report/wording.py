@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
 from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
+from bonafide.explain.words import percent as percent
 from bonafide.explain.words import title as title
 from bonafide.types import Card, Fact, Finding, Label, Question, Report, Stability, Status
 from bonafide.verdict import WORTH_NAMING
@@ -78,17 +79,6 @@ def one_line(text: str, longest: int = 400) -> str:
 def _code(match: re.Match[str]) -> str:
     number = ord(match.group())
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
-
-
-def percent(probability: float | None) -> str:
-    """A probability in words a reader cannot mistake for certainty; "not assessed" for None."""
-    if probability is None or math.isnan(probability):
-        return "not assessed"
-    if probability < 0.01:
-        return "below 1 %"
-    if probability > 0.99:
-        return "above 99 %"
-    return f"{100 * probability:.0f} %"
 
 
 def question(asked: Question) -> str:

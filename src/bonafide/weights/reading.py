@@ -88,7 +88,7 @@ def examine(card: Card, media: Image) -> Finding:
         },
         summary=f"The network's own log odds that the picture is generated are {found.logit:+.2f}, "
         f"from {squares} {'square' if squares == 1 else 'squares'} that {_shows(squares)} "
-        f"{found.covered:.0%} of it.",
+        f"{100 * found.covered:.0f} % of it.",
     )
 
 
