@@ -23,6 +23,12 @@ def data_folder() -> Path | None:
 
 
 @pytest.fixture(scope="session")
+def poor_contrast() -> str:
+    """A script for a page: the texts on it that are hard to read."""
+    return (Path(__file__).parent / "poor_contrast.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of labelled media; tests that ask for it are skipped where it is absent."""
     folder = data_folder()

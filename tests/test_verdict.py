@@ -83,7 +83,9 @@ def test_rare_is_not_enough_when_the_probability_is_low() -> None:
     weak = Calibration({**TABLE.detectors}, TABLE.claims, {**TABLE.fusion}, TABLE.source, "weak")
     weak.fusion["edited"] = {**TABLE.fusion["edited"], "bona_fide": [-1.0] * 999}  # type: ignore[index]
     score = (2.0 + 1.0) / 7.0 * 10.0  # evidence 2.0: beyond every bona fide picture, P = 0.88
-    assert decide([finding("grid", score)], weak).label is Label.INCONCLUSIVE
+    drawn = decide([finding("grid", score)], weak)
+    assert drawn.label is Label.INCONCLUSIVE
+    assert "0.1 % of bona fide" in drawn.caveat and "88.0 %" in drawn.caveat
     assert decide([finding("grid", 9.0)], weak).label is Label.MANIPULATED
 
 

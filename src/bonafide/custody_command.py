@@ -13,10 +13,11 @@ import click
 
 from bonafide.errors import InvalidInput
 from bonafide.limit_options import limit_options, limits_of
+from bonafide.store.rows import SCOPES
+from bonafide.store_command import store_option
 
 _DIFFERS = 1
 _MOST = 20  # differences that are printed
-SCOPES = ("examine", "read", "admin")
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,6 @@ def new(path: str, password: bool) -> None:
     click.echo(f"keep secret  {path}\ngive away    {public}\nfingerprint  {known}")
 
 
-_store = click.option("--store", "url", metavar="URL", help="Of the store, as for `history`.")
-
-
 @keys.command()
 @click.argument("name")
 @click.option(
@@ -152,7 +150,7 @@ _store = click.option("--store", "url", metavar="URL", help="Of the store, as fo
     show_default=True,
     help="Requests per minute, 0 for no bound.",
 )
-@_store
+@store_option
 def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
     """Make a key of the service; its secret is printed once and not kept."""
     from bonafide.keeping import actor
@@ -164,7 +162,7 @@ def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
 
 
 @keys.command("list")
-@_store
+@store_option
 def list_(url: str | None) -> None:
     """List the keys of the service."""
     from bonafide.report.wording import one_line
@@ -179,7 +177,7 @@ def list_(url: str | None) -> None:
 
 @keys.command()
 @click.argument("name")
-@_store
+@store_option
 def revoke(name: str, url: str | None) -> None:
     """End a key of the service, at once and for good."""
     from bonafide.keeping import actor

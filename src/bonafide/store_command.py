@@ -23,7 +23,7 @@ _SHORT = 12  # digits of a hash that are shown; any number of them may be given
 _LEAST = 4
 F = TypeVar("F", bound=Callable[..., Any])
 
-_store = click.option(
+store_option = click.option(
     "--store",
     "url",
     metavar="URL",
@@ -74,7 +74,7 @@ def _filters(function: F) -> F:
 @_filters
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Lines.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines, without the reports themselves.")
-@_store
+@store_option
 def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
     """List stored reports, newest first.
 
@@ -100,7 +100,7 @@ def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
 @click.argument("hash_", metavar="HASH")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 @click.option("--id", "id_", type=int, help="This of the file's reports.  [default: the newest]")
-@_store
+@store_option
 def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
     """Show a stored report as `scan` shows it.
 
@@ -128,7 +128,7 @@ def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
 @click.option("--csv", is_flag=True, help="One line per report, for spreadsheets.")
 @click.option("--parquet", is_flag=True, help="The columns of --csv and the report as JSON text.")
 @click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
-@_store
+@store_option
 def export(
     jsonl: bool, csv: bool, parquet: bool, output: str | None, url: str | None, **asked: Any
 ) -> None:
@@ -168,7 +168,7 @@ def export(
     metavar="PATH",
     help="The examined file, for its picture.  [default: where it was when examined]",
 )
-@_store
+@store_option
 def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
     """Write a stored report for print, with the picture if the file is still there unchanged.
 
@@ -198,7 +198,7 @@ def store() -> None:
     metavar="NUMBER:HASH",
     help="An entry that was noted elsewhere; finds a trail that was cut or rewritten as a whole.",
 )
-@_store
+@store_option
 def check(head: str | None, url: str | None) -> None:
     """Recompute the audit trail and compare every report with it; name the first broken row.
 
@@ -222,7 +222,7 @@ def check(head: str | None, url: str | None) -> None:
 
 @store.command()
 @click.option("--after", type=int, default=0, help="Only entries with a larger number.")
-@_store
+@store_option
 def log(after: int, url: str | None) -> None:
     """Print the audit trail as JSON Lines."""
     for entry in open_store(url).audit(after):

@@ -13,10 +13,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from bonafide.server.config import Config
 from bonafide.server.problems import Problem
+from bonafide.store.rows import SCOPES
 from bonafide.store.store import Store
 
 COOKIE = "bonafide_key"
-SCOPES = ("examine", "read", "admin")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LONGEST_SECRET = 200  # characters; what is longer is no key and is not hashed
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+SCOPES = ("examine", "read", "admin")  # of an API key
+
 
 @dataclass(frozen=True)
 class Row:
