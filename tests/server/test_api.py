@@ -61,6 +61,18 @@ def test_the_same_bytes_are_examined_once_and_found_by_either_name(
         assert len(admin.get("/v1/reports", params={"text": name}).json()["reports"]) == 1
 
 
+def test_what_looks_alike_is_pointed_out(admin: httpx.Client, make_picture: Make) -> None:
+    whole = make_picture(81, side=400)
+    buffer = io.BytesIO()
+    Pillow.open(io.BytesIO(whole)).convert("RGB").resize((200, 200)).save(buffer, "JPEG")
+    where = examine(admin, whole, "whole.png").headers["content-location"]
+    small = examine(admin, buffer.getvalue(), "small.jpg").headers["content-location"]
+    (near,) = admin.get(f"{where}/similar").json()["similar"]
+    assert (near["name"], near["href"]) == ("small.jpg", small)
+    assert "whole.png" in admin.get(small.removeprefix("/v1"), headers={"accept": "text/html"}).text
+    assert admin.get("/v1/reports/999999/similar").status_code == 404
+
+
 def test_a_browser_gets_a_page_that_stands_alone(admin: httpx.Client, make_picture: Make) -> None:
     where = examine(admin, make_picture(3)).headers["content-location"]
     page = admin.get(where, headers={"accept": "text/html,*/*"})

@@ -33,6 +33,7 @@ CALLS = [
     ("GET", "/v1/reports", "read"),
     ("GET", "/v1/reports/1", "read"),
     ("GET", "/v1/reports/1/thumbnail", "read"),
+    ("GET", "/v1/reports/1/similar", "read"),
     ("GET", "/v1/detectors", "read"),
     ("GET", "/metrics", "admin"),
 ]

@@ -104,6 +104,23 @@ class History(BaseModel):
     next: int | None = Field(description="`before` of the next page, null on the last")
 
 
+class Near(BaseModel):
+    """A file seen before whose picture looks like another one's."""
+
+    href: str = Field(description="its newest report", examples=["/v1/reports/9"])
+    sha256: str = Field(examples=[_SHA256])
+    name: str = Field(examples=["photo-small.jpg"])
+    distance: int = Field(description="bits of 64 in which the perceptual hashes differ")
+    verdict: Verdict
+    first_seen: datetime
+
+
+class Similar(BaseModel):
+    """Files that look alike, nearest first."""
+
+    similar: list[Near]
+
+
 class Health(BaseModel):
     """Whether the service works."""
 

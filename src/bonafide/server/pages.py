@@ -28,7 +28,6 @@ from bonafide.types import Label, Profile, Question
 
 _HERE = Path(__file__).parent
 _PAGE = 40  # reports on one page of the history
-_SIMILAR = 6
 _SHOWN_QUESTIONS = (Question.SYNTHETIC, Question.EDITED, Question.FACE_FORGED)
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -124,11 +123,6 @@ def routes(service: Service) -> APIRouter:
     def report(id: ReportId, caller: Caller = may_read) -> str:  # noqa: A002
         record = service.record(id)
         section = render.section(service.spool, id)
-        looks = service.store.looks(record["media"]["sha256"])
-        similar = []
-        if looks is not None:
-            sha256 = record["media"]["sha256"]
-            similar = service.store.near_duplicates(looks, _SIMILAR, other_than=sha256)
         return page(
             "report",
             caller,
@@ -137,7 +131,7 @@ def routes(service: Service) -> APIRouter:
             # Escaped when it was rendered, by the templates of `bonafide.report`.
             section=Markup(section or render.brief(record)),
             kept=section is not None,
-            similar=similar,
+            similar=service.similar(record),
         )
 
     @router.get("/reports/{id}/record.json")

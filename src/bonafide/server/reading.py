@@ -13,7 +13,7 @@ from bonafide.server import metrics, models, render
 from bonafide.server.api import problems
 from bonafide.server.auth import Caller
 from bonafide.server.problems import Problem
-from bonafide.server.service import Service, shown_row
+from bonafide.server.service import Service, shown_near, shown_row
 
 LARGEST_ID = 2**63 - 1
 ReportId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
@@ -88,6 +88,15 @@ def routes(service: Service) -> APIRouter:
             raise Problem(404, "no_picture", "there is no picture of this report")
         headers = {"cache-control": "private, max-age=86400, immutable"}
         return Response(found.data, 200, headers, found.mime)
+
+    @router.get(
+        "/v1/reports/{id}/similar",
+        summary="Files seen before that look alike",
+        responses=problems(404),
+    )
+    def similar(id: ReportId, caller: Caller = may_read) -> models.Similar:  # noqa: A002
+        """Other files whose pictures are near-duplicates of the one in the report."""
+        return models.Similar(similar=list(map(shown_near, service.similar(service.record(id)))))
 
     @router.get("/v1/detectors", summary="Model cards", responses=problems())
     def detectors(caller: Caller = may_read) -> list[dict[str, Any]]:

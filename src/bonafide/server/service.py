@@ -20,9 +20,10 @@ from bonafide.server.metrics import Metrics
 from bonafide.server.problems import Problem, failure_status
 from bonafide.server.spool import Spool
 from bonafide.store import open_store
-from bonafide.store.rows import Job, JobFile, Row
+from bonafide.store.rows import Job, JobFile, Near, Row
 from bonafide.store.store import Store
 
+_SIMILAR = 6  # files that look alike and are named
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at a job
 
 
@@ -117,6 +118,12 @@ class Service:
             raise Problem(404, "no_report", "there is no such report")
         return record
 
+    def similar(self, record: Mapping[str, Any]) -> list[Near]:
+        """Other files whose pictures look like the one of a report, nearest first."""
+        sha256 = record["media"]["sha256"]
+        looks = self.store.looks(sha256)
+        return [] if looks is None else self.store.near_duplicates(looks, _SIMILAR, sha256)
+
     def checks(self) -> dict[str, str]:
         """Part of the service → "ok", or what is wrong with it."""
         found = {"spool": "ok" if os.access(self.spool.uploads, os.W_OK) else "not writable"}
@@ -172,3 +179,8 @@ def shown_row(row: Row) -> models.ReportRow:
     """A line of the history as clients see it."""
     known = {name: getattr(row, name) for name in models.ReportRow.model_fields if name != "href"}
     return models.ReportRow.model_validate(known | {"href": f"/v1/reports/{row.id}"})
+
+
+def shown_near(near: Near) -> models.Near:
+    """A file that looks alike as clients see it."""
+    return models.Near.model_validate(vars(near) | {"href": f"/v1/reports/{near.report_id}"})
