@@ -64,8 +64,9 @@ def verify(
 ) -> None:
     """Examine FILE again as the report says it was, and compare; check the signature.
 
-    Numbers may differ by 0.002 and 0.2 % of their size; verdict and all else must be equal. When
-    it was examined, how long that took, and by which name are covered by a signature only.
+    Numbers may differ by 0.002 and 0.2 % of their size, and those that do are named; verdict and
+    all else must be equal. When it was examined, how long that took, and by which name are covered
+    by a signature only.
 
     \b
     bonafide verify report.json photo.jpg
@@ -230,18 +231,21 @@ def _checks(
 
 
 def _signature(record: dict[str, Any], public: str | None) -> Check:
-    if public is None:
-        signed = "is not checked: give --public-key" if "signature" in record else "is absent"
-        return Check(
-            "signature", None, f"{signed}; date, name and library versions are taken on trust"
-        )
+    if public is None and "signature" not in record:
+        trusted = "date, name and library versions are taken on trust"
+        return Check("signature", None, f"is absent; {trusted}")
     from bonafide.custody import signing
 
-    key = signing.public_key(Path(public))
+    key = signing.public_key(Path(public)) if public else signing.stated_key(record)
+    if key is None:
+        return Check("signature", False, "is of a kind that is not known here")
     flaw = signing.flaw(record, key)
     if flaw:
         return Check("signature", False, flaw)
-    return Check("signature", True, f"made with the key {signing.fingerprint(key)}")
+    made = f"made with the key {signing.fingerprint(key)}"
+    if public is None:
+        return Check("signature", None, f"{made}; whose it is, only --public-key can tell")
+    return Check("signature", True, made)
 
 
 def _same_file(record: dict[str, Any], file: str) -> Check:
@@ -282,6 +286,11 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
         yield Check("more", False, f"{len(different) - _MOST} further differences")
     if not different:
         yield Check("findings", True, f"{len(now['findings'])}, and all that follows from them")
+    if moved := compare.within_tolerance(record, now):
+        (first, *others) = moved
+        more = f", and {len(others)} more" if others else ""
+        last = f"{_shown(first.where)} {_shown(first.then)} then, {_shown(first.now)} now"
+        yield Check("last digits", None, f"{last}{more}")
     for one in compare.other_versions(record, now):
         yield Check(one.where, None, f"{_shown(one.then)} then, {_shown(one.now)} now")
 

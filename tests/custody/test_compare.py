@@ -89,6 +89,9 @@ def test_numbers_may_differ_in_their_last_digits(
 ) -> None:
     finding(then, "double_jpeg")["llr"] += 0.0015
     assert compare.differences(then, made) == []
+    assert [one.where for one in compare.within_tolerance(then, made)] == [
+        "findings[double_jpeg].llr"
+    ]
     finding(then, "double_jpeg")["llr"] += 0.01
     assert len(compare.differences(then, made)) == 1
 

@@ -214,6 +214,18 @@ class TestVerify:
         assert ".score: 0.75 then" in told
         assert "note     signature: is absent" in told
 
+    def test_a_last_digit(self, place: Path, tmp_path: Path) -> None:
+        """Found out by the signature, also without its key; else tolerated, and named."""
+        path = tmp_path / "r.json"
+        record: dict[str, Any] = json.loads((place / "cat.json").read_text())
+        record["probabilities"]["edited"] += 0.0001
+        path.write_text(json.dumps(record))
+        assert "DIFFERS  signature" in run("verify", path, place / "cat.jpg", ends=1).stdout
+        del record["signature"]
+        path.write_text(json.dumps(record))
+        told = run("verify", path, place / "cat.jpg").stdout
+        assert "note     last digits: probabilities.edited" in told
+
     def test_a_report_signed_afterwards(self, place: Path, tmp_path: Path) -> None:
         signed = run("sign", place / "coffee.json", "--key", place / "key.pem").stdout
         (tmp_path / "s.json").write_text(signed)

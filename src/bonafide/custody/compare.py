@@ -55,13 +55,22 @@ class Difference:
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
     """Everything in which two records differ, see above, in the order of the first."""
+    return _compared(then, now).result()
+
+
+def within_tolerance(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Numbers that are not equal and still pass, in the order of the first record."""
+    return _compared(then, now).inexact
+
+
+def _compared(then: Mapping[str, Any], now: Mapping[str, Any]) -> _Comparison:
     compared = _Comparison()
     compared.values("", "", dict(then), dict(now))
     for part, names in (("settings", _SETTINGS), ("versions", _rests_on(then, now))):
         for name in names:
             old, new = (record.get(part, {}).get(name) for record in (then, now))
             compared.values(f"{part}.{name}", part, old, new)
-    return compared.result()
+    return compared
 
 
 def other_versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
@@ -128,11 +137,11 @@ class _Comparison:
     def __init__(self) -> None:
         self.found: list[Difference] = []
         self.rounded: list[Difference] = []  # sentences that differ in last digits only
-        self.exact = True  # so far, every number
+        self.inexact: list[Difference] = []  # numbers within the tolerance
 
     def result(self) -> list[Difference]:
         """Sentences are made from numbers: where those are equal to the last digit, so are they."""
-        return [*self.found, *self.rounded] if self.exact else self.found
+        return self.found if self.inexact else [*self.found, *self.rounded]
 
     def values(self, where: str, kind: str, then: Any, now: Any) -> None:
         """Compare two values of any sort; `kind` is `where` without names and numbers."""
@@ -143,7 +152,8 @@ class _Comparison:
         elif type(then) is type(now) and then == now:
             return
         elif _is_fraction(then, now) and _close(float(then), float(now), 0.0):
-            self.exact = self.exact and then == now
+            if then != now:
+                self.inexact.append(Difference(where, then, now))
         elif kind in _SENTENCES and _same_but_for_last_digits(str(then), str(now)):
             self.rounded.append(Difference(where, then, now))
         else:

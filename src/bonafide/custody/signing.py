@@ -111,6 +111,15 @@ def fingerprint(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()
 
 
+def stated_key(record: Mapping[str, Any]) -> Ed25519PublicKey | None:
+    """The public key that lies in a report, which proves nothing about who made it."""
+    try:
+        raw = base64.b64decode(record["signature"]["public_key"], validate=True)
+        return Ed25519PublicKey.from_public_bytes(raw)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def sign(record: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
     """The record with a signature, in place of one that it may have had.
 
