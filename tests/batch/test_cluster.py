@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from bonafide.batch.cluster import Examiner
+from bonafide.batch.work import DIGEST
+from bonafide.examination import Settings
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.cluster
@@ -65,3 +71,10 @@ def test_equal_results(pictures: Path, tmp_path: Path) -> None:
 def test_no_cluster_is_wrong_usage(pictures: Path, tmp_path: Path) -> None:
     done = scan(pictures, "--out", tmp_path / "out", "--ray", "127.0.0.1:1")
     assert done.returncode == 2 and "no Ray cluster" in done.stderr
+
+
+@pytest.mark.parametrize("trust", [None, "nowhere.pem"])
+def test_a_machine_that_would_examine_otherwise_refuses(trust: str | None) -> None:
+    """Because its key is another one, or because a file that the key covers is missing there."""
+    examiner = Examiner(np.empty(0, DIGEST), Settings(trust=trust), "0" * 64)
+    assert pickle.loads(examiner({"task": [b""]})["answer"][0]) is None

@@ -106,8 +106,9 @@ def _examined(
         answers = [pickle.loads(answer) for answer in batch["answer"]]
         if None in answers:
             raise InvalidInput(
-                "a machine of the cluster has another version of bonafide, of its networks or of "
-                "the trust list than the one that started the batch: make them equal"
+                "a machine of the cluster has another version of bonafide, of its networks, of the "
+                "trust list or of the calibration than the one that started the batch: make them "
+                "equal"
             )
         yield answers
 
@@ -141,7 +142,7 @@ class Examiner:
 
         try:
             self._like = key(settings) == expected
-        except BonafideError:  # a list or a calibration is missing here
+        except (BonafideError, OSError):  # a list or a calibration is missing here
             self._like = False
         contents = ray.get(known) if isinstance(known, ray.ObjectRef) else known
         self._queue: deque[Task] = deque()
