@@ -111,6 +111,18 @@ def test_a_pasted_picture_leads_to_its_report(visit: Any, make_picture: Any) -> 
     assert page.locator("h2.name").inner_text() == "image.png"
 
 
+def test_a_small_picture_that_is_gone_leaves_no_broken_one(
+    visit: Any, running: Any, make_picture: Any
+) -> None:
+    page = visit("/")
+    page.evaluate(PASTE, ["image.png", encoded(make_picture, 112)])
+    page.wait_for_url("**/reports/*")
+    report = int(page.url.rpartition("/")[2])
+    running.app.state.service.spool.page(report).unlink()
+    history = visit("/history")  # in a browser that has not kept it either
+    history.locator(f"a[href='/reports/{report}'] .thumb:not(:has(img))").wait_for(state="attached")
+
+
 def test_without_script_the_form_does_it(visit: Any, make_picture: Any) -> None:
     page = visit("/", java_script_enabled=False)
     picture = make_picture(111)

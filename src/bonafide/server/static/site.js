@@ -1,5 +1,11 @@
 "use strict";
 // Pages work without this file; it adds dropping, pasting, sending progress and live results.
+
+// Documents have no small picture, and those of old reports are deleted.
+const broken = (picture) => picture.complete && !picture.naturalWidth;
+document.addEventListener("error", ({ target }) => target.matches(".thumb img") && target.remove(), true);
+[...document.querySelectorAll(".thumb img")].filter(broken).forEach((picture) => picture.remove());
+
 const upload = document.getElementById("upload");
 if (upload) {
   const root = document.documentElement;
