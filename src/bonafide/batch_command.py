@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bonafide.errors import BonafideError
-
 if TYPE_CHECKING:
     from bonafide.batch.run import Tally
     from bonafide.examination import Settings
@@ -175,7 +173,7 @@ class _Progress:
                 count += 1
                 if self._over:
                     return
-        except BonafideError:
+        except Exception:
             return  # the batch itself says what is wrong
         self._total = count
 

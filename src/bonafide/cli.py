@@ -190,7 +190,7 @@ def scan(
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out goes with neither --json, --html, --maps nor PATH -")
         counted = run_batch(
-            lambda: expand(given, column, settings.limits),
+            lambda: expand(given, column, settings.limits, without=out),
             settings,
             countable=repeatable(given),
             out=out,
@@ -328,7 +328,8 @@ def main() -> None:
         sys.stderr.close()  # the reader left; Python would complain about flushing
         sys.exit(DONE)
     except OSError as error:  # inputs are read in workers, so this is an output
-        click.echo(f"bonafide: cannot write {error.filename}: {error.strerror}", err=True)
+        what = error.filename or "the results"
+        click.echo(f"bonafide: cannot write {what}: {error.strerror or error}", err=True)
         sys.exit(USAGE)
 
 

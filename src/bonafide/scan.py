@@ -132,6 +132,8 @@ def lost(job: Job, how: workers.Lost) -> Outcome:
     code = how.exit_code
     end = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     why = f"the process that examined it died ({end}); the file may be built to crash decoders"
+    if how.killed:
+        why = f"the process that examined it was killed ({end}) by a person, or for want of memory"
     return _failed(job, Failure(job.name, job.path, "DecodeError", why))
 
 

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_KILLED = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL and SIGTERM, which no decoder sends itself
 _LOOK_AHEAD = 4  # finished results that may wait, per worker, for an earlier input
 
 
@@ -37,6 +38,11 @@ class Lost:
     timed_out: bool
     exit_code: int | None
     seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended from outside, by a person or a system short of memory."""
+        return self.exit_code in _KILLED
 
 
 def run(

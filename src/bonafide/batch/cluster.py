@@ -46,7 +46,7 @@ def engine(address: str, jobs: int = 0) -> Engine:
         raise MissingExtra("cluster", "--ray") from None
 
     def spread(
-        tasks: Iterator[Task],
+        tasks: Iterator[Task | None],
         contents: Contents,
         settings: Settings,
         idle: Callable[[], None],
@@ -55,7 +55,8 @@ def engine(address: str, jobs: int = 0) -> Engine:
         try:
             count = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
             known = ray.put(contents)
-            while window := list(islice(tasks, WINDOW)):
+            given = _given(tasks, idle)
+            while window := list(islice(given, WINDOW)):
                 blocks = _examined(ray, window, known, settings, count)
                 for block in _waited_for(blocks, idle):
                     yield from block
@@ -63,6 +64,14 @@ def engine(address: str, jobs: int = 0) -> Engine:
             ray.shutdown()
 
     return spread
+
+
+def _given(tasks: Iterator[Task | None], idle: Callable[[], None]) -> Iterator[Task]:
+    for task in tasks:
+        if task is None:
+            idle()
+        else:
+            yield task
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -85,6 +85,7 @@ class Journal:
         self._run("INSERT OR IGNORE INTO keys (key) VALUES (?)", key)
         ((self._id,),) = self._run("SELECT id FROM keys WHERE key = ?", key)
         self._results = Results(folder, form, self._meta("parts"), self._meta("bytes"))
+        self._tell(self._results.parts, self._results.size)  # lines may have been moved away
         self._fresh: list[dict[str, Any]] = []
         self._failed: list[str] = []
         self._committed = time.monotonic()

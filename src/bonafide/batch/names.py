@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import sys
@@ -20,7 +21,11 @@ _LINE = 64 * 1024  # bytes that one line of a list may have
 
 
 def expand(
-    given: Iterable[str], column: str, limits: Limits, ordered: bool = False
+    given: Iterable[str],
+    column: str,
+    limits: Limits,
+    ordered: bool = False,
+    without: str | None = None,
 ) -> Iterator[str]:
     """Yield the files that `given` stands for.
 
@@ -33,26 +38,27 @@ def expand(
         column: of tables.
         limits: of which `nesting` bounds the depth of folders; deeper ones are yielded themselves.
         ordered: sort each folder, for which its names are held in memory.
+        without: a folder that is passed over, such as the one that results are written to.
 
     Raises:
         InvalidInput: a list cannot be read, or an address cannot be listed.
         MissingExtra: an address or a Parquet list needs a package that is not installed.
     """
     for name in given:
-        if name.startswith("@") and not Path(name).exists():
+        if name.startswith("@") and not os.path.lexists(name):
             yield from listed(name[1:], column)
         elif remote.is_url(name) and not name.lower().startswith(("http://", "https://")):
             try:
                 yield from remote.expand(name, limits.nesting)
             except SourceError as error:
                 raise InvalidInput(str(error)) from error
-        elif not ordered and Path(name).is_dir():
-            yield from _walk(name, limits.nesting)
+        elif not ordered and source.is_folder(name):
+            yield from _walk(name, limits.nesting, os.path.realpath(without) if without else "")
         else:
             yield from source.expand([name], limits)
 
 
-def _walk(folder: str, depth: int) -> Iterator[str]:
+def _walk(folder: str, depth: int, without: str) -> Iterator[str]:
     """As `source.expand`, in the order of the file system: a folder may hold a million files."""
     entries = source.open_folder(folder, depth)
     if entries is None:
@@ -63,17 +69,18 @@ def _walk(folder: str, depth: int) -> Iterator[str]:
         for entry in found:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if source.is_folder(entry):
                 folders.append(entry.path)
-            elif entry.is_file():
+            elif source.is_named(entry):
                 yield entry.path
     for below in folders:
-        yield from _walk(below, depth - 1)
+        if os.path.realpath(below) != without:
+            yield from _walk(below, depth - 1, without)
 
 
 def repeatable(given: Iterable[str]) -> bool:
     """Whether the names can be had twice: no list among them is a pipe, which is read once."""
-    lists = [name[1:] for name in given if name.startswith("@") and not Path(name).exists()]
+    lists = [name[1:] for name in given if name.startswith("@") and not os.path.lexists(name)]
     return all(remote.is_url(file) or Path(file).is_file() for file in lists)
 
 
@@ -120,10 +127,12 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
 
 
 def _lines(stream: IO[bytes], file: str) -> Iterator[str]:
+    mark = codecs.BOM_UTF8
     while line := stream.readline(_LINE):
         if len(line) == _LINE:
             raise InvalidInput(f"the list {file} has a line of {_LINE} bytes or more: no list")
-        name = os.fsdecode(line.removesuffix(b"\n").removesuffix(b"\r"))
+        name = os.fsdecode(line.removeprefix(mark).removesuffix(b"\n").removesuffix(b"\r"))
+        mark = b""  # only what comes first is one
         if name:
             yield name
 
@@ -151,7 +160,10 @@ def _parquet(stream: IO[bytes], file: str, column: str) -> Iterator[str]:
         if column not in table.schema_arrow.names:
             raise _no_column(file, column, table.schema_arrow.names)
         for rows in table.iter_batches(_ROWS, columns=[column]):
-            yield from (str(name) for name in rows.column(0).to_pylist() if name)
+            names = rows.column(0).to_pylist()
+            if not all(isinstance(name, str | bytes | None) for name in names):
+                raise InvalidInput(f"{file}: the column {column!r} holds no names")
+            yield from (os.fsdecode(name) for name in names if name)
     except pyarrow.ArrowException as error:
         raise InvalidInput(f"{file} is no Parquet that can be read: {error}") from error
 

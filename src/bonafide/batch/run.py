@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Protocol
 
 from bonafide import workers
@@ -24,6 +27,9 @@ from bonafide.batch.work import (
 )
 from bonafide.examination import Settings, key
 from bonafide.media import remote
+
+AHEAD = 1_000  # names that are taken before they are needed
+LOOK_SECONDS = 0.1  # without a name, or of names that need nothing, before results are looked for
 
 
 @dataclass
@@ -60,12 +66,16 @@ class Engine(Protocol):
 
     def __call__(
         self,
-        tasks: Iterator[Task],
+        tasks: Iterator[Task | None],
         contents: Contents,
         settings: Settings,
         idle: Callable[[], None],
     ) -> Iterator[Answer]:
-        """Yield answers as they come, one per task; call `idle` several times a second."""
+        """Yield answers as they come, one per task; call `idle` several times a second.
+
+        A task of None stands for nothing: the next one takes its time, and what is finished is to
+        be dealt with meanwhile.
+        """
         ...
 
 
@@ -103,6 +113,7 @@ def run(
     settings = replace(settings, threads=1)
     journal = Journal(folder, key(settings), form, keep)
     tally = Tally()
+    under_way = 0
 
     def count(answer: Answer) -> None:
         fresh = answer.outcome is not None
@@ -111,8 +122,15 @@ def run(
         tally.add(journal.add(answer))
         watch(tally)
 
-    def tasks() -> Iterator[Task]:
-        for name in names:
+    def tasks() -> Iterator[Task | None]:
+        nonlocal under_way
+        looked = time.monotonic()
+        for name in _arriving(names):
+            if name is None or (under_way and time.monotonic() - looked > LOOK_SECONDS):
+                yield None
+                looked = time.monotonic()
+            if name is None:
+                continue
             path = name if remote.is_url(name) else os.path.abspath(name)  # noqa: PTH100, links stay
             seen, local = journal.seen(path), not remote.is_url(path)
             stamp = stamp_of(path) if local else None
@@ -123,16 +141,50 @@ def run(
             elif local and stamp is None and not os.path.lexists(path):
                 count(answer_missing(path))
             else:
+                under_way += 1
                 yield Task(path, seen, settings, hashed)
+                looked = time.monotonic()
 
     try:
         for answer in engine(tasks(), journal.contents(), settings, journal.commit_if_due):
+            under_way -= 1
             count(answer)
     except BaseException:
         journal.release()  # half an answer must not be committed
         raise
     journal.close()
     return tally
+
+
+def _arriving(names: Iterable[str]) -> Iterator[str | None]:
+    """The same names, and None whenever the next one is slow to come.
+
+    They are taken ahead by a thread. It begins with the first name, when the processes that examine
+    were forked: what it imports then would stay half imported in them.
+    """
+    ahead: Queue[str | BaseException | None] = Queue(AHEAD)
+
+    def take() -> None:
+        try:
+            for name in names:
+                ahead.put(name)
+        except BaseException as error:
+            ahead.put(error)
+        else:
+            ahead.put(None)
+
+    threading.Thread(target=take, daemon=True).start()
+    while True:
+        try:
+            found = ahead.get(timeout=LOOK_SECONDS)
+        except Empty:
+            yield None
+            continue
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found
 
 
 def local(jobs: int, quiet: bool = True) -> Engine:
@@ -145,7 +197,7 @@ def local(jobs: int, quiet: bool = True) -> Engine:
     count = jobs or os.cpu_count() or 1
 
     def engine(
-        tasks: Iterator[Task],
+        tasks: Iterator[Task | None],
         contents: Contents,
         settings: Settings,
         idle: Callable[[], None],
@@ -154,9 +206,10 @@ def local(jobs: int, quiet: bool = True) -> Engine:
 
         def claim() -> Task | None:
             nonlocal ended
-            task = next(tasks, None)
-            ended = task is None
-            return task
+            for task in tasks:
+                return task
+            ended = True
+            return None
 
         def stopped() -> bool:  # asked in every round of the pool, several times a second
             idle()

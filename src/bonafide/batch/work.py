@@ -21,7 +21,6 @@ from bonafide.scan import perform as examine_job
 from bonafide.types import Failure
 
 DIGEST = np.dtype("S32")
-_KILLED = -9  # exit code after SIGKILL
 
 Contents = NDArray[np.bytes_]
 
@@ -111,11 +110,10 @@ def _perform(task: Task, contents: Contents) -> Answer:
 def answer_lost(task: Task, how: workers.Lost) -> Answer:
     """The answer for a file whose process hung or died.
 
-    Decoders do not send SIGKILL: that was a person, or a system short of memory, so the file is
-    tried again next time.
+    After a kill from outside the file is tried again next time.
     """
     outcome = lost(Job(task.path, None, name_of(task.path), task.settings), how)
-    stamp = None if how.exit_code == _KILLED else stamp_of(task.path)
+    stamp = None if how.killed else stamp_of(task.path)
     return Answer(task.path, stamp, None, outcome)
 
 

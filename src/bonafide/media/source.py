@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -106,12 +107,12 @@ def expand(names: Iterable[str], limits: Limits | None = None) -> Iterator[str]:
     for name in names:
         if name == "-":
             yield name
-        elif Path(name).is_dir():
+        elif is_folder(name):
             yield from _walk(name, limits.nesting)
-        elif glob.has_magic(name) and not Path(name).exists():
+        elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.glob(name, recursive=True))
             for match in matches or [name]:
-                if Path(match).is_dir():
+                if is_folder(match):
                     yield from _walk(match, limits.nesting)
                 else:
                     yield match
@@ -129,10 +130,28 @@ def _walk(folder: str, depth: int) -> Iterator[str]:
     for entry in ordered:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=False):
+        if is_folder(entry):
             yield from _walk(entry.path, depth - 1)
-        elif entry.is_file():
+        elif is_named(entry):
             yield entry.path
+
+
+def is_folder(place: str | os.DirEntry[str]) -> bool:
+    """Whether there is a folder; of an entry of a folder, one that is no link. Never raises."""
+    if isinstance(place, str):
+        return os.path.isdir(place)  # noqa: PTH112, the other raises where it may not look
+    try:
+        return place.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def is_named(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or something that cannot be told, which is to be reported."""
+    try:
+        return entry.is_file()
+    except OSError:  # links in a circle, or into what may not be read
+        return True
 
 
 def open_folder(
@@ -172,8 +191,12 @@ def read_path(path: str, limits: Limits) -> bytes:
 
 
 def _no_file(path: str) -> str:
-    if not Path(path).is_dir():
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116, text in any encoding
+    except FileNotFoundError:
         return "no such file"
+    if not stat.S_ISDIR(mode):
+        return "this is a device or a pipe, not a file"
     if not os.access(path, os.R_OK | os.X_OK):
         return "this folder may not be read"
     return "this is a folder"
