@@ -64,6 +64,19 @@ class Keeper:
             named = record | {"media": record["media"] | dict(media)}
             self.store.put_report(named, self._key, None, self._actor)
 
+    def mark(self) -> str:
+        """The last entry of the store's audit trail: whoever has it has what came before."""
+        head = self.store.head() if self.store else None
+        return f"{head.number}:{head.hash}" if head else ""
+
+    def holds(self, mark: str) -> bool:
+        """Whether the store has the entry that `mark` stands for."""
+        if not self.store or not mark:
+            return True
+        number, _, digest = mark.partition(":")
+        entry = next(self.store.audit(int(number) - 1), None)
+        return entry is not None and (entry.number, entry.hash) == (int(number), digest)
+
     def _keep(self, store: Store, outcome: Outcome) -> None:
         media, looks = outcome.record["media"], outcome.perceptual_hash
         if looks is not None and not self.quiet:

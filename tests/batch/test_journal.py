@@ -64,6 +64,52 @@ def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
     assert lines(tmp_path / "failures.jsonl") == []
 
 
+def test_lines_that_were_moved_away_count_as_gone_at_once(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    for name in ("/a", "/b", "/c"):
+        journal.add(answer(name))
+    journal.close()
+    (tmp_path / "reports.jsonl").unlink()
+    opened(tmp_path).release()  # a kill before the first commit
+    with (tmp_path / "reports.jsonl").open("a") as file:  # and one in the middle of it
+        file.write('{"half": ' + 9_000 * "x")
+    journal = opened(tmp_path)
+    journal.add(answer("/d"))
+    journal.close()
+    assert paths(tmp_path / "reports.jsonl") == ["/d"]
+
+
+class Place:
+    """A store that may lose what was put into it."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def __call__(self, outcome: Outcome) -> Outcome:
+        self.held += 1
+        return outcome
+
+    def again(self, media: Any) -> None:
+        pass
+
+    def mark(self) -> str:
+        return str(self.held)
+
+    def holds(self, mark: str) -> bool:
+        return self.held >= int(mark)
+
+
+def test_what_a_store_lost_does_not_count_as_done(tmp_path: Path) -> None:
+    place = Place()
+    journal = Journal(tmp_path, "k", Form.STORE, place)
+    journal.add(answer("/a"))
+    journal.close()
+    Journal(tmp_path, "k", Form.STORE, place).release()
+    place.held = 0
+    with pytest.raises(InvalidInput, match="does not hold"):
+        Journal(tmp_path, "k", Form.STORE, place)
+
+
 def test_a_content_is_written_once_and_its_copies_name_it(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.add(answer("/a", "same"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,25 @@ def test_a_folder_without_what_is_hidden(tmp_path: Path) -> None:
     assert sorted(names(str(tmp_path))) == [str(tmp_path / "a.png"), str(tmp_path / "b/c.png")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_nowhere_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "through").symlink_to("a.png/b")
+    expected = [str(tmp_path / name) for name in ("a.png", "circle", "through")]
+    assert sorted(names(str(tmp_path))) == expected
+    assert list(expand([str(tmp_path)], "path", Limits(), ordered=True)) == expected
+    assert names("x" * 5_000) == ["x" * 5_000]
+
+
+def test_the_folder_of_the_results_is_passed_over(tmp_path: Path) -> None:
+    for name in ("a.png", "results/reports.jsonl", "more/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = expand([str(tmp_path)], "path", Limits(), without=str(tmp_path / "more/../results"))
+    assert sorted(found) == [str(tmp_path / "a.png"), str(tmp_path / "more" / "b.png")]
+
+
 def test_a_folder_that_lies_too_deep_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for file in (tmp_path / "a" / "1.png", tmp_path / "a" / "b" / "2.png"):
@@ -53,7 +73,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 def test_a_list_keeps_odd_names(tmp_path: Path) -> None:
     file = tmp_path / "list"
-    file.write_bytes(b"a b.png\r\n\n\xff.png\ns3://bucket/key\n")
+    file.write_bytes(b"\xef\xbb\xbfa b.png\r\n\n\xff.png\ns3://bucket/key\n")
     assert names(f"@{file}") == ["a b.png", os.fsdecode(b"\xff.png"), "s3://bucket/key"]
 
 
@@ -72,6 +92,10 @@ def test_a_parquet_table(tmp_path: Path) -> None:
     table = tmp_path / "t.parquet"
     parquet.write_table(pyarrow.table({"path": ["a.png", None, "b.png"], "n": [1, 2, 3]}), table)
     assert names(f"@{table}") == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    parquet.write_table(pyarrow.table({"path": [b"a.png"], "n": [["a.png"]]}), table)
+    assert names(f"@{table}") == [str(tmp_path / "a.png")]
+    with pytest.raises(InvalidInput, match="no names"):
+        names(f"@{table}", column="n")
     table.write_bytes(b"PAR1 is not enough")
     with pytest.raises(InvalidInput, match="no Parquet"):
         names(f"@{table}")

@@ -91,9 +91,12 @@ def test_no_bug_stops_a_batch(
 
 def test_a_killed_process_is_no_verdict_on_the_file(pictures: Path) -> None:
     task = work.Task(str(pictures / "00.png"), None, SETTINGS, False)
-    killed = work.answer_lost(task, workers.Lost(False, -signal.SIGKILL, 1.0))
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        killed = work.answer_lost(task, workers.Lost(False, -number, 1.0))
+        assert killed.stamp is None and killed.outcome
+        assert "was killed" in killed.outcome.record["why"]
     crashed = work.answer_lost(task, workers.Lost(False, -signal.SIGSEGV, 1.0))
-    assert killed.stamp is None and crashed.stamp is not None
+    assert crashed.stamp is not None
 
 
 def test_the_store_knows_every_name(pictures: Path, tmp_path: Path) -> None:
@@ -127,6 +130,37 @@ def test_a_list_that_is_written_meanwhile(
     assert f"{COUNT} files" in said and "1 failed" in said
     lines = read_lines(out / "reports.jsonl") + read_lines(out / "failures.jsonl")
     assert len(lines) == COUNT
+
+
+def test_a_list_that_stalls_holds_nothing_back(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "bonafide", "scan", "--list", "-", "--out", out, "--jsonl"]
+    process = subprocess.Popen([*command, "--only", "ela"], stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(f"{pictures / '00.png'}\n".encode())
+    process.stdin.flush()
+    results, deadline = out / "reports.jsonl", time.monotonic() + 60
+    while not (results.exists() and results.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(read_lines(results)) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+
+
+def test_the_store_a_batch_went_into_is_known_again(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    command = [sys.executable, "-m", "bonafide", "scan", str(pictures / "00.png")]
+    command += ["--only", "ela", "--out", str(tmp_path / "out"), "--store"]
+
+    def scan(store: str) -> str:
+        return subprocess.run(
+            [*command, str(tmp_path / store)], capture_output=True, text=True
+        ).stderr
+
+    assert "1 examined" in scan("a.db") and "1 as before" in scan("a.db")
+    assert "does not hold" in scan("b.db")
 
 
 def test_other_settings_are_another_batch(pictures: Path, tmp_path: Path) -> None:

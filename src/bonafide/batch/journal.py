@@ -37,6 +37,7 @@ _SUMMARY = ("error", "why", "verdict", "verdict_words", "probabilities")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS form (form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS kept (mark TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS names (
     key INTEGER NOT NULL, path BLOB NOT NULL, stamp TEXT, sha256 BLOB, verdict TEXT, failure TEXT,
@@ -58,6 +59,14 @@ class Keep(Protocol):
         """See the facts of a file whose content was examined under another name."""
         ...
 
+    def mark(self) -> str:
+        """A text by which `holds` knows all that was kept so far."""
+        ...
+
+    def holds(self, mark: str) -> bool:
+        """Whether what was kept when `mark` was taken is still kept."""
+        ...
+
 
 class Journal:
     """The folder of a batch, open for one process.
@@ -69,7 +78,8 @@ class Journal:
         keep: told of everything before it counts as done, after a kill perhaps again.
 
     Raises:
-        InvalidInput: another process works in the folder, or it holds results of another form.
+        InvalidInput: another process works in the folder, it holds results of another form, or what
+            it put elsewhere is no longer there.
     """
 
     def __init__(self, folder: Path, key: str, form: Form, keep: Keep | None = None) -> None:
@@ -82,6 +92,7 @@ class Journal:
         self._run("PRAGMA synchronous = FULL")
         self._database.executescript(_TABLES)
         self._check_form(form)
+        self._check_kept()
         self._run("INSERT OR IGNORE INTO keys (key) VALUES (?)", key)
         ((self._id,),) = self._run("SELECT id FROM keys WHERE key = ?", key)
         self._results = Results(folder, form, self._meta("parts"), self._meta("bytes"))
@@ -136,6 +147,7 @@ class Journal:
             return
         _append(self._failures, self._failed)
         self._tell(*self._results.append(self._fresh))
+        self._mark()
         self._run("COMMIT")
         self._results.cut()
         self._fresh, self._failed = [], []
@@ -214,6 +226,20 @@ class Journal:
             raise InvalidInput(
                 f"this folder was begun with results as {known[0][0]}: go on so, or take another"
             )
+
+    def _check_kept(self) -> None:
+        """A name counts as done only while the place where its report was put has it."""
+        mark = next((mark for (mark,) in self._run("SELECT mark FROM kept")), None)
+        if self._keep and mark is not None and not self._keep.holds(mark):
+            raise InvalidInput(
+                "the store does not hold what this batch put into one: name that store with "
+                "--store, or begin in another folder"
+            )
+
+    def _mark(self) -> None:
+        if self._keep:
+            self._run("DELETE FROM kept")
+            self._run("INSERT INTO kept VALUES (?)", self._keep.mark())
 
     def _meta(self, name: str) -> int:
         return next((row[0] for row in self._run("SELECT value FROM meta WHERE name = ?", name)), 0)

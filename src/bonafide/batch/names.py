@@ -115,7 +115,9 @@ def listed(file: str, column: str) -> Iterator[str]:
 @contextmanager
 def _opened(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
-        yield sys.stdin.buffer
+        # A thread reads, and may do so when the program ends; Python must not wait for its lock.
+        with os.fdopen(os.dup(sys.stdin.fileno()), "rb") as stream:
+            yield stream
         return
     if remote.is_url(file):
         system, path = remote.open_system(file)
