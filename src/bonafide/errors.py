@@ -15,6 +15,7 @@
     │   ├── MissingWeights      its file is not on this machine; says how to get it
     │   ├── DamagedWeights      its file is not what it should be
     │   └── UnverifiedWeights   it was fetched, and its self-check has not passed yet
+    ├── StoreUnavailable        the store cannot be reached or written now
     └── InvalidInput            a manifest, protocol or layout cannot be followed
 
 A batch catches `MediaError` for a file and goes on. Anything outside this tree is a bug.
@@ -107,6 +108,10 @@ class DamagedWeights(WeightsError):
 
 class UnverifiedWeights(WeightsError):
     """A network was fetched, and its self-check has not passed on this machine."""
+
+
+class StoreUnavailable(BonafideError):
+    """The database of the store is away, full or locked; the sentence says what it said."""
 
 
 class InvalidInput(BonafideError):

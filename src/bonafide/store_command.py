@@ -42,8 +42,7 @@ def _moment(
     try:
         if ago:
             return datetime.now(UTC) - timedelta(**{ago: float(text[:-1])})
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.astimezone()
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         why = f"{text!r} is neither a date (2026-11-21) nor an age (7d, 12h)"
         raise click.BadParameter(why) from None
@@ -72,7 +71,9 @@ def _filters(function: F) -> F:
 
 @click.command()
 @_filters
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Lines.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10**9), default=50, show_default=True, help="Lines."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines, without the reports themselves.")
 @store_option
 def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:

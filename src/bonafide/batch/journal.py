@@ -18,6 +18,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,19 +79,20 @@ class Journal:
         keep: told of everything before it counts as done, after a kill perhaps again.
 
     Raises:
-        InvalidInput: another process works in the folder, it holds results of another form, or what
-            it put elsewhere is no longer there.
+        InvalidInput: the folder cannot be used, another process works in it, it holds results of
+            another form, or what it put elsewhere is no longer there.
     """
 
     def __init__(self, folder: Path, key: str, form: Form, keep: Keep | None = None) -> None:
         self.key, self._keep = key, keep
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder / "lock.sqlite")
-        self._failures = folder / "failures.jsonl"
-        self._database = sqlite3.connect(folder / "progress.sqlite", isolation_level=None)
-        self._run("PRAGMA journal_mode = WAL")
-        self._run("PRAGMA synchronous = FULL")
-        self._database.executescript(_TABLES)
+        self._folder, self._failures = folder, folder / "failures.jsonl"
+        with _plainly(folder):
+            self._lock = _locked(folder / "lock.sqlite")
+            self._database = sqlite3.connect(folder / "progress.sqlite", isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_TABLES)
         self._check_form(form)
         self._check_kept()
         self._run("INSERT OR IGNORE INTO keys (key) VALUES (?)", key)
@@ -250,7 +252,16 @@ class Journal:
             self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
     def _run(self, statement: str, *values: Any) -> Iterator[Any]:
-        return self._database.execute(statement, values)
+        with _plainly(self._folder):
+            return self._database.execute(statement, values)
+
+
+@contextmanager
+def _plainly(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InvalidInput(f"the progress in {folder} cannot be kept: {error}") from error
 
 
 def _locked(path: Path) -> sqlite3.Connection:
@@ -260,6 +271,8 @@ def _locked(path: Path) -> sqlite3.Connection:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
+        if "locked" not in str(error):
+            raise
         raise InvalidInput(f"another batch works in {path.parent}: {error}") from None
     return lock
 

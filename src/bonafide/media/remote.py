@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from bonafide.errors import MissingExtra, SourceError
+from bonafide.errors import BonafideError, MissingExtra, SourceError
 from bonafide.media.limits import Limits
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEB = ("http", "https")
-# Errors of the many libraries below fsspec share no better ancestor.
-_TROUBLE = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError)
 
 
 def is_url(name: str) -> bool:
@@ -33,15 +32,13 @@ def read(url: str, limits: Limits) -> bytes:
         MissingExtra: fsspec, or what it needs for this protocol, is not installed.
     """
     system, path = open_system(url)
-    try:
+    with _plainly(url, "it cannot be read"):
         known = system.info(path)
         if known["type"] == "directory":
             raise SourceError(url, "this is a folder")
         limits.check(url, "file_bytes", known["size"] or 0)
         with system.open(path, "rb") as file:
             data: bytes = file.read(limits.file_bytes + 1)
-    except _TROUBLE as error:
-        raise SourceError(url, f"it cannot be read: {_said(error)}") from error
     limits.check(url, "file_bytes", len(data))
     return data
 
@@ -55,7 +52,7 @@ def stamp(url: str) -> str | None:
     system, path = open_system(url)
     try:
         return str(system.ukey(path))
-    except _TROUBLE:
+    except Exception:
         return None
 
 
@@ -71,7 +68,7 @@ def expand(url: str, depth: int) -> Iterator[str]:
         MissingExtra: as for `read`.
     """
     system, path = open_system(url)
-    try:
+    with _plainly(url, "it cannot be listed"):
         if any(sign in path for sign in "*?["):
             found = [found for found in system.glob(path) if not system.isdir(found)]
             yield from (system.unstrip_protocol(one) for one in found or [path])
@@ -88,8 +85,6 @@ def expand(url: str, depth: int) -> Iterator[str]:
                         yield system.unstrip_protocol(files[name]["name"])
         else:
             yield url
-    except _TROUBLE as error:
-        raise SourceError(url, f"it cannot be listed: {_said(error)}") from error
 
 
 def open_system(url: str) -> tuple[Any, str]:
@@ -105,10 +100,8 @@ def open_system(url: str) -> tuple[Any, str]:
     if "::" in url:
         raise SourceError(url, "chains of protocols are not followed")
     system = _system(protocol)
-    try:
+    with _plainly(url, "it is no address"):
         return system, system._strip_protocol(url)
-    except _TROUBLE as error:
-        raise SourceError(url, f"it is no address: {_said(error)}") from error
 
 
 def _system(protocol: str) -> Any:
@@ -124,6 +117,17 @@ def _system(protocol: str) -> Any:
         raise MissingExtra("remote", f"reading {protocol}:// addresses ({error})") from error
     except ValueError as error:
         raise SourceError(f"{protocol}://", f"it cannot be read: {_said(error)}") from error
+
+
+@contextmanager
+def _plainly(url: str, what: str) -> Iterator[None]:
+    """Errors of the many libraries below fsspec, which share no ancestor, as one sentence."""
+    try:
+        yield
+    except BonafideError:
+        raise
+    except Exception as error:
+        raise SourceError(url, f"{what}: {_said(error)}") from error
 
 
 def _said(error: BaseException) -> str:

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -163,12 +163,10 @@ def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str
             entries.append(_entry(section))
             body.write(section)
         body.seek(0)
-        counts = Counter(entry.verdict for entry in entries)
-        kinds = [(name, label, counts[name]) for name, label in _kinds() if counts[name]]
         handle, draft = tempfile.mkstemp(dir=target.absolute().parent, suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as page:
-                page.write(_render("head", title=title, entries=entries, kinds=kinds))
+                page.write(_head(title, entries))
                 while piece := body.read(1 << 20):
                     page.write(piece)
                 page.write(_render("tail"))
@@ -178,6 +176,17 @@ def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str
             Path(draft).unlink(missing_ok=True)
             raise
     return target
+
+
+def page_of(section: str, title: str) -> str:
+    """The page that `write_html` would write for one section."""
+    return _head(title, [_entry(section)]) + section + _render("tail")
+
+
+def _head(title: str, entries: Sequence[Entry]) -> str:
+    counts = Counter(entry.verdict for entry in entries)
+    kinds = [(name, label, counts[name]) for name, label in _kinds() if counts[name]]
+    return _render("head", title=title, entries=entries, kinds=kinds)
 
 
 @cache

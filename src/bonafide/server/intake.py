@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from bonafide.types import Profile
 FORM, JSON = "multipart/form-data", "application/json"
 _LONGEST_NAME = 255  # characters
 _MOST_FIELDS, _FIELD_BYTES = 20, 8192
+_ADDRESS_BYTES = 65536
 _SPARE_BYTES = 256 * 1024**2  # of the disk, that uploads leave alone
 _RETRY_SECONDS = "10"
 
@@ -67,7 +69,8 @@ class Intake:
         Raises:
             Problem: 4xx where the request is at fault, 503 where there is no room.
         """
-        await self.check_room(1)
+        length = request.headers.get("content-length", "")
+        await self.check_room(1, int(length) if length.isdecimal() else 0)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             async with asyncio.timeout(self.config.upload_seconds):
@@ -78,6 +81,10 @@ class Intake:
         except TimeoutError:
             why = f"the body did not arrive within {self.config.upload_seconds:g} seconds"
             raise Problem(408, "too_slow", why) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _disk_full() from None
         raise Problem(415, "media_type", f"send {FORM} with a part named file, or {JSON}")
 
     async def queue(self, files: Sequence[Received], wish: Wish, caller: Caller) -> str:
@@ -102,19 +109,22 @@ class Intake:
         self.metrics.bytes.inc(sum(file.kept.bytes for file in files))
         return job
 
-    async def check_room(self, files: int) -> None:
+    async def check_room(self, files: int, coming: int = 0) -> None:
         """Turn a request away while there is still nothing to lose.
+
+        Args:
+            files: that it would add to the queue.
+            coming: bytes of its body, which lie on the disk twice for a moment.
 
         Raises:
             Problem: 503 with Retry-After.
         """
         waiting = await run_in_threadpool(self.store.waiting)
-        retry = {"retry-after": _RETRY_SECONDS}
         if waiting + files > self.config.longest_queue:
             why = f"{waiting} files are waiting; try again later"
-            raise Problem(503, "queue_full", why, retry)
-        if await run_in_threadpool(self.spool.free) < _SPARE_BYTES:
-            raise Problem(503, "disk_full", "there is no room for uploads; try again later", retry)
+            raise Problem(503, "queue_full", why, {"retry-after": _RETRY_SECONDS})
+        if await run_in_threadpool(self.spool.free) < _SPARE_BYTES + 2 * coming:
+            raise _disk_full()
 
     async def _form(self, request: Request, most: int) -> list[Received]:
         async with request.form(
@@ -134,16 +144,16 @@ class Intake:
         return Received(name, await run_in_threadpool(self.spool.keep, part.file))
 
     async def _address(self, request: Request) -> Received:
+        if not self.config.url_fetch:
+            why = "this service fetches no addresses; send the file"
+            raise Problem(403, "no_fetching", why)
         try:
-            address = Address.model_validate_json(await request.body())
+            address = Address.model_validate_json(await _short_body(request))
         except ValidationError as error:
             why = "; ".join(
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
             )
             raise Problem(422, "invalid", why) from None
-        if not self.config.url_fetch:
-            why = "this service fetches no addresses; send the file"
-            raise Problem(403, "no_fetching", why)
         limit = self.config.settings.limits.file_bytes
         try:
             async with self.fetcher.get(address.url) as pieces:
@@ -153,6 +163,20 @@ class Intake:
         except TooLarge:
             raise Problem(413, "LimitExceeded", f"url: a file may have {limit:,} bytes") from None
         return Received(plain_name(address.name or unquote(urlsplit(address.url).path)), kept)
+
+
+async def _short_body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _ADDRESS_BYTES:
+            raise Problem(413, "too_large", f"an address may have {_ADDRESS_BYTES:,} bytes")
+    return body
+
+
+def _disk_full() -> Problem:
+    why = "there is no room for uploads; try again later"
+    return Problem(503, "disk_full", why, {"retry-after": _RETRY_SECONDS})
 
 
 def plain_name(name: str) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bonafide.media.source import Document
@@ -43,10 +41,7 @@ def brief(record: dict[str, Any]) -> str:
 
 def standalone(spool: Spool, report: int, record: dict[str, Any]) -> str:
     """The page that `bonafide scan --html` would have written."""
-    shown = section(spool, report) or brief(record)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.html"
-        return html.write_html(path, [shown], record["media"]["name"]).read_text("utf-8")
+    return html.page_of(section(spool, report) or brief(record), record["media"]["name"])
 
 
 def thumbnail(spool: Spool, report: int) -> Picture | None:

@@ -10,13 +10,16 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from bonafide import workers
+from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
 from bonafide.report.to_dict import to_dict
 from bonafide.scan import Job, Outcome, perform
@@ -76,6 +79,11 @@ def main(config: Config, parent: int | None = None) -> None:
     except _OutOfPatience:
         _log.warning("stopped before it had finished; its file is examined again")
         store.release(name_of(os.getpid()), tried=False)
+    except (StoreUnavailable, OSError) as error:
+        _log.error("the store or the spool fails", extra={"why": str(error)})
+        with suppress(StoreUnavailable):
+            store.release(name_of(os.getpid()), tried=False)
+        sys.exit(1)
     finally:
         store.close()
 
@@ -104,8 +112,10 @@ class Worker:
             self.config.settings.limits.seconds,
             _PAUSE,
         )
-        for task, outcome in done:
-            self.settle(task, outcome)
+        # Closed, it ends its processes; else an error would leave this one waiting for them.
+        with closing(done):
+            for task, outcome in done:
+                self.settle(task, outcome)
 
     def claim(self) -> Task | None:
         """The next file that needs to be examined; those already known are settled on the way."""

@@ -16,10 +16,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.errors import InvalidInput, MissingExtra, StoreUnavailable
 from bonafide.runtime import user_folder
 
 BUSY_SECONDS = 30  # a writer waits this long for another one on SQLite
@@ -92,13 +92,21 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        with Session(self._engine) as session:
+        with self._reached(), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        with Session(self._writing) as session, session.begin():
+        with self._reached(), Session(self._writing) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            why = str(error.orig).strip().splitlines()[0]
+            raise StoreUnavailable(f"the store {self.shown} cannot be used: {why}") from error
 
     def _now(self, session: Session) -> datetime:
         """The database's clock where there are several hosts, since theirs differ."""

@@ -100,9 +100,11 @@ class Jobs(Audit):
             ).first()
             if file is None:
                 return None
-            file.state, file.worker = "running", storable(worker)
+            # In one statement: a second update of a row makes PostgreSQL lock the job as well, which
+            # others hold while they wait for this row.
+            until = self._now(session) + timedelta(seconds=lease_seconds)
+            file.state, file.worker, file.lease_until = "running", storable(worker), until
             file.attempts += 1
-            file.lease_until = self._now(session) + timedelta(seconds=lease_seconds)
             settings = session.scalars(
                 select(StoredJob.settings).where(StoredJob.id == file.job_id)
             ).one()
