@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import io
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
@@ -252,11 +255,84 @@ def test_a_full_queue_turns_away_honestly(config_in: Any, make_picture: Make) ->
         assert client.post("/v1/examine", files=files[:1]).status_code == 202
 
 
-def test_a_body_that_does_not_come_is_given_up(config_in: Any) -> None:
-    app = create_app(config_in(auth=False, upload_seconds=0.0))
+def half_a_body(url: str, path: str) -> socket.socket:
+    """A connection on which less than the promised body was sent."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    connection = socket.create_connection((host, int(port)), 30)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    connection.sendall(f"{head}{kind}--x\r\n".encode())
+    return connection
+
+
+def test_a_body_that_does_not_come_is_given_up(config_in: Any, serve: Any) -> None:
+    server, thread, url = serve(create_app(config_in(auth=False, upload_seconds=0.3)))
+    for path in ("/v1/jobs", "/sign-in"):
+        with half_a_body(url, path) as connection:
+            assert connection.recv(100).startswith(b"HTTP/1.1 408"), path
+    server.should_exit = True
+    thread.join(20)
+
+
+def test_who_leaves_in_the_middle_is_no_bug(
+    config_in: Any, serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(config_in(auth=False))
+    server, thread, url = serve(app)
+    half_a_body(url, "/sign-in").close()
+    deadline = time.monotonic() + 30
+    while "499" not in app.state.service.metrics.text().decode() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.should_exit = True
+    thread.join(20)
+    assert 'status="499"' in app.state.service.metrics.text().decode()
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "utf-7", "unicode_escape", "idna"])
+def test_odd_charsets_are_refused(running: Any, charset: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="key"\r\n\r\n+2AA-\\ud800\r\n--x--\r\n'
+    kind = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    with running.client(None) as client:
+        for path in ("/sign-in", "/v1/jobs"):
+            assert client.post(path, content=body, headers=kind).status_code == 415
+
+
+def test_an_address_is_short(running: Any) -> None:
+    with running.client() as client:
+        body = b'{"url": "' + 200_000 * b"a" + b'"}'
+        answer = client.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 413
+
+
+def test_what_the_disk_does_not_hold_is_turned_away(
+    config_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(config_in(auth=False))
+    spool = app.state.service.spool
     with TestClient(app) as client:
+        monkeypatch.setattr(spool, "free", lambda: 256 * 1024**2 + 1000)
+        for size in (100, 1000):
+            answer = client.post("/v1/jobs", files={"file": ("a", size * b"x")})
+            assert answer.status_code == (202 if size == 100 else 503)
+        assert answer.json()["code"] == "disk_full" and answer.headers["retry-after"]
+
+        def keep(file: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(spool, "keep", keep)
         answer = client.post("/v1/jobs", files={"file": ("a", b"x")})
-        assert answer.status_code == 408
+        assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
+
+
+def test_a_store_that_is_away_is_no_bug(config_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app(config_in(auth=False))
+    with TestClient(app) as client:
+        engine = sqlalchemy.create_engine("sqlite:////nowhere/at/all.db")
+        monkeypatch.setattr(app.state.service.store, "_engine", engine)
+        answer = client.get("/v1/jobs")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store")
+        assert answer.headers["retry-after"]
 
 
 def test_markup_in_names_and_metadata_is_text(running: Any) -> None:

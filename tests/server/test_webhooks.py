@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from bonafide.server import webhooks
 from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.service import Service
-from bonafide.store.rows import JobFile
+from bonafide.store.rows import Job, JobFile
 
 
 @pytest.fixture
@@ -47,10 +47,12 @@ def service(config_in: Any) -> Iterator[Service]:
 
 
 def deliver(service: Service, private: bool = True) -> bool:
-    fetcher = Fetcher(Rules(redirects=0, private=private, seconds=5.0))
-    return asyncio.run(
-        webhooks.deliver_due(service.store, service.config, fetcher, service.metrics)
-    )
+    job = service.store.claim_webhook(60.0)
+    if job is not None:
+        fetcher = Fetcher(Rules(redirects=0, private=private, seconds=5.0))
+        parts = (service.store, service.config, fetcher, service.metrics)
+        asyncio.run(webhooks.deliver(job, *parts))
+    return job is not None
 
 
 def ended_job(service: Service, url: str) -> str:
@@ -74,6 +76,32 @@ def test_a_webhook_is_signed_and_repeated_until_heard(service: Service, receiver
         assert told["data"]["job"] == id_ and told["data"]["counts"] == {"cancelled": 1}
     ids = {headers["webhook-id"] for headers, _ in receiver.got}
     assert len(receiver.got) == 3 and len(ids) == 1
+
+
+def test_silent_receivers_delay_their_owner_only(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    async def deliver(job: Job, *_: Any) -> None:
+        if job.owner == "silent":
+            await asyncio.sleep(600)
+        told.append(job.owner)
+
+    monkeypatch.setattr(webhooks, "deliver", deliver)
+    for owner in (*["silent"] * 9, "desk"):
+        id_ = service.store.add_job([JobFile("a", "0" * 64)], {}, owner, "https://example.org")
+        service.store.cancel(id_)
+
+    async def send() -> list[bool]:
+        fetcher = Fetcher(Rules())
+        sender = webhooks.Sender(service.store, service.config, fetcher, service.metrics)
+        begun = [await sender.send_due() for _ in range(4)]
+        await asyncio.sleep(0)
+        return begun
+
+    assert asyncio.run(send()) == [True, True, True, False]
+    assert told == ["desk"]
 
 
 def test_a_webhook_is_given_up_in_the_end(service: Service, receiver: Any) -> None:

@@ -114,6 +114,21 @@ def test_a_worker_told_to_stop_gives_up_what_hangs(
     assert set(multiprocessing.active_children()) <= set(others)
 
 
+def test_a_worker_ends_when_it_cannot_keep_results(service: Service, make_picture: Make) -> None:
+    """It must not wait for its processes; the file is nobody's fault and goes back."""
+    kept = service.spool.keep(io.BytesIO(make_picture(9)))
+    id_ = service.store.add_job([JobFile("a", kept.sha256, kept.sha256)], WISH, "desk")
+    service.spool.page(1).mkdir(parents=True)  # where the first page is to be written
+    config = replace(service.config, workers=2)
+    process = multiprocessing.get_context("spawn").Process(target=worker.main, args=(config,))
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 1
+    job = service.store.job(id_)
+    assert job is not None and (job.files[0].state, job.files[0].attempts) == ("queued", 0)
+
+
 def test_what_is_old_is_swept(service: Service, make_picture: Make) -> None:
     old, fresh = (service.spool.keep(io.BytesIO(make_picture(seed))) for seed in (1, 2))
     long_ago = time.time() - 3600 * service.config.retention_hours - 60

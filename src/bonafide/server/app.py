@@ -71,7 +71,10 @@ def create_app(config: Config) -> FastAPI:
             TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "testserver"]
         )
     app.add_middleware(
-        RequestContext, body_limit=service.intake.body_limit, measure=service.metrics.measure
+        RequestContext,
+        body_limit=service.intake.body_limit,
+        body_seconds=config.upload_seconds,
+        measure=service.metrics.measure,
     )
     return app
 
@@ -98,11 +101,8 @@ def _describe(app: FastAPI) -> None:
 
 async def _webhooks(service: Service) -> None:
     fetcher = Fetcher(Rules(redirects=0, private=service.config.private_webhooks))
-
-    async def once() -> bool:
-        return await webhooks.deliver_due(service.store, service.config, fetcher, service.metrics)
-
-    await _forever("webhooks", once, _LOOK_SECONDS)
+    sender = webhooks.Sender(service.store, service.config, fetcher, service.metrics)
+    await _forever("webhooks", sender.send_due, _LOOK_SECONDS)
 
 
 async def _sweeping(service: Service) -> None:

@@ -10,14 +10,19 @@ import uuid
 from collections.abc import Callable
 
 from fastapi.responses import Response
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bonafide.errors import StoreUnavailable
 from bonafide.server.logs import request_id
 from bonafide.server.problems import Problem, problem_response
 
 _log = logging.getLogger("bonafide.server")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CLIENT_LEFT = 499  # as nginx counts those
+_RETRY_SECONDS = "10"
 _DRAIN_BYTES, _DRAIN_SECONDS = 64 * 1024**2, 5.0
 
 POLICY = (
@@ -44,11 +49,19 @@ class RequestContext:
     Args:
         app: what it surrounds.
         body_limit: path → bytes that the body of a request to it may have.
+        body_seconds: in which a body must have come.
         measure: takes method, route, status and seconds of a finished request.
     """
 
-    def __init__(self, app: ASGIApp, body_limit: Callable[[str], int], measure: Measure) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_limit: Callable[[str], int],
+        body_seconds: float,
+        measure: Measure,
+    ) -> None:
         self.app, self.body_limit, self.measure = app, body_limit, measure
+        self.body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,19 +87,20 @@ class RequestContext:
             await send(message)
 
         try:
-            limited = _Limited(receive, self.body_limit(scope["path"]))
+            limited = _Limited(receive, self.body_limit(scope["path"]), self.body_seconds)
             refusal = _refusal(headers, limited.most)
             if refusal is None:
                 await self.app(scope, limited, answer)
             else:
                 await limited.drain()
                 await _respond(refusal, named)(scope, receive, answer)
-        except Exception:
-            _log.exception("a bug")
+        except ClientDisconnect:
+            status = _CLIENT_LEFT  # nobody is there to be answered
+        except Exception as error:
+            refusal = _unforeseen(error)
             if status:  # half an answer is out; breaking off is all that is left
                 raise
-            why = "this is a bug of the service; its log has the details under request_id"
-            await _respond(Problem(500, "internal", why), named)(scope, receive, answer)
+            await _respond(refusal, named)(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "none")
@@ -107,14 +121,23 @@ class RequestContext:
 
 
 class _Limited:
-    """A `receive` that refuses to pass on more than `most` bytes."""
+    """A `receive` that refuses to pass on more than `most` bytes, or later than `seconds`."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self.receive, self.most, self.bytes = receive, most, 0
+    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
+        self.receive, self.most, self.seconds, self.bytes = receive, most, seconds, 0
+        self.until: float | None = time.monotonic() + seconds  # None when the body is complete
 
     async def __call__(self) -> Message:
-        message = await self.receive()
+        left = None if self.until is None else max(0.0, self.until - time.monotonic())
+        try:
+            async with asyncio.timeout(left):
+                message = await self.receive()
+        except TimeoutError:
+            why = f"the body did not arrive within {self.seconds:g} seconds"
+            raise Problem(408, "too_slow", why, {"connection": "close"}) from None
         if message["type"] == "http.request":
+            if not message.get("more_body"):
+                self.until = None
             self.bytes += len(message.get("body", b""))
             if self.bytes > self.most:
                 await self.drain()
@@ -140,8 +163,23 @@ def _refusal(headers: Headers, most: int) -> Problem | None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         return Problem(415, "encoded", "send the body as it is, without Content-Encoding")
+    kind, options = parse_options_header(headers.get("content-type"))
+    charset = options.get(b"charset", b"utf-8").lower()
+    if kind == b"multipart/form-data" and charset not in (b"utf-8", b"utf8"):
+        return Problem(415, "charset", "send forms as UTF-8")
     length = headers.get("content-length", "0")
     return _too_large(most) if length.isdigit() and int(length) > most else None
+
+
+def _unforeseen(error: Exception) -> Problem:
+    """What a client is told of an error that no route expected."""
+    if isinstance(error, StoreUnavailable):
+        _log.error("the store cannot be used", extra={"why": str(error)})
+        why = "the store cannot be used now; try again later"
+        return Problem(503, "store", why, {"retry-after": _RETRY_SECONDS})
+    _log.error("a bug", exc_info=error)
+    why = "this is a bug of the service; its log has the details under request_id"
+    return Problem(500, "internal", why)
 
 
 def _too_large(most: int) -> Problem:

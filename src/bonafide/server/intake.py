@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import re
 from collections.abc import Sequence
@@ -73,14 +72,10 @@ class Intake:
         await self.check_room(1, int(length) if length.isdecimal() else 0)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            async with asyncio.timeout(self.config.upload_seconds):
-                if kind == FORM:
-                    return await self._form(request, most)
-                if kind == JSON:
-                    return [await self._address(request)]
-        except TimeoutError:
-            why = f"the body did not arrive within {self.config.upload_seconds:g} seconds"
-            raise Problem(408, "too_slow", why) from None
+            if kind == FORM:
+                return await self._form(request, most)
+            if kind == JSON:
+                return [await self._address(request)]
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

@@ -6,6 +6,7 @@ webhook-signature, the last an HMAC-SHA256 over id, timestamp and body.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,6 +14,7 @@ import json
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from fastapi.concurrency import run_in_threadpool
@@ -24,6 +26,7 @@ from bonafide.store.rows import Job
 from bonafide.store.store import Store
 
 MOST_ATTEMPTS = 8
+MOST_AT_ONCE, MOST_OF_ONE = 8, 2  # that are being sent, and of these for one owner
 _LEASE_SECONDS = 120.0
 _LONGEST_PAUSE = 3600.0
 
@@ -59,15 +62,41 @@ def pause_before(attempt: int, first: float) -> float:
     return min(_LONGEST_PAUSE, first * 4.0 ** (attempt - 1)) * spread
 
 
-async def deliver_due(store: Store, config: Config, fetcher: Fetcher, metrics: Metrics) -> bool:
-    """Send the webhook that is due first.
+class Sender:
+    """Sends what is due, several at a time.
 
-    Returns:
-        Whether there was one.
+    A receiver that keeps silent takes up one of its owner's places, and no one else's.
     """
-    job = await run_in_threadpool(store.claim_webhook, _LEASE_SECONDS)
-    if job is None or job.webhook is None:
-        return False
+
+    def __init__(self, store: Store, config: Config, fetcher: Fetcher, metrics: Metrics) -> None:
+        self._store, self._parts = store, (store, config, fetcher, metrics)
+        self._under_way: dict[asyncio.Task[None], str] = {}
+
+    async def send_due(self) -> bool:
+        """Begin to send the webhook that is due first; return whether there was one."""
+        while len(self._under_way) >= MOST_AT_ONCE:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        owners = Counter(self._under_way.values())
+        busy = [owner for owner, count in owners.items() if count >= MOST_OF_ONE]
+        job = await run_in_threadpool(self._store.claim_webhook, _LEASE_SECONDS, busy)
+        if job is None:
+            return False
+        task = asyncio.create_task(deliver(job, *self._parts))
+        self._under_way[task] = job.owner
+        task.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a webhook failed", exc_info=error)  # its lease brings it back
+
+
+async def deliver(
+    job: Job, store: Store, config: Config, fetcher: Fetcher, metrics: Metrics
+) -> None:
+    """Send the webhook of a job that was claimed, and settle when it comes next."""
+    assert job.webhook is not None
     content = body(job)
     secret = await run_in_threadpool(config.webhook_secret, job.owner)
     told, why = await _tell(fetcher, job.webhook, content, _headers(secret, job, content))
@@ -81,7 +110,6 @@ async def deliver_due(store: Store, config: Config, fetcher: Fetcher, metrics: M
         outcome,
         extra={"job": job.id, "attempt": job.webhook_attempts, "why": why, "again_in": again},
     )
-    return True
 
 
 def _headers(secret: str, job: Job, content: bytes) -> dict[str, str]:

@@ -7,7 +7,7 @@ a few times at most, since a file that kills whoever opens it would otherwise go
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -100,8 +100,8 @@ class Jobs(Audit):
             ).first()
             if file is None:
                 return None
-            # In one statement: a second update of a row makes PostgreSQL lock the job as well, which
-            # others hold while they wait for this row.
+            # In one statement: a second update of a row makes PostgreSQL lock the job as well,
+            # which others hold while they wait for this row.
             until = self._now(session) + timedelta(seconds=lease_seconds)
             file.state, file.worker, file.lease_until = "running", storable(worker), until
             file.attempts += 1
@@ -200,16 +200,20 @@ class Jobs(Audit):
             asked = select(func.count()).where(StoredFile.state == "queued")
             return session.scalars(asked).one()
 
-    def claim_webhook(self, lease_seconds: float) -> Job | None:
-        """Take an ended job whose webhook is to be told now, for `lease_seconds`.
+    def claim_webhook(self, lease_seconds: float, but: Collection[str] = ()) -> Job | None:
+        """Take an ended job whose webhook is to be told now.
 
         `webhook_attempts` of what is returned counts this attempt.
+
+        Args:
+            lease_seconds: after this time without `settle_webhook` it is due again.
+            but: owners whose jobs are left for later.
         """
         with self._write() as session:
             now = self._now(session)
             job = session.scalars(
                 select(StoredJob)
-                .where(StoredJob.webhook_due <= now)
+                .where(StoredJob.webhook_due <= now, StoredJob.owner.not_in(map(storable, but)))
                 .order_by(StoredJob.webhook_due)
                 .limit(1)
                 .with_for_update(skip_locked=True)
