@@ -200,7 +200,7 @@ def store() -> None:
 )
 @store_option
 def check(head: str | None, url: str | None) -> None:
-    """Recompute the audit trail and compare every report with it; name the first broken row.
+    """Recompute the audit trail, compare reports and keys with it; name the first broken row.
 
     \b
     bonafide store check
@@ -209,10 +209,12 @@ def check(head: str | None, url: str | None) -> None:
     \b
     Exit status: 0 everything is as it was written · 1 something is not.
     """
+    from bonafide.report.wording import one_line
+
     opened = open_store(url)
     broken = opened.check_audit(_head(head))
     if broken:
-        click.echo(f"BROKEN  {broken.row}: {broken.why}")
+        click.echo(f"BROKEN  {one_line(broken.row)}: {broken.why}")
         sys.exit(_BROKEN)
     last = opened.head()
     click.echo(
@@ -245,7 +247,10 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     if not chosen:
         raise InvalidInput(f"this file has no report {id_}; it has {', '.join(map(str, found))}")
     record = opened.report(chosen[0])
-    assert record is not None
+    if not isinstance(record, dict) or not isinstance(record.get("media"), dict):
+        raise InvalidInput(
+            f"report {chosen[0]} is not what was stored; `bonafide store check` names the row"
+        )
     if len(found) > 1 and id_ is None:
         others = ", ".join(map(str, found[1:]))
         click.echo(f"report {chosen[0]}, the newest; there are others: --id {others}", err=True)

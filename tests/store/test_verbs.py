@@ -56,6 +56,15 @@ def at(place: Path) -> tuple[str, str]:
     return "--store", str(place / "store.db")
 
 
+def tampered(place: Path, folder: Path, statement: str) -> Path:
+    """A copy of the store, changed by somebody who owns it."""
+    copy = folder / "copy.db"
+    with sqlite3.connect(place / "store.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute(statement)
+    return copy
+
+
 _HELP = """
 import sys
 from click.testing import CliRunner
@@ -251,12 +260,32 @@ class TestStore:
         assert "NUMBER:HASH" in run("store", "check", "--head", "x", *at(place), ends=2).stderr
 
     def test_tampering_is_named(self, place: Path, tmp_path: Path) -> None:
-        copy = tmp_path / "copy.db"
-        with sqlite3.connect(place / "store.db") as source, sqlite3.connect(copy) as target:
-            source.backup(target)
-            target.execute("UPDATE reports SET verdict = 'authenticated' WHERE id = 2")
+        copy = tampered(
+            place, tmp_path, "UPDATE reports SET verdict = 'authenticated' WHERE id = 2"
+        )
         told = run("store", "check", "--store", copy, ends=1).stdout
         assert told.startswith("BROKEN  report 2: ")
+
+    @pytest.mark.parametrize("change", ["record = '{'", "stored_at = 'x'"])
+    def test_what_cannot_be_read_is_said_in_words(
+        self, place: Path, tmp_path: Path, change: str
+    ) -> None:
+        copy = tampered(place, tmp_path, f"UPDATE reports SET {change}")
+        told = run("store", "check", "--store", copy, ends=1).stdout
+        assert told == "BROKEN  report 1: It cannot be read.\n"
+        for verb in ("history", "export"):
+            with pytest.raises(InvalidInput, match="bonafide store check"):
+                run(verb, "--store", copy)
+
+    @pytest.mark.parametrize("record", ["{", "null", "[]", "{}", '{"media": []}'])
+    def test_a_report_that_is_none_is_not_shown(
+        self, place: Path, tmp_path: Path, record: str
+    ) -> None:
+        copy = tampered(place, tmp_path, f"UPDATE reports SET record = '{record}'")
+        digits = json.loads((place / "cat.json").read_text())["media"]["sha256"]
+        for form in ([], ["--json"]):
+            with pytest.raises(InvalidInput, match="bonafide store check"):
+                run("show", digits, *form, "--store", copy)
 
 
 def test_keys_of_the_service(tmp_path: Path) -> None:

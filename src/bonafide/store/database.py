@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput, MissingExtra
@@ -58,6 +58,10 @@ def address(url: str | None) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
+class Unreadable(InvalidInput):
+    """A table is missing, or a row holds what no bonafide wrote."""
+
+
 class Database:
     """An engine, with transactions that read and transactions that write.
 
@@ -92,8 +96,21 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        with Session(self._engine) as session:
-            yield session
+        """A transaction that reads.
+
+        Raises:
+            Unreadable: something that is asked for is damaged.
+        """
+        try:
+            with Session(self._engine) as session:
+                yield session
+        except (StatementError, ValueError, TypeError, RecursionError) as error:
+            if self.postgres and isinstance(error, OperationalError):
+                raise  # it went away, which says nothing about what is in it
+            raise Unreadable(
+                f"the store {self.shown} holds what cannot be read; "
+                "`bonafide store check` names the row"
+            ) from error
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
