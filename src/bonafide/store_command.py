@@ -233,6 +233,8 @@ def log(after: int, url: str | None) -> None:
 
 def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     """The report meant; refuses what could mean several files."""
+    from bonafide.report.from_dict import from_dict
+
     if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
         raise InvalidInput(f"a hash is at least {_LEAST} hexadecimal digits, not {prefix!r}")
     opened = open_store(url)
@@ -246,11 +248,13 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     chosen = [one for one in found if id_ in (None, one)]
     if not chosen:
         raise InvalidInput(f"this file has no report {id_}; it has {', '.join(map(str, found))}")
-    record = opened.report(chosen[0])
-    if not isinstance(record, dict) or not isinstance(record.get("media"), dict):
+    record = opened.report(chosen[0]) or {}
+    try:
+        from_dict(record)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"report {chosen[0]} is not what was stored; `bonafide store check` names the row"
-        )
+            f"report {chosen[0]} cannot be read ({error}); `bonafide store check` tells why"
+        ) from None
     if len(found) > 1 and id_ is None:
         others = ", ".join(map(str, found[1:]))
         click.echo(f"report {chosen[0]}, the newest; there are others: --id {others}", err=True)

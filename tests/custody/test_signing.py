@@ -167,6 +167,25 @@ class TestKeys:
             signing.new_key(tmp_path / "key.pem")
         assert (tmp_path / "key.pem").read_bytes() == before
 
+    @pytest.mark.parametrize("there", ["key.pem", "key.public.pem"])
+    def test_no_half_of_a_pair_is_left(self, tmp_path: Path, there: str) -> None:
+        (tmp_path / there).write_text("here before")
+        with pytest.raises(InvalidInput, match="never overwritten"):
+            signing.new_key(tmp_path / "key.pem")
+        assert [path.name for path in tmp_path.iterdir()] == [there]
+        assert (tmp_path / there).read_text() == "here before"
+
+    def test_a_full_disk_leaves_no_empty_key(self, tmp_path: Path) -> None:
+        resource = pytest.importorskip("resource")
+        most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # bytes of any file written
+        try:
+            with pytest.raises(InvalidInput, match="cannot be written"):
+                signing.new_key(tmp_path / "key.pem")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        assert not list(tmp_path.iterdir())
+
     def test_a_password(self, tmp_path: Path) -> None:
         path = tmp_path / "key.pem"
         public = signing.public_key(signing.new_key(path, "correct horse"))

@@ -283,9 +283,9 @@ class TestStore:
     ) -> None:
         copy = tampered(place, tmp_path, f"UPDATE reports SET record = '{record}'")
         digits = json.loads((place / "cat.json").read_text())["media"]["sha256"]
-        for form in ([], ["--json"]):
+        for verb in (["show"], ["show", "--json"], ["report", "--pdf", tmp_path / "r.pdf"]):
             with pytest.raises(InvalidInput, match="bonafide store check"):
-                run("show", digits, *form, "--store", copy)
+                run(*verb, digits, "--store", copy)
 
 
 def test_keys_of_the_service(tmp_path: Path) -> None:
