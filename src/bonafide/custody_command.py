@@ -263,12 +263,16 @@ def _same_file(record: dict[str, Any], file: str) -> Check:
 
 
 def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
+    from bonafide.calibration import load_calibration
     from bonafide.custody import compare
+    from bonafide.examination import select
     from bonafide.scan import scan
 
     for path in filter(None, (settings.trust, settings.calibration)):
         if not (Path(path).is_file() or Path(path).is_dir()):
             raise InvalidInput(f"{path} is not here: give it with --trust or --calibration")
+    load_calibration(settings.calibration)  # in the examination, either would look like a bug
+    select(settings)
     name = str(record["media"].get("name"))
     (outcome,) = scan([(file, None, name)], settings, jobs=1)
     now = outcome.record

@@ -20,7 +20,7 @@ from skimage import data as photographs
 pytest.importorskip("cryptography")
 
 from bonafide.cli import bonafide as command
-from bonafide.errors import InvalidInput
+from bonafide.errors import BonafideError, InvalidInput
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 ONLY = ("--only", "exif_consistency,double_jpeg", "--jobs", "1")
@@ -28,7 +28,7 @@ ONLY = ("--only", "exif_consistency,double_jpeg", "--jobs", "1")
 
 def run(*arguments: str | Path, ends: int = 0) -> Result:
     result = CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=True)
-    if isinstance(result.exception, InvalidInput):
+    if isinstance(result.exception, BonafideError):
         raise result.exception
     assert result.exit_code == ends, (result.output, result.exception)
     return result
@@ -248,6 +248,17 @@ class TestVerify:
                 run("verify", tmp_path / "r.json", place / "cat.jpg")
         with pytest.raises(InvalidInput, match="cannot be read"):
             run("verify", place / "cat.json", tmp_path / "absent.jpg")
+
+    @pytest.mark.parametrize("change", [{"calibration": "cat.jpg"}, {"only": ["nothing"]}])
+    def test_settings_that_cannot_be_followed(
+        self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+    ) -> None:
+        monkeypatch.chdir(place)
+        record: dict[str, Any] = json.loads((place / "coffee.json").read_text())
+        record["settings"] |= change
+        (tmp_path / "r.json").write_text(json.dumps(record))
+        with pytest.raises(BonafideError, match=r"no calibration|no detector"):
+            run("verify", tmp_path / "r.json", place / "=coffee.jpg")
 
 
 class TestStore:
