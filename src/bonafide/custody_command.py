@@ -101,13 +101,16 @@ def sign(report: str, key: str, output: str | None) -> None:
 
     opened = read_key(key)
     from bonafide.custody import signing
+    from bonafide.custody.canonical import json_text
+    from bonafide.files import whole
 
     signed = signing.sign(_report(report), opened)
-    text = json.dumps(signed, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json_text(signed, indent=2)
     if output is None:
         click.echo(text)
     else:
-        Path(output).write_text(f"{text}\n", encoding="utf-8")
+        with whole(Path(output)) as path:
+            path.write_text(f"{text}\n", encoding="utf-8")
 
 
 @click.group()

@@ -141,6 +141,7 @@ def export(
     bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
     bonafide export --verdict ai_generated --parquet -o generated.parquet
     """
+    from bonafide.files import whole
     from bonafide.store import writing
 
     if jsonl + csv + parquet > 1:
@@ -148,13 +149,15 @@ def export(
     if parquet and output is None:
         raise click.UsageError("--parquet needs --output FILE")
     rows = open_store(url).export(**asked)
-    if parquet:
-        count = writing.write_parquet(rows, Path(str(output)))
-    elif output is None:
+    if output is None:
         count = writing.write_text(rows, sys.stdout, csv)
     else:
-        with Path(output).open("w", encoding="utf-8", newline="") as file:
-            count = writing.write_text(rows, file, csv)
+        with whole(Path(output)) as path:
+            if parquet:
+                count = writing.write_parquet(rows, path)
+            else:
+                with path.open("w", encoding="utf-8", newline="") as file:
+                    count = writing.write_text(rows, file, csv)
     click.echo(f"{count} reports", err=True)
 
 

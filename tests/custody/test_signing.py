@@ -17,7 +17,7 @@ pytest.importorskip("rfc8785")
 pytest.importorskip("cryptography")
 
 from bonafide.custody import signing
-from bonafide.custody.canonical import canonical, read_json
+from bonafide.custody.canonical import canonical, json_text, read_json
 from bonafide.errors import InvalidInput
 
 RECORD: dict[str, Any] = {
@@ -61,6 +61,15 @@ class TestCanonical:
     @settings(max_examples=30, deadline=None)
     def test_it_survives_a_file(self, value: Any) -> None:
         assert canonical(json.loads(json.dumps(value))) == canonical(value)
+
+    @given(JSON)
+    @settings(max_examples=30, deadline=None)
+    def test_it_survives_a_file_for_people(self, value: Any) -> None:
+        text = json_text(value).encode("utf-8")
+        assert canonical(json.loads(text)) == canonical(json.loads(json.dumps(value)))
+
+    def test_letters_stand_as_they_are(self) -> None:
+        assert json_text({"ü": "\\\udcff\n"}) == '{"ü": "\\\\\\udcff\\n"}'
 
     def test_what_the_rfc_does_not_admit(self) -> None:
         assert canonical([2**53, -(2**60), "\udcff"]) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -261,6 +262,31 @@ class TestVerify:
             run("verify", tmp_path / "r.json", place / "=coffee.jpg")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
+class TestNamesThatAreNoText:
+    @pytest.fixture
+    def picture(self, place: Path, tmp_path: Path) -> Path:
+        picture = tmp_path / os.fsdecode("Ä\N{GRINNING FACE}".encode() + b"\xff.jpg")
+        picture.write_bytes((place / "cat.jpg").read_bytes())
+        return picture
+
+    @pytest.mark.parametrize("form", ["--json", "--jsonl"])
+    def test_a_report_can_be_relied_on(self, place: Path, picture: Path, form: str) -> None:
+        written = run("scan", picture, *ONLY, form, "--sign", place / "key.pem").stdout_bytes
+        assert "Ä\N{GRINNING FACE}\\udcff.jpg".encode() in written
+        (picture.parent / "r.json").write_bytes(written)
+        key = ("--public-key", place / "key.public.pem")
+        assert "DIFFERS" not in run("verify", picture.parent / "r.json", picture, *key).stdout
+
+    def test_a_report_can_be_signed_afterwards(self, place: Path, picture: Path) -> None:
+        report, signed = picture.parent / "r.json", picture.parent / "s.json"
+        report.write_bytes(run("scan", picture, *ONLY, "--json").stdout_bytes)
+        key = ("--key", place / "key.pem")
+        run("sign", report, *key, "-o", signed)
+        run("verify", signed, "--public-key", place / "key.public.pem")
+        assert run("sign", report, *key).exit_code == 0
+
+
 class TestStore:
     def test_check_and_log(self, place: Path) -> None:
         told = run("store", "check", *at(place)).stdout
@@ -284,9 +310,11 @@ class TestStore:
         copy = tampered(place, tmp_path, f"UPDATE reports SET {change}")
         told = run("store", "check", "--store", copy, ends=1).stdout
         assert told == "BROKEN  report 1: It cannot be read.\n"
-        for verb in ("history", "export"):
+        out = tmp_path / "out.jsonl"
+        for verb in (["history"], ["export"], ["export", "-o", out]):
             with pytest.raises(InvalidInput, match="bonafide store check"):
-                run(verb, "--store", copy)
+                run(*verb, "--store", copy)
+        assert not list(tmp_path.glob("out*"))
 
     @pytest.mark.parametrize("record", ["{", "null", "[]", "{}", '{"media": []}'])
     def test_a_report_that_is_none_is_not_shown(
