@@ -118,7 +118,7 @@ def test_other_programs_write_fractions_as_whole_numbers(
     assert compare.differences(made | {"extra": one}, made | {"extra": two}) == []
 
 
-@pytest.mark.parametrize("value", [10**400, 1e400, -(10**400)])
+@pytest.mark.parametrize("value", [10**400, 1e400, -(10**400)], ids=["whole", "infinite", "below"])
 def test_numbers_beyond_any_other(made: dict[str, Any], then: dict[str, Any], value: Any) -> None:
     finding(then, "double_jpeg")["score"] = value
     found = compare.differences(then, made)
