@@ -236,6 +236,7 @@ def log(after: int, url: str | None) -> None:
 
 def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     """The report meant; refuses what could mean several files."""
+    from bonafide.custody.canonical import canonical
     from bonafide.report.from_dict import from_dict
 
     if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
@@ -254,6 +255,7 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     record = opened.report(chosen[0]) or {}
     try:
         from_dict(record)
+        canonical(record)  # also refuses what is no JSON, such as NaN
     except InvalidInput as error:
         raise InvalidInput(
             f"report {chosen[0]} cannot be read ({error}); `bonafide store check` tells why"

@@ -316,11 +316,17 @@ class TestStore:
                 run(*verb, "--store", copy)
         assert not list(tmp_path.glob("out*"))
 
-    @pytest.mark.parametrize("record", ["{", "null", "[]", "{}", '{"media": []}'])
+    @pytest.mark.parametrize(
+        "record",
+        [
+            *("'{'", "'null'", "'[]'", "'{}'", "'{\"media\": []}'"),
+            """replace(record, '{"schema"', '{"more": NaN, "schema"')""",
+        ],
+    )
     def test_a_report_that_is_none_is_not_shown(
         self, place: Path, tmp_path: Path, record: str
     ) -> None:
-        copy = tampered(place, tmp_path, f"UPDATE reports SET record = '{record}'")
+        copy = tampered(place, tmp_path, f"UPDATE reports SET record = {record}")
         digits = json.loads((place / "cat.json").read_text())["media"]["sha256"]
         for verb in (["show"], ["show", "--json"], ["report", "--pdf", tmp_path / "r.pdf"]):
             with pytest.raises(InvalidInput, match="bonafide store check"):
