@@ -161,9 +161,9 @@ def _lost(pair: Pair, lost: Any) -> Outcome:
 
 def _show(outcome: Outcome, as_json: bool) -> None:
     if as_json:
-        import json
+        from bonafide.custody.canonical import json_text
 
-        click.echo(json.dumps(outcome.record, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(outcome.record, indent=2))
         return
     from rich.console import Console
 

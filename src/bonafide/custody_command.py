@@ -101,13 +101,16 @@ def sign(report: str, key: str, output: str | None) -> None:
 
     opened = read_key(key)
     from bonafide.custody import signing
+    from bonafide.custody.canonical import json_text
+    from bonafide.files import whole
 
     signed = signing.sign(_report(report), opened)
-    text = json.dumps(signed, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json_text(signed, indent=2)
     if output is None:
         click.echo(text)
     else:
-        Path(output).write_text(f"{text}\n", encoding="utf-8")
+        with whole(Path(output)) as path:
+            path.write_text(f"{text}\n", encoding="utf-8")
 
 
 @click.group()
@@ -263,12 +266,16 @@ def _same_file(record: dict[str, Any], file: str) -> Check:
 
 
 def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
+    from bonafide.calibration import load_calibration
     from bonafide.custody import compare
+    from bonafide.examination import select
     from bonafide.scan import scan
 
     for path in filter(None, (settings.trust, settings.calibration)):
         if not (Path(path).is_file() or Path(path).is_dir()):
             raise InvalidInput(f"{path} is not here: give it with --trust or --calibration")
+    load_calibration(settings.calibration)  # in the examination, either would look like a bug
+    select(settings)
     name = str(record["media"].get("name"))
     (outcome,) = scan([(file, None, name)], settings, jobs=1)
     now = outcome.record

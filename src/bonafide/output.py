@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from bonafide.custody.canonical import json_text
 from bonafide.scan import Outcome
 from bonafide.types import Failure
 
@@ -32,7 +32,7 @@ class Show:
 
 class _ShowJsonLines(Show):
     def __call__(self, outcome: Outcome) -> None:
-        click.echo(json.dumps(outcome.record, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(outcome.record))
 
 
 class _ShowJson(Show):
@@ -40,10 +40,9 @@ class _ShowJson(Show):
         self.many, self.first = many, True
 
     def __call__(self, outcome: Outcome) -> None:
-        text = json.dumps(outcome.record, indent=2, ensure_ascii=False, allow_nan=False)
         if self.many:
             click.echo("[" if self.first else ",")
-        click.echo(text)
+        click.echo(json_text(outcome.record, indent=2))
         self.first = False
 
     def end(self) -> None:

@@ -142,6 +142,7 @@ def export(
     bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
     bonafide export --verdict ai_generated --parquet -o generated.parquet
     """
+    from bonafide.files import whole
     from bonafide.store import writing
 
     if jsonl + csv + parquet > 1:
@@ -149,13 +150,15 @@ def export(
     if parquet and output is None:
         raise click.UsageError("--parquet needs --output FILE")
     rows = open_store(url).export(**asked)
-    if parquet:
-        count = writing.write_parquet(rows, Path(str(output)))
-    elif output is None:
+    if output is None:
         count = writing.write_text(rows, sys.stdout, csv)
     else:
-        with Path(output).open("w", encoding="utf-8", newline="") as file:
-            count = writing.write_text(rows, file, csv)
+        with whole(Path(output)) as path:
+            if parquet:
+                count = writing.write_parquet(rows, path)
+            else:
+                with path.open("w", encoding="utf-8", newline="") as file:
+                    count = writing.write_text(rows, file, csv)
     click.echo(f"{count} reports", err=True)
 
 
@@ -201,7 +204,7 @@ def store() -> None:
 )
 @store_option
 def check(head: str | None, url: str | None) -> None:
-    """Recompute the audit trail and compare every report with it; name the first broken row.
+    """Recompute the audit trail, compare reports and keys with it; name the first broken row.
 
     \b
     bonafide store check
@@ -210,10 +213,12 @@ def check(head: str | None, url: str | None) -> None:
     \b
     Exit status: 0 everything is as it was written · 1 something is not.
     """
+    from bonafide.report.wording import one_line
+
     opened = open_store(url)
     broken = opened.check_audit(_head(head))
     if broken:
-        click.echo(f"BROKEN  {broken.row}: {broken.why}")
+        click.echo(f"BROKEN  {one_line(broken.row)}: {broken.why}")
         sys.exit(_BROKEN)
     last = opened.head()
     click.echo(
@@ -232,6 +237,9 @@ def log(after: int, url: str | None) -> None:
 
 def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     """The report meant; refuses what could mean several files."""
+    from bonafide.custody.canonical import canonical
+    from bonafide.report.from_dict import from_dict
+
     if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
         raise InvalidInput(f"a hash is at least {_LEAST} hexadecimal digits, not {prefix!r}")
     opened = open_store(url)
@@ -245,8 +253,14 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     chosen = [one for one in found if id_ in (None, one)]
     if not chosen:
         raise InvalidInput(f"this file has no report {id_}; it has {', '.join(map(str, found))}")
-    record = opened.report(chosen[0])
-    assert record is not None
+    record = opened.report(chosen[0]) or {}
+    try:
+        from_dict(record)
+        canonical(record)  # also refuses what is no JSON, such as NaN
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"report {chosen[0]} cannot be read ({error}); `bonafide store check` tells why"
+        ) from None
     if len(found) > 1 and id_ is None:
         others = ", ".join(map(str, found[1:]))
         click.echo(f"report {chosen[0]}, the newest; there are others: --id {others}", err=True)

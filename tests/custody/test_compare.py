@@ -57,7 +57,9 @@ def test_what_cannot_be_made_again_is_passed_over(
 CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "verdict": lambda r: r.update(verdict="ai_generated"),
     "media.sha256": lambda r: r["media"].update(sha256="0" * 64),
-    "media.width": lambda r: r["media"].update(width=161),
+    "media.width": lambda r: r["media"].update(width=r["media"]["width"] + 0.2),
+    "media.height": lambda r: r["media"].update(height=161),
+    "media.bytes": lambda r: r["media"].update(bytes=r["media"]["bytes"] + 0.5),
     "findings[double_jpeg].score": lambda r: finding(r, "double_jpeg").update(score=0.5),
     "findings[double_jpeg].status": lambda r: finding(r, "double_jpeg").update(status="failed"),
     "findings[double_jpeg].version": lambda r: finding(r, "double_jpeg").update(version="0"),
@@ -109,7 +111,23 @@ def test_sentences_follow_numbers(made: dict[str, Any], then: dict[str, Any]) ->
     assert [one.where for one in compare.differences(then, now)] == ["caveat"]
 
 
-@pytest.mark.parametrize(("one", "two"), [(True, 1.0), (1, "1"), (None, 0.0), (1, 2), ([], {})])
+@pytest.mark.parametrize(("one", "two"), [(1, 1.0), (1.0, 1), (0, 0.0), (0, 0.0003), (1, 0.999)])
+def test_other_programs_write_fractions_as_whole_numbers(
+    made: dict[str, Any], one: Any, two: Any
+) -> None:
+    assert compare.differences(made | {"extra": one}, made | {"extra": two}) == []
+
+
+@pytest.mark.parametrize("value", [10**400, 1e400, -(10**400)], ids=["whole", "infinite", "below"])
+def test_numbers_beyond_any_other(made: dict[str, Any], then: dict[str, Any], value: Any) -> None:
+    finding(then, "double_jpeg")["score"] = value
+    found = compare.differences(then, made)
+    assert [one.where for one in found] == ["findings[double_jpeg].score"]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [(True, 1.0), (1, "1"), (None, 0.0), (1, 2), ([], {}), (999.9, 1000)]
+)
 def test_kinds_are_told_apart(made: dict[str, Any], one: Any, two: Any) -> None:
     facts = [made | {"extra": value} for value in (one, two)]
     assert len(compare.differences(*facts)) == 1
@@ -135,9 +153,16 @@ class TestSettings:
             ("false_accusation_rate", "much"),
             ("limits", None),
             ("limits", {"pixels": "many"}),
+            ("limits", dict.fromkeys(vars(Limits()), 1e400)),
         ],
     )
     def test_nonsense_is_refused(self, then: dict[str, Any], name: str, value: Any) -> None:
         then["settings"][name] = value
+        with pytest.raises(InvalidInput, match="how it was made"):
+            compare.settings_of(then, Limits())
+
+    @pytest.mark.parametrize("value", [None, [], "x", 5])
+    def test_versions_without_names(self, then: dict[str, Any], value: Any) -> None:
+        then["versions"] = value
         with pytest.raises(InvalidInput, match="how it was made"):
             compare.settings_of(then, Limits())

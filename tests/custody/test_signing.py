@@ -17,7 +17,7 @@ pytest.importorskip("rfc8785")
 pytest.importorskip("cryptography")
 
 from bonafide.custody import signing
-from bonafide.custody.canonical import canonical, read_json
+from bonafide.custody.canonical import canonical, json_text, read_json
 from bonafide.errors import InvalidInput
 
 RECORD: dict[str, Any] = {
@@ -61,6 +61,15 @@ class TestCanonical:
     @settings(max_examples=30, deadline=None)
     def test_it_survives_a_file(self, value: Any) -> None:
         assert canonical(json.loads(json.dumps(value))) == canonical(value)
+
+    @given(JSON)
+    @settings(max_examples=30, deadline=None)
+    def test_it_survives_a_file_for_people(self, value: Any) -> None:
+        text = json_text(value).encode("utf-8")
+        assert canonical(json.loads(text)) == canonical(json.loads(json.dumps(value)))
+
+    def test_letters_stand_as_they_are(self) -> None:
+        assert json_text({"ü": "\\\udcff\n"}) == '{"ü": "\\\\\\udcff\\n"}'
 
     def test_what_the_rfc_does_not_admit(self) -> None:
         assert canonical([2**53, -(2**60), "\udcff"]) == (
@@ -166,6 +175,25 @@ class TestKeys:
         with pytest.raises(InvalidInput, match="never overwritten"):
             signing.new_key(tmp_path / "key.pem")
         assert (tmp_path / "key.pem").read_bytes() == before
+
+    @pytest.mark.parametrize("there", ["key.pem", "key.public.pem"])
+    def test_no_half_of_a_pair_is_left(self, tmp_path: Path, there: str) -> None:
+        (tmp_path / there).write_text("here before")
+        with pytest.raises(InvalidInput, match="never overwritten"):
+            signing.new_key(tmp_path / "key.pem")
+        assert [path.name for path in tmp_path.iterdir()] == [there]
+        assert (tmp_path / there).read_text() == "here before"
+
+    def test_a_full_disk_leaves_no_empty_key(self, tmp_path: Path) -> None:
+        resource = pytest.importorskip("resource")
+        most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # bytes of any file written
+        try:
+            with pytest.raises(InvalidInput, match="cannot be written"):
+                signing.new_key(tmp_path / "key.pem")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        assert not list(tmp_path.iterdir())
 
     def test_a_password(self, tmp_path: Path) -> None:
         path = tmp_path / "key.pem"

@@ -13,6 +13,8 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("rfc8785")
 
+from sqlalchemy import text
+
 from bonafide.store.store import Store
 
 
@@ -60,6 +62,22 @@ def store(url: str) -> Iterator[Store]:
     opened = Store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def tamper(store: Store) -> Callable[..., None]:
+    """A function that does what only somebody who owns the database can do."""
+
+    def execute(statement: str, **values: Any) -> None:
+        with store._write() as session:
+            if store.postgres:
+                session.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
+            else:
+                for verb in ("update", "delete"):
+                    session.execute(text(f"DROP TRIGGER IF EXISTS audit_refuses_{verb}"))
+            session.execute(text(statement), values)
+
+    return execute
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from skimage import data as photographs
 pytest.importorskip("cryptography")
 
 from bonafide.cli import bonafide as command
-from bonafide.errors import InvalidInput
+from bonafide.errors import BonafideError, InvalidInput
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 ONLY = ("--only", "exif_consistency,double_jpeg", "--jobs", "1")
@@ -28,7 +29,7 @@ ONLY = ("--only", "exif_consistency,double_jpeg", "--jobs", "1")
 
 def run(*arguments: str | Path, ends: int = 0) -> Result:
     result = CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=True)
-    if isinstance(result.exception, InvalidInput):
+    if isinstance(result.exception, BonafideError):
         raise result.exception
     assert result.exit_code == ends, (result.output, result.exception)
     return result
@@ -54,6 +55,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def at(place: Path) -> tuple[str, str]:
     return "--store", str(place / "store.db")
+
+
+def tampered(place: Path, folder: Path, statement: str) -> Path:
+    """A copy of the store, changed by somebody who owns it."""
+    copy = folder / "copy.db"
+    with sqlite3.connect(place / "store.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute(statement)
+    return copy
 
 
 _HELP = """
@@ -240,6 +250,42 @@ class TestVerify:
         with pytest.raises(InvalidInput, match="cannot be read"):
             run("verify", place / "cat.json", tmp_path / "absent.jpg")
 
+    @pytest.mark.parametrize("change", [{"calibration": "cat.jpg"}, {"only": ["nothing"]}])
+    def test_settings_that_cannot_be_followed(
+        self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+    ) -> None:
+        monkeypatch.chdir(place)
+        record: dict[str, Any] = json.loads((place / "coffee.json").read_text())
+        record["settings"] |= change
+        (tmp_path / "r.json").write_text(json.dumps(record))
+        with pytest.raises(BonafideError, match=r"no calibration|no detector"):
+            run("verify", tmp_path / "r.json", place / "=coffee.jpg")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
+class TestNamesThatAreNoText:
+    @pytest.fixture
+    def picture(self, place: Path, tmp_path: Path) -> Path:
+        picture = tmp_path / os.fsdecode("Ä\N{GRINNING FACE}".encode() + b"\xff.jpg")
+        picture.write_bytes((place / "cat.jpg").read_bytes())
+        return picture
+
+    @pytest.mark.parametrize("form", ["--json", "--jsonl"])
+    def test_a_report_can_be_relied_on(self, place: Path, picture: Path, form: str) -> None:
+        written = run("scan", picture, *ONLY, form, "--sign", place / "key.pem").stdout_bytes
+        assert "Ä\N{GRINNING FACE}\\udcff.jpg".encode() in written
+        (picture.parent / "r.json").write_bytes(written)
+        key = ("--public-key", place / "key.public.pem")
+        assert "DIFFERS" not in run("verify", picture.parent / "r.json", picture, *key).stdout
+
+    def test_a_report_can_be_signed_afterwards(self, place: Path, picture: Path) -> None:
+        report, signed = picture.parent / "r.json", picture.parent / "s.json"
+        report.write_bytes(run("scan", picture, *ONLY, "--json").stdout_bytes)
+        key = ("--key", place / "key.pem")
+        run("sign", report, *key, "-o", signed)
+        run("verify", signed, "--public-key", place / "key.public.pem")
+        assert run("sign", report, *key).exit_code == 0
+
 
 class TestStore:
     def test_check_and_log(self, place: Path) -> None:
@@ -251,12 +297,40 @@ class TestStore:
         assert "NUMBER:HASH" in run("store", "check", "--head", "x", *at(place), ends=2).stderr
 
     def test_tampering_is_named(self, place: Path, tmp_path: Path) -> None:
-        copy = tmp_path / "copy.db"
-        with sqlite3.connect(place / "store.db") as source, sqlite3.connect(copy) as target:
-            source.backup(target)
-            target.execute("UPDATE reports SET verdict = 'authenticated' WHERE id = 2")
+        copy = tampered(
+            place, tmp_path, "UPDATE reports SET verdict = 'authenticated' WHERE id = 2"
+        )
         told = run("store", "check", "--store", copy, ends=1).stdout
         assert told.startswith("BROKEN  report 2: ")
+
+    @pytest.mark.parametrize("change", ["record = '{'", "stored_at = 'x'"])
+    def test_what_cannot_be_read_is_said_in_words(
+        self, place: Path, tmp_path: Path, change: str
+    ) -> None:
+        copy = tampered(place, tmp_path, f"UPDATE reports SET {change}")
+        told = run("store", "check", "--store", copy, ends=1).stdout
+        assert told == "BROKEN  report 1: It cannot be read.\n"
+        out = tmp_path / "out.jsonl"
+        for verb in (["history"], ["export"], ["export", "-o", out]):
+            with pytest.raises(InvalidInput, match="bonafide store check"):
+                run(*verb, "--store", copy)
+        assert not list(tmp_path.glob("out*"))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            *("'{'", "'null'", "'[]'", "'{}'", "'{\"media\": []}'"),
+            """replace(record, '{"schema"', '{"more": NaN, "schema"')""",
+        ],
+    )
+    def test_a_report_that_is_none_is_not_shown(
+        self, place: Path, tmp_path: Path, record: str
+    ) -> None:
+        copy = tampered(place, tmp_path, f"UPDATE reports SET record = {record}")
+        digits = json.loads((place / "cat.json").read_text())["media"]["sha256"]
+        for verb in (["show"], ["show", "--json"], ["report", "--pdf", tmp_path / "r.pdf"]):
+            with pytest.raises(InvalidInput, match="bonafide store check"):
+                run(*verb, digits, "--store", copy)
 
 
 def test_keys_of_the_service(tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def read_json(path: str | Path) -> Any:
         raise InvalidInput(f"{path} is not JSON: {error}") from None
 
 
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that people can read: letters stand as they are, halves of surrogate pairs as escapes.
+
+    Those come from file names that are no UTF-8, and cannot be written as UTF-8 themselves.
+
+    Args:
+        value: JSON values.
+        indent: of each level; None for a single line.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return _well_formed(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
 def _admitted(value: Any) -> Any:
     if isinstance(value, dict):
         return {_well_formed(str(key)): _admitted(item) for key, item in value.items()}

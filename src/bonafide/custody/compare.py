@@ -1,15 +1,17 @@
 """Whether two records of one file say the same: the one that was kept, and one made again.
 
 Computers differ in the last digits, so numbers with a fraction may differ by `ABSOLUTE` and
-`RELATIVE` together. If any do, the numbers in sentences may be rounded otherwise, by a step of the
-last digit shown. Everything else must be equal. What cannot be made again is not compared: when the
-report was made, how long it took, and what the file was called.
+`RELATIVE` together; whole numbers count something, and may not. If any do, the numbers in sentences
+may be rounded otherwise, by a step of the last digit shown. Everything else must be equal. What
+cannot be made again is not compared: when the report was made, how long it took, and what the file
+was called.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +97,8 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
     """
     try:
         told = record["settings"]
+        if not isinstance(record["versions"], dict):
+            raise TypeError("versions without names")
         limits = {
             name: min(type(most)(told["limits"][name]), most)
             for name, most in vars(allowed).items()
@@ -109,7 +113,7 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
             stability=bool(told["stability"]),
             calibration=_path(told["calibration"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidInput(
             f"the report does not say how it was made: {type(error).__name__} {error}"
         ) from None
@@ -149,11 +153,10 @@ class _Comparison:
             self._dicts(where, kind, then, now)
         elif isinstance(then, list) and isinstance(now, list):
             self._lists(where, kind, then, now)
-        elif type(then) is type(now) and then == now:
+        elif _equal(then, now):
             return
-        elif _is_fraction(then, now) and _close(float(then), float(now), 0.0):
-            if then != now:
-                self.inexact.append(Difference(where, then, now))
+        elif _is_fraction(then, now) and _close(float(then), now, 0.0):
+            self.inexact.append(Difference(where, then, now))
         elif kind in _SENTENCES and _same_but_for_last_digits(str(then), str(now)):
             self.rounded.append(Difference(where, then, now))
         else:
@@ -180,11 +183,18 @@ class _Comparison:
             self.values(f"{where}[{name}]", f"{kind}[]", old, new)
 
 
+def _equal(then: Any, now: Any) -> bool:
+    alike = type(then) is type(now) or (_is_number(then) and _is_number(now))
+    return alike and then == now
+
+
 def _is_fraction(then: Any, now: Any) -> bool:
-    numbers = all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in (then, now)
-    )
-    return numbers and any(isinstance(value, float) for value in (then, now))
+    """What was made here tells the two kinds apart: other programs write 1.0 as 1."""
+    return isinstance(now, float) and _is_number(then) and abs(then) <= sys.float_info.max
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _close(then: float, now: float, step: float) -> bool:

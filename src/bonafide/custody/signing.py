@@ -64,8 +64,12 @@ def new_key(path: Path, password: str = "") -> Path:
     secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     known = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     public = path.with_name(f"{path.stem}.public.pem")
-    _write_new(public, known, 0o644)
     _write_new(path, secret, 0o600)
+    try:
+        _write_new(public, known, 0o644)
+    except InvalidInput:
+        path.unlink()  # half a pair is of no use, and would be in the way of the next one
+        raise
     return public
 
 
@@ -170,9 +174,14 @@ def _read(path: Path) -> bytes:
 
 def _write_new(path: Path, raw: bytes, mode: int) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(raw)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         raise InvalidInput(f"{path} is there already; a key is never overwritten") from None
     except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+    except OSError as error:
+        path.unlink()
         raise InvalidInput(f"{path} cannot be written: {error.strerror}") from None

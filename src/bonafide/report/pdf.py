@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import MissingExtra
 from bonafide.explain.words import where
+from bonafide.files import whole
 from bonafide.media.image import Image
 from bonafide.report import preview, provenance, wording
 from bonafide.report.from_dict import from_dict
@@ -75,9 +76,8 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Image | None) -> Non
     page.not_tested()
     page.history()
     page.basis(record.get("signature"))
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(page.output())
-    partial.replace(path)
+    with whole(path) as written:
+        written.write_bytes(page.output())
 
 
 class _Page(FPDF):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    StatementError,
+)
 from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput, MissingExtra, StoreUnavailable
@@ -24,6 +31,10 @@ from bonafide.runtime import user_folder
 
 BUSY_SECONDS = 30  # a writer waits this long for another one on SQLite
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# What SQLite's errors begin with where no row is at fault.
+_AWAY = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "READONLY")
+)
 _CHAIN, _SCHEMA = 0x626F6E61, 0x66696465  # names of PostgreSQL's advisory locks
 
 
@@ -56,6 +67,10 @@ def address(url: str | None) -> URL:
     if find_spec("psycopg") is None:
         raise MissingExtra("postgres", "a store on PostgreSQL")
     return parsed.set(drivername="postgresql+psycopg")
+
+
+class Unreadable(InvalidInput):
+    """A table is missing, or a row holds what no bonafide wrote."""
 
 
 class Database:
@@ -92,21 +107,41 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        with self._reached(), Session(self._engine) as session:
-            yield session
+        """A transaction that reads.
+
+        Raises:
+            StoreUnavailable: the database is away.
+            Unreadable: something that is asked for is damaged.
+        """
+        try:
+            with Session(self._engine) as session:
+                yield session
+        except (StatementError, ValueError, TypeError, RecursionError) as error:
+            if _is_away(error):
+                raise self._away(error) from error
+            raise Unreadable(
+                f"the store {self.shown} holds what cannot be read; "
+                "`bonafide store check` names the row"
+            ) from error
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        with self._reached(), Session(self._writing) as session, session.begin():
-            yield session
+        """A transaction that writes.
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
+        Raises:
+            StoreUnavailable: the database is away.
+        """
         try:
-            yield
-        except (OperationalError, InterfaceError) as error:
-            why = str(error.orig).strip().splitlines()[0]
-            raise StoreUnavailable(f"the store {self.shown} cannot be used: {why}") from error
+            with Session(self._writing) as session, session.begin():
+                yield session
+        except StatementError as error:
+            if _is_away(error):
+                raise self._away(error) from error
+            raise
+
+    def _away(self, error: Exception) -> StoreUnavailable:
+        why = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        return StoreUnavailable(f"the store {self.shown} cannot be used: {why}")
 
     def _now(self, session: Session) -> datetime:
         """The database's clock where there are several hosts, since theirs differ."""
@@ -159,6 +194,15 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 def downgrade(connection: Connection, revision: str) -> None:
     """Bring the tables back to an earlier revision, inside the transaction of `connection`."""
     command.downgrade(_config(connection), revision)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database cannot be used at all, rather than holds something odd."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorname", "").startswith(_AWAY)
+    return True
 
 
 def _config(connection: Connection) -> Config:

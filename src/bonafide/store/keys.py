@@ -40,22 +40,23 @@ class Keys(Audit):
         if not 0 < len(name) <= LONGEST_NAME:
             raise InvalidInput(f"a key needs a name of 1 to {LONGEST_NAME} characters")
         secret = f"bonafide_{secrets.token_urlsafe(_RANDOM_BYTES)}"
-        granted = sorted(set(scopes))
+        kept, granted = _digest(secret), sorted(set(scopes))
         with self._write() as session:
             self._lock_chain(session)
+            moment = self._now(session)
             if session.scalar(select(StoredKey.id).where(StoredKey.name == name)):
                 raise InvalidInput(f"there is, or was, a key called {name}; names are not reused")
             session.add(
                 StoredKey(
                     name=name,
-                    digest=_digest(secret),
+                    digest=kept,
                     scopes=granted,
                     rate=rate,
-                    created_at=self._now(session),
+                    created_at=moment,
                 )
             )
-            detail = {"scopes": granted, "rate": rate}
-            self._append(session, actor, "add key", name, detail)
+            detail = {"scopes": granted, "rate": rate, "digest": kept}
+            self._append(session, moment, actor, "add key", name, detail)
         return secret
 
     def key(self, secret: str) -> Key | None:
@@ -84,8 +85,8 @@ class Keys(Audit):
             )
             if found is None:
                 return False
-            found.revoked_at = self._now(session)
-            self._append(session, actor, "revoke key", found.name, {})
+            found.revoked_at = moment = self._now(session)
+            self._append(session, moment, actor, "revoke key", found.name, {})
             return True
 
 

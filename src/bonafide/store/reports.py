@@ -206,7 +206,7 @@ class Reports(Audit):
             medium.perceptual_hash = _signed(perceptual_hash)
             medium.band0, medium.band1, medium.band2, medium.band3 = _bands(perceptual_hash)
         session.flush()
-        self._remember_name(session, medium, *_called(facts))
+        self._remember_name(session, medium, *called(facts))
         return medium
 
     def _remember_name(self, session: Session, medium: Medium, name: str, path: str | None) -> None:
@@ -218,7 +218,8 @@ class Reports(Audit):
     def _add(
         self, session: Session, medium: Medium, record: Mapping[str, Any], key: str, actor: str
     ) -> int:
-        name, path = _called(record["media"])
+        name, path = called(record["media"])
+        moment = self._now(session)
         report = StoredReport(
             media_id=medium.id,
             key=key,
@@ -227,17 +228,18 @@ class Reports(Audit):
             verdict=record["verdict"],
             tool=record["versions"]["bonafide"],
             actor=storable(actor),
-            stored_at=self._now(session),
+            stored_at=moment,
             record=dict(record),
         )
         session.add(report)
         session.flush()
         detail = {"id": report.id, "key": key, "record": digest(record)}
-        self._append(session, actor, "report", medium.sha256, detail)
+        self._append(session, moment, actor, "report", medium.sha256, detail)
         return report.id
 
 
-def _called(facts: Mapping[str, Any]) -> tuple[str, str | None]:
+def called(facts: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Name and path of a record's media, as they are stored."""
     path = facts.get("path")
     return storable(facts["name"]), None if path is None else storable(path)
 

@@ -168,7 +168,7 @@ class Broken:
     """The first thing that an inspection of the store found wrong.
 
     Attributes:
-        row: "audit 17" or "report 4".
+        row: "audit 17", "report 4", "key desk" or "table keys".
         why: one plain sentence.
     """
 
