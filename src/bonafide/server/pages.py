@@ -22,7 +22,7 @@ from bonafide.server.api import JobId
 from bonafide.server.auth import COOKIE, Caller, same_site
 from bonafide.server.intake import Wish
 from bonafide.server.problems import Problem
-from bonafide.server.reading import Before, ReportId
+from bonafide.server.reading import Before, ReportId, standalone
 from bonafide.server.service import Service
 from bonafide.types import Label, Profile, Question
 
@@ -36,10 +36,11 @@ def routes(service: Service) -> APIRouter:
     """The pages of one service."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     may_examine, may_read = (Depends(visitor(service, scope)) for scope in ("examine", "read"))
+    may_begin = Depends(visitor(service, "examine", otherwise="/history"))
     guard, config = service.guard, service.config
 
     @router.get("/")
-    def home(caller: Caller = may_examine) -> str:
+    def home(caller: Caller = may_begin) -> str:
         return page(
             "home",
             caller,
@@ -70,8 +71,6 @@ def routes(service: Service) -> APIRouter:
     @router.get("/jobs/{id}")
     def job(id: JobId, caller: Caller = may_examine) -> str:  # noqa: A002
         shown = service.shown(service.job(id, caller))
-        total = sum(shown.counts.values())
-        ended = total - shown.counts.get("queued", 0) - shown.counts.get("running", 0)
         verdicts = [(label.value, wording.VERDICTS[label].name) for label in Label]
         outcomes = [
             (kind, name, sum(_outcome(file) == kind for file in shown.files))
@@ -81,8 +80,8 @@ def routes(service: Service) -> APIRouter:
             "job",
             caller,
             job=shown,
-            total=total,
-            ended=ended,
+            total=sum(shown.counts.values()),
+            examined=shown.counts.get("done", 0) + shown.counts.get("failed", 0),
             outcomes=[outcome for outcome in outcomes if outcome[2]],
             outcome=_outcome,
             questions=_SHOWN_QUESTIONS,
@@ -139,6 +138,11 @@ def routes(service: Service) -> APIRouter:
         headers = {"content-disposition": f'attachment; filename="bonafide-{id}.json"'}
         return JSONResponse(service.record(id), headers=headers)
 
+    @router.get("/reports/{id}/page.html")
+    def saved(id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002
+        headers = {"content-disposition": f'attachment; filename="bonafide-{id}.html"'}
+        return standalone(service, id, headers)
+
     @router.get("/detectors")
     def detectors(caller: Caller = may_read) -> str:
         return page("detectors", caller, cards=cards.as_dicts())
@@ -180,8 +184,16 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def visitor(service: Service, scope: str) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency like `Guard.needs` that sends people without a key to where they sign in."""
+def visitor(
+    service: Service, scope: str, otherwise: str | None = None
+) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency like `Guard.needs` that sends people without a key to where they sign in.
+
+    Args:
+        service: whose guard decides.
+        scope: that the key needs.
+        otherwise: where people are sent whose key lacks it; None refuses them.
+    """
 
     async def dependency(request: Request) -> Caller:
         caller = await service.guard.caller(request)
@@ -190,6 +202,8 @@ def visitor(service: Service, scope: str) -> Callable[[Request], Awaitable[Calle
             asked = address if request.method == "GET" else "/"
             raise HTTPException(303, "sign in", {"location": f"/sign-in?next={quote(asked)}"})
         request.state.actor = caller.name
+        if otherwise is not None and not caller.may(scope):
+            raise HTTPException(303, "not here", {"location": otherwise})
         service.guard.admit(caller, scope)
         return caller
 
@@ -202,9 +216,10 @@ def page(template: str, caller: Caller | None, **values: Any) -> str:
     return found.render(caller=caller, current=template, **values)
 
 
-def error_page(status: int, title: str, detail: str) -> Response:
+async def error_page(request: Request, status: int, title: str, detail: str) -> Response:
     """A refusal, for people."""
-    return HTMLResponse(page("error", None, status=status, title=title, detail=detail), status)
+    caller = await request.app.state.service.guard.known(request)
+    return HTMLResponse(page("error", caller, status=status, title=title, detail=detail), status)
 
 
 @cache
