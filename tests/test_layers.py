@@ -14,7 +14,7 @@ LONGEST_FILE = 400  # lines
 
 # Lowest first. A file may import from its own floor (in its own folder) and from those below.
 FLOORS = (
-    ("types", "regions", "errors"),
+    ("types", "regions", "errors", "files"),
     ("media",),
     ("signals",),
     ("runtime", "weights"),

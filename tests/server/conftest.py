@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,8 @@ def start(app: FastAPI, **options: Any) -> tuple[uvicorn.Server, threading.Threa
     return server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One server for all tests of this folder."""
-    config = make_config(tmp_path_factory.mktemp("server"), url_fetch=True)
+@contextmanager
+def run(config: Config) -> Iterator[Running]:
     app = create_app(config)
     store = app.state.service.store
     keys = {name: store.add_key(name, scopes, 0) for name, scopes in SCOPES.items()}
@@ -79,6 +78,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield Running(url, app, keys)
     server.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all tests of this folder."""
+    with run(make_config(tmp_path_factory.mktemp("server"), url_fetch=True)) as server:
+        yield server
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Running]:
+    """A server without a worker: what is handed in waits until the test itself takes it."""
+    with run(make_config(tmp_path, workers=0)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

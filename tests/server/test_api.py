@@ -79,6 +79,11 @@ def test_a_browser_gets_a_page_that_stands_alone(admin: httpx.Client, make_pictu
     assert page.headers["content-type"].startswith("text/html")
     assert "<!DOCTYPE html>" in page.text and "data:image/" in page.text
     assert "unsafe-inline" not in page.headers["content-security-policy"]
+    saved = admin.get(f"{where.removeprefix('/v1')}/page.html")  # whatever is accepted
+    assert saved.text == page.text
+    assert saved.headers["content-disposition"].startswith("attachment;")
+    policy = "content-security-policy"
+    assert saved.headers[policy] == page.headers[policy]
     small = admin.get(f"{where}/thumbnail")
     assert small.headers["content-type"] in ("image/png", "image/jpeg")
     assert max(Pillow.open(io.BytesIO(small.content)).size) <= 96
@@ -168,6 +173,12 @@ def test_every_answer_carries_the_id_of_its_request(admin: httpx.Client) -> None
     assert given.headers["x-request-id"] == "abc-1"
     unfit = admin.get("/v1/jobs/none", headers={"x-request-id": "a b\x7f{}"})
     assert unfit.headers["x-request-id"] == unfit.json()["request_id"] != "a b"
+
+
+def test_what_is_not_there_is_told_in_a_sentence(admin: httpx.Client) -> None:
+    assert admin.get("/v1/nothing").json()["detail"] == "there is nothing at this address"
+    wrong = admin.delete("/v1/jobs")
+    assert wrong.status_code == 405 and wrong.json()["detail"] != wrong.json()["title"]
 
 
 def test_what_prometheus_and_an_orchestrator_read(admin: httpx.Client) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+
+from bonafide.server.config import choices
+from bonafide.store.rows import JobFile
+from bonafide.types import Profile
 
 pytestmark = pytest.mark.browser
 PATIENCE = 90_000  # milliseconds, for a machine that has other things to do
@@ -31,13 +36,14 @@ PASTE = """([name, text]) => {
 
 @pytest.fixture
 def visit(browser: Any, running: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page of the service as somebody signed in; complaints fail the test."""
+    """Opens a page of a service as somebody signed in; complaints fail the test."""
     contexts, complaints = [], []
 
-    def open_page(path: str, **options: Any) -> Any:
-        context = browser.new_context(base_url=running.url, **options)
+    def open_page(path: str, key: str = "admin", at: Any = running, **options: Any) -> Any:
+        context = browser.new_context(base_url=at.url, **options)
         contexts.append(context)
-        cookie = {"name": "bonafide_key", "value": running.keys["admin"], "url": running.url}
+        secret = at.keys.get(key, key)
+        cookie = {"name": "bonafide_key", "value": secret, "url": at.url}
         context.add_cookies([cookie])
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
@@ -51,7 +57,7 @@ def visit(browser: Any, running: Any) -> Iterator[Callable[..., Any]]:
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
 
         def request(made: Any) -> None:
-            if not made.url.startswith((running.url, "data:")):
+            if not made.url.startswith((at.url, "data:")):
                 complaints.append(made.url)
 
         page.on("request", request)
@@ -141,6 +147,156 @@ def test_what_the_server_refuses_is_said(visit: Any) -> None:
     page.evaluate("document.getElementById('upload').dataset.mostBytes = 1e9")
     page.evaluate(DROP, [("large.jpg", large)])
     page.get_by_role("alert").filter(has_text="a file may have 2,097,152 bytes").wait_for()
+
+
+def handed_in(at: Any, names: Sequence[str]) -> str:
+    """The address of a job that waits."""
+    store = at.app.state.service.store
+    files = [JobFile(name, f"{n:064x}", f"{n:064x}") for n, name in enumerate(names)]
+    return f"/jobs/{store.add_job(files, choices(Profile.TRIAGE, False), 'admin')}"
+
+
+def take(at: Any, failed: bool = True) -> Any:
+    """Take a file as a worker does; and give it back as one that cannot be examined."""
+    store = at.app.state.service.store
+    file = store.claim("test", 60)
+    if failed:
+        store.finish(file.id, None, {"error": "Damaged", "why": "it is no picture"})
+    return file
+
+
+def test_more_tabs_with_jobs_than_a_browser_has_connections(visit: Any, idle: Any) -> None:
+    jobs = [handed_in(idle, [f"{n}.png", "other.png"]) for n in range(7)]
+    first = visit(jobs[0], at=idle)
+    tabs = [first, *(first.context.new_page() for _ in jobs[1:])]
+    for tab, job in zip(tabs[1:], jobs[1:], strict=True):
+        tab.goto(job, timeout=15_000)
+    first.context.new_page().goto("/history", timeout=15_000)
+    for _ in jobs:
+        take(idle)
+    for tab in tabs:
+        tab.get_by_role("status").filter(has_text="1 of 2 examined").wait_for(timeout=15_000)
+
+
+def test_what_is_read_aloud_stays_while_nothing_happens(visit: Any, idle: Any) -> None:
+    page = visit(handed_in(idle, ["a.png", "b.png"]), at=idle)
+    page.evaluate("""() => {
+      window.changes = 0;
+      const parts = { subtree: true, childList: true, characterData: true };
+      new MutationObserver(seen => changes += seen.length).observe(document.body, parts);
+    }""")
+    for _ in range(2):
+        page.wait_for_event("requestfinished")
+    assert page.evaluate("changes") == 0
+    take(idle)
+    page.get_by_role("status").filter(has_text="1 of 2 examined").wait_for()
+    assert page.evaluate("changes") > 0
+
+
+def test_an_answer_that_is_no_page_is_asked_for_again(visit: Any, idle: Any) -> None:
+    job = handed_in(idle, ["a.png"])
+    page = visit(job, at=idle)
+    refused = []
+
+    def refuse(route: Any) -> None:
+        refused.append(route)
+        route.fulfill(status=429, body="too many") if len(refused) < 3 else route.continue_()
+
+    page.route(f"**{job}", refuse)
+    take(idle)
+    page.get_by_role("status").filter(has_text="All done: 1 of 1").wait_for(timeout=15_000)
+    assert len(refused) >= 3
+
+
+def test_a_key_revoked_meanwhile_leads_to_where_one_signs_in(
+    visit: Any, idle: Any, make_picture: Any
+) -> None:
+    secret = idle.app.state.service.store.add_key("brief", ("examine",), 0)
+    page = visit("/", key=secret, at=idle)
+    page.evaluate(DROP, [("a.jpg", encoded(make_picture, 120))])
+    page.wait_for_url("**/jobs/*")
+    other = page.context.new_page()
+    other.goto("/")
+    idle.app.state.service.store.revoke("brief")
+    other.evaluate(DROP, [("a.jpg", encoded(make_picture, 120))])
+    said = other.get_by_role("alert").filter(has_text="no longer in force")
+    said.get_by_role("link", name="Sign in again").click()
+    other.wait_for_url("**/sign-in")
+    page.wait_for_url("**/sign-in?next=/jobs/*")
+
+
+def test_a_job_that_was_cancelled_says_what_is_true(visit: Any, idle: Any) -> None:
+    page = visit(handed_in(idle, ["a.png", "b.png", "c.png"]), at=idle)
+    file = take(idle, failed=False)
+    page.get_by_role("button", name="Cancel").click()
+    said = page.get_by_role("status")
+    said.filter(has_text="Cancelled: 0 of 3 examined; 1 under way will be finished").wait_for()
+    assert page.get_by_role("button", name="Cancel").count() == 0
+    failure = {"error": "Damaged", "why": "it is no picture"}
+    idle.app.state.service.store.finish(file.id, None, failure)
+    said.filter(has_text=re.compile("^Cancelled: 1 of 3 examined$")).wait_for()
+    assert page.locator("#examined").get_attribute("value") == "1"
+
+
+def test_a_double_click_hands_in_once(visit: Any, idle: Any, make_picture: Any) -> None:
+    page = visit("/", at=idle)
+    sent: list[Any] = []
+    page.route("**/v1/jobs?*", lambda route: sent.append(route))  # it waits for its answer
+    picture = {"name": "a.png", "mimeType": "image/png", "buffer": make_picture(121)}
+    page.set_input_files("#files", picture)
+    examine = page.get_by_role("button", name="Examine")
+    examine.dblclick()
+    page.get_by_text("Sending a.png").wait_for()
+    assert len(sent) == 1
+    sent[0].fulfill(status=503, json={"detail": "there is no room"})
+    page.get_by_role("alert").filter(has_text="no room").wait_for()
+    examine.click()
+    page.get_by_text("Sending a.png").wait_for()
+    # Back on the page as the browser had kept it.
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    examine.dblclick()
+    page.get_by_text("Sending a.png").wait_for()
+    assert len(sent) == 3
+    sent[2].continue_()
+    page.wait_for_url("**/jobs/*")
+    assert len(idle.app.state.service.store.jobs(None, 10)) == 1
+
+
+def test_a_page_that_is_saved_is_the_page(visit: Any, make_picture: Any) -> None:
+    page = visit("/")
+    page.evaluate(PASTE, ["image.png", encoded(make_picture, 122)])
+    page.wait_for_url("**/reports/*")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Save this page").click()
+    saved = started.value
+    assert saved.suggested_filename == f"bonafide-{page.url.rpartition('/')[2]}.html"
+    assert saved.path().read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_key_that_only_reads_meets_no_dead_end(visit: Any) -> None:
+    page = visit("/", key="read")
+    page.wait_for_url("**/history")
+    names = page.get_by_role("navigation", name="Site").get_by_role("link").all_inner_texts()
+    assert names == ["History", "Detectors", "API"]
+    for path, title in (("/jobs", "Forbidden"), ("/nowhere", "Not Found")):
+        page.goto(path)
+        assert page.locator("h1").inner_text() == title
+        assert page.locator(".lead").inner_text() != title
+        assert page.get_by_role("link", name="History").is_visible()
+        assert page.get_by_role("button", name="Sign out").is_visible()
+
+
+def test_a_key_that_only_examines_sees_the_verdict(visit: Any, make_picture: Any) -> None:
+    page = visit("/", key="examine")
+    page.evaluate(PASTE, ["image.png", encoded(make_picture, 123)])
+    page.wait_for_url("**/jobs/*")
+    page.get_by_role("status").filter(has_text="All done").wait_for()
+    assert page.locator(".files .verdict-name").count() == 1
+    assert page.locator(".files a, .files img").count() == 0
+    names = page.get_by_role("navigation", name="Site").get_by_role("link").all_inner_texts()
+    assert names == ["Examine", "Batches"]
+    page.reload()
+    assert "/jobs/" in page.url
 
 
 @pytest.mark.parametrize("width", [360, 1280])

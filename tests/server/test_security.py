@@ -7,6 +7,7 @@ import http.server
 import io
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,17 @@ def test_the_rate_of_a_key_is_kept(running: Any) -> None:
         last = client.get("/v1/detectors")
     assert statuses[0] == 200 and last.status_code == 429
     assert 1 <= int(last.headers["retry-after"]) <= 8
+
+
+def test_what_a_browser_reads_is_not_counted(running: Any, make_picture: Make) -> None:
+    store = running.app.state.service.store
+    secret = store.add_key("at the screen", ("read", "examine"), 4)
+    files = {"file": ("a.png", make_picture(61))}
+    with running.client(None, cookies={"bonafide_key": secret}) as client:
+        for path in ("/history", "/v1/detectors", "/jobs") * 3:
+            assert client.get(path, headers={"accept": "text/html"}).status_code == 200
+        sent = [client.post("/v1/jobs?profile=triage", files=files) for _ in range(2)]
+    assert [answer.status_code for answer in sent] == [202, 429]
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "chunked"])
@@ -233,6 +245,29 @@ def test_without_keys_only_this_machine_under_its_own_names(config_in: Any) -> N
         assert client.post("/v1/jobs", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["::1", "127.0.0.2"])
+def test_without_keys_the_host_that_was_chosen_is_a_name_too(config_in: Any, host: str) -> None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:8103/"
+    with TestClient(create_app(config_in(auth=False, host=host)), base_url=address) as client:
+        assert client.get("/v1/jobs").status_code == 200
+        assert client.get("/v1/jobs", headers={"host": "127.0.0.3"}).status_code == 400
+
+
+def test_the_address_of_a_service_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import uvicorn
+    from click.testing import CliRunner
+
+    from bonafide.server.command import serve
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server: None)
+    monkeypatch.setattr(tempfile, "tempdir", None)  # put back afterwards
+    where = ["--store", str(tmp_path / "store.db"), "--spool", str(tmp_path / "spool")]
+    said = CliRunner().invoke(serve, ["--no-auth", "--host", "::1", "--port", "8103", *where])
+    assert "http://[::1]:8103/ " in said.output
+
+
 def test_no_auth_is_refused_on_other_addresses() -> None:
     from click.testing import CliRunner
 
@@ -296,6 +331,14 @@ def test_odd_charsets_are_refused(running: Any, charset: str) -> None:
     with running.client(None) as client:
         for path in ("/sign-in", "/v1/jobs"):
             assert client.post(path, content=body, headers=kind).status_code == 415
+
+
+@pytest.mark.parametrize("part", ["profile", "files"])
+def test_parts_that_nobody_reads_are_named(running: Any, part: str) -> None:
+    with running.client() as client:
+        answer = client.post("/v1/jobs", files={"file": ("a", b"x"), part: ("b", b"triage")})
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_part")
+        assert repr(part) in answer.json()["detail"]
 
 
 def test_an_address_is_short(running: Any) -> None:

@@ -67,9 +67,8 @@ def create_app(config: Config) -> FastAPI:
     _describe(app)
     if not config.auth:
         # Without keys a foreign page could reach this server through a name that it points here.
-        app.add_middleware(
-            TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", "testserver"]
-        )
+        names = ["localhost", "127.0.0.1", "[::1]", "testserver", host_name(config.host)]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
     app.add_middleware(
         RequestContext,
         body_limit=service.intake.body_limit,
@@ -77,6 +76,11 @@ def create_app(config: Config) -> FastAPI:
         measure=service.metrics.measure,
     )
     return app
+
+
+def host_name(host: str) -> str:
+    """A host as it stands in addresses: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _describe(app: FastAPI) -> None:

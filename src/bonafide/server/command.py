@@ -140,7 +140,7 @@ def serve(
     import uvicorn
 
     from bonafide.server import logs
-    from bonafide.server.app import create_app
+    from bonafide.server.app import create_app, host_name
     from bonafide.server.config import is_loopback
 
     if no_auth and not is_loopback(host):
@@ -164,7 +164,7 @@ def serve(
     tempfile.tempdir = str(app.state.service.spool.uploads)
     if config.auth:
         _offer_key(app.state.service.store)
-    click.echo(f"bonafide serves http://{host}:{port}/ (stop with Ctrl-C)", err=True)
+    click.echo(f"bonafide serves http://{host_name(host)}:{port}/ (stop with Ctrl-C)", err=True)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,10 @@ def chosen(base: Settings, choice: dict[str, Fact]) -> Settings:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a server that listens on `host`."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def default_spool() -> Path:

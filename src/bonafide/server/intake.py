@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -62,8 +62,18 @@ class Intake:
             return self.config.settings.limits.file_bytes + 65536  # the form around the file
         return self.config.batch_bytes if path in ("/v1/jobs", "/upload") else 65536
 
-    async def receive(self, request: Request, most: int) -> list[Received]:
-        """Keep the files of a request, at most `most`.
+    async def receive(
+        self, request: Request, most: int, fields: Collection[str] = ()
+    ) -> list[Received]:
+        """Keep the files of a request.
+
+        Args:
+            request: of which nothing was read.
+            most: files that it may have.
+            fields: names of parts that it may have besides files.
+
+        Returns:
+            The files, at least one.
 
         Raises:
             Problem: 4xx where the request is at fault, 503 where there is no room.
@@ -73,7 +83,7 @@ class Intake:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             if kind == FORM:
-                return await self._form(request, most)
+                return await self._form(request, most, fields)
             if kind == JSON:
                 return [await self._address(request)]
         except OSError as error:
@@ -121,10 +131,14 @@ class Intake:
         if await run_in_threadpool(self.spool.free) < _SPARE_BYTES + 2 * coming:
             raise _disk_full()
 
-    async def _form(self, request: Request, most: int) -> list[Received]:
+    async def _form(self, request: Request, most: int, fields: Collection[str]) -> list[Received]:
         async with request.form(
             max_files=most, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES
         ) as form:
+            if unknown := set(form).difference(fields, {"file"}):
+                part = repr(min(unknown)[:40])
+                why = f"unknown part {part}: files go into parts named file, options into the query"
+                raise Problem(422, "unknown_part", why)
             parts = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
             parts = [part for part in parts if part.filename]  # a form without a choice sends one
             if not parts:

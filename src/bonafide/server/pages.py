@@ -22,12 +22,13 @@ from bonafide.server.api import JobId
 from bonafide.server.auth import COOKIE, Caller, same_site
 from bonafide.server.intake import Wish
 from bonafide.server.problems import Problem
-from bonafide.server.reading import Before, ReportId
+from bonafide.server.reading import Before, ReportId, standalone
 from bonafide.server.service import Service
 from bonafide.types import Label, Profile, Question
 
 _HERE = Path(__file__).parent
 _PAGE = 40  # reports on one page of the history
+_FIELDS = ("profile", "stability")  # of the form, besides files
 _SHOWN_QUESTIONS = (Question.SYNTHETIC, Question.EDITED, Question.FACE_FORGED)
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -36,10 +37,11 @@ def routes(service: Service) -> APIRouter:
     """The pages of one service."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     may_examine, may_read = (Depends(visitor(service, scope)) for scope in ("examine", "read"))
+    may_begin = Depends(visitor(service, "examine", otherwise="/history"))
     guard, config = service.guard, service.config
 
     @router.get("/")
-    def home(caller: Caller = may_examine) -> str:
+    def home(caller: Caller = may_begin) -> str:
         return page(
             "home",
             caller,
@@ -54,7 +56,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/upload")
     async def upload(request: Request, caller: Caller = may_examine) -> Response:
-        files = await service.intake.receive(request, config.most_files)
+        files = await service.intake.receive(request, config.most_files, _FIELDS)
         fields = await request.form()  # read before; this is what was read
         profile = str(fields.get("profile", config.settings.profile.value))
         if profile not in list(Profile):
@@ -70,8 +72,6 @@ def routes(service: Service) -> APIRouter:
     @router.get("/jobs/{id}")
     def job(id: JobId, caller: Caller = may_examine) -> str:  # noqa: A002
         shown = service.shown(service.job(id, caller))
-        total = sum(shown.counts.values())
-        ended = total - shown.counts.get("queued", 0) - shown.counts.get("running", 0)
         verdicts = [(label.value, wording.VERDICTS[label].name) for label in Label]
         outcomes = [
             (kind, name, sum(_outcome(file) == kind for file in shown.files))
@@ -81,8 +81,8 @@ def routes(service: Service) -> APIRouter:
             "job",
             caller,
             job=shown,
-            total=total,
-            ended=ended,
+            total=sum(shown.counts.values()),
+            examined=shown.counts.get("done", 0) + shown.counts.get("failed", 0),
             outcomes=[outcome for outcome in outcomes if outcome[2]],
             outcome=_outcome,
             questions=_SHOWN_QUESTIONS,
@@ -139,6 +139,11 @@ def routes(service: Service) -> APIRouter:
         headers = {"content-disposition": f'attachment; filename="bonafide-{id}.json"'}
         return JSONResponse(service.record(id), headers=headers)
 
+    @router.get("/reports/{id}/page.html")
+    def saved(id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002
+        headers = {"content-disposition": f'attachment; filename="bonafide-{id}.html"'}
+        return standalone(service, id, headers)
+
     @router.get("/detectors")
     def detectors(caller: Caller = may_read) -> str:
         return page("detectors", caller, cards=cards.as_dicts())
@@ -180,8 +185,16 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def visitor(service: Service, scope: str) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency like `Guard.needs` that sends people without a key to where they sign in."""
+def visitor(
+    service: Service, scope: str, otherwise: str | None = None
+) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency like `Guard.needs` that sends people without a key to where they sign in.
+
+    Args:
+        service: whose guard decides.
+        scope: that the key needs.
+        otherwise: where people are sent whose key lacks it; None refuses them.
+    """
 
     async def dependency(request: Request) -> Caller:
         caller = await service.guard.caller(request)
@@ -190,6 +203,8 @@ def visitor(service: Service, scope: str) -> Callable[[Request], Awaitable[Calle
             asked = address if request.method == "GET" else "/"
             raise HTTPException(303, "sign in", {"location": f"/sign-in?next={quote(asked)}"})
         request.state.actor = caller.name
+        if otherwise is not None and not caller.may(scope):
+            raise HTTPException(303, "not here", {"location": otherwise})
         service.guard.admit(caller, scope)
         return caller
 
@@ -202,9 +217,10 @@ def page(template: str, caller: Caller | None, **values: Any) -> str:
     return found.render(caller=caller, current=template, **values)
 
 
-def error_page(status: int, title: str, detail: str) -> Response:
+async def error_page(request: Request, status: int, title: str, detail: str) -> Response:
     """A refusal, for people."""
-    return HTMLResponse(page("error", None, status=status, title=title, detail=detail), status)
+    caller = await request.app.state.service.guard.known(request)
+    return HTMLResponse(page("error", caller, status=status, title=title, detail=detail), status)
 
 
 @cache

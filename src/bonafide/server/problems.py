@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+
+_NOWHERE = "there is nothing at this address"
+# What the framework refuses by itself, it explains by no more than the name of the status.
+_PLAIN = {404: _NOWHERE, 405: "this address does not take such a request"}
+
+Page = Callable[[Request, int, str, str], Awaitable[Response]]
 
 # Class name of a failure → the status that a client gets for such a file.
 _FAILURES = {"UnsupportedFormat": 415, "LimitExceeded": 413, "InternalError": 500}
@@ -64,32 +70,31 @@ def problem_response(
     return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
 
 
-def install(app: FastAPI, page: Callable[[int, str, str], Response]) -> None:
+def install(app: FastAPI, page: Page) -> None:
     """Make every error of `app` a problem document, or for people a page.
 
     Args:
         app: the application.
-        page: makes the page from status, title and detail.
+        page: makes the page from the request, status, title and detail.
     """
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        if error.status_code >= 400 and _for_people(request):
-            phrase = HTTPStatus(error.status_code).phrase
-            answer = page(error.status_code, phrase, str(error.detail))
+        status = HTTPStatus(error.status_code)
+        detail = str(error.detail)
+        if detail == status.phrase:
+            detail = _PLAIN.get(status, detail)
+        if status >= 400 and _for_people(request):
+            answer = await page(request, status, status.phrase, detail)
             answer.headers.update(error.headers or {})
             return answer
-        code = (
-            error.code if isinstance(error, Problem) else HTTPStatus(error.status_code).name.lower()
-        )
-        return problem_response(
-            error.status_code, code, str(error.detail), error.headers, _id(request)
-        )
+        code = error.code if isinstance(error, Problem) else status.name.lower()
+        return problem_response(status, code, detail, error.headers, _id(request))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         if _for_people(request):
-            return page(404, "Not Found", "there is no such page")
+            return await page(request, 404, "Not Found", _NOWHERE)
         wrong = [
             {"where": ".".join(str(part) for part in one["loc"]), "why": one["msg"]}
             for one in error.errors()

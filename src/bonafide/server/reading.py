@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -65,12 +66,10 @@ def routes(service: Service) -> APIRouter:
     )
     def report(id: ReportId, request: Request, caller: Caller = may_read) -> Response:  # noqa: A002
         """The report as it was stored."""
-        record = service.record(id)
-        if not wants_page(request.headers.get("accept", "")):
-            return JSONResponse(record, headers={"vary": "accept"})
-        page = render.standalone(service.spool, id, record)
-        headers = {"content-security-policy": html.policy(), "vary": "accept"}
-        return Response(page, 200, headers, "text/html")
+        vary = {"vary": "accept"}
+        if wants_page(request.headers.get("accept", "")):
+            return standalone(service, id, vary)
+        return JSONResponse(service.record(id), headers=vary)
 
     @router.get(
         "/v1/reports/{id}/thumbnail",
@@ -137,6 +136,17 @@ def routes(service: Service) -> APIRouter:
         return Response(service.metrics.text(), media_type=metrics.MEDIA_TYPE)
 
     return router
+
+
+def standalone(service: Service, report: int, headers: Mapping[str, str]) -> Response:
+    """A report as a page that needs no other file, under the policy that it was made for.
+
+    Raises:
+        Problem: 404.
+    """
+    page = render.standalone(service.spool, report, service.record(report))
+    policy = {"content-security-policy": html.policy()}
+    return Response(page, 200, {**headers, **policy}, "text/html")
 
 
 def moment(given: datetime | None) -> datetime | None:

@@ -10,6 +10,7 @@ const upload = document.getElementById("upload");
 if (upload) {
   const root = document.documentElement;
   const trouble = document.getElementById("trouble");
+  const sending = document.getElementById("sending"); // while it is shown, nothing else is sent
   const bounds = upload.dataset;
 
   const refuse = (files) => {
@@ -26,31 +27,40 @@ if (upload) {
       location.href = "/jobs/" + JSON.parse(request.responseText).id + "#new";
       return;
     }
+    sending.hidden = true;
+    if (request.status === 401) {
+      const link = document.createElement("a");
+      link.href = "/sign-in";
+      link.textContent = "Sign in again";
+      trouble.replaceChildren("Your key is no longer in force. ", link, ".");
+      return;
+    }
     let said = "The server did not take the files (status " + request.status + ").";
     try {
       said = JSON.parse(request.responseText).detail;
     } catch {
       // a proxy in between answered in its own way
     }
-    document.getElementById("sending").hidden = true;
     trouble.textContent = said;
   };
 
-  const post = (body, headers) => {
+  const post = (words, body, headers) => {
+    if (!sending.hidden) return;
+    document.getElementById("sent-words").textContent = words;
     const wishes = new URLSearchParams({ profile: upload.elements.profile.value });
     if (upload.elements.stability.checked) wishes.set("stability", "true");
     const request = new XMLHttpRequest();
     request.open("POST", "/v1/jobs?" + wishes);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     trouble.textContent = "";
-    document.getElementById("sending").hidden = false;
+    sending.hidden = false;
     const bar = document.getElementById("sent");
     request.upload.addEventListener("progress", (event) => {
       bar.value = event.total ? (100 * event.loaded) / event.total : 0;
     });
     request.addEventListener("load", () => ended(request));
     request.addEventListener("error", () => {
-      document.getElementById("sending").hidden = true;
+      sending.hidden = true;
       trouble.textContent = "The connection broke off.";
     });
     request.send(body);
@@ -61,16 +71,17 @@ if (upload) {
     if (!files.length) return;
     trouble.textContent = refuse(files);
     if (trouble.textContent) return;
-    document.getElementById("sent-words").textContent =
-      "Sending " + (files.length === 1 ? files[0].name : files.length + " files");
     const form = new FormData();
     for (const file of files) form.append("file", file, file.name);
-    post(form, {});
+    post("Sending " + (files.length === 1 ? files[0].name : files.length + " files"), form, {});
   };
 
   upload.addEventListener("submit", (event) => {
     event.preventDefault();
     send(upload.elements.file.files);
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) sending.hidden = true; // back on a page that a browser had kept as it was
   });
   let depth = 0;
   const carries = (event) => event.dataTransfer && event.dataTransfer.types.includes("Files");
@@ -97,9 +108,8 @@ if (upload) {
   if (fetching) {
     fetching.addEventListener("submit", (event) => {
       event.preventDefault();
-      document.getElementById("sent-words").textContent = "Fetching";
       const body = JSON.stringify({ url: fetching.elements.url.value });
-      post(body, { "Content-Type": "application/json" });
+      post("Fetching", body, { "Content-Type": "application/json" });
     });
   }
 }
@@ -114,45 +124,36 @@ if (job && !("running" in job.dataset) && location.hash === "#new") {
   openReport();
 }
 if (job && "running" in job.dataset) {
-  const source = new EventSource(job.dataset.events);
-  // Only what changed is exchanged: a region that is read aloud, and a link with the focus, must
-  // stay the element they are.
+  // Only what says something else is exchanged: a region that is read aloud, and a link with the
+  // focus, must stay the element they are.
+  const differ = (one, other) => one.textContent !== other.textContent;
   const take = (page) => {
-    const said = page.getElementById("said");
-    if (!said) return; // signed out meanwhile
-    document.getElementById("said").textContent = said.textContent;
+    const [said, now] = [document, page].map((shown) => shown.getElementById("said"));
+    if (differ(said, now)) said.textContent = now.textContent;
     document.getElementById("examined").value = page.getElementById("examined").value;
     if (!page.getElementById("cancel")) document.getElementById("cancel")?.remove();
     const fresh = page.querySelectorAll("#tally, #live tr");
     document.querySelectorAll("#tally, #live tr").forEach((old, index) => {
-      if (!old.isEqualNode(fresh[index])) old.replaceWith(fresh[index]);
+      if (differ(old, fresh[index])) old.replaceWith(fresh[index]);
     });
   };
-  let again = false;
-  let looking = null;
+  // Asked for, not streamed: a stream in each of six tabs would take all connections of a browser.
+  let pause = 200; // milliseconds; soon for what is quick, growing for what is not
   const look = async () => {
-    while (again) {
-      again = false;
-      try {
-        const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-        take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      } catch {
-        // the server is away; the events come back by themselves
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.redirected) location.reload(); // signed out meanwhile: on to where one signs in
+      else if (answer.ok) {
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        take(page);
+        if (!("running" in page.getElementById("job").dataset)) return openReport();
       }
-      await new Promise((wake) => setTimeout(wake, 250));
+    } catch {
+      // the server is away; it is asked again
     }
-    looking = null;
+    pause = Math.min(1000, 1.3 * pause);
+    setTimeout(look, pause);
   };
-  const refresh = () => {
-    again = true;
-    looking ??= look();
-    return looking;
-  };
-  source.addEventListener("progress", refresh);
-  source.addEventListener("end", async () => {
-    source.close();
-    await refresh();
-    openReport();
-  });
+  setTimeout(look, pause);
 }
 document.documentElement.classList.add("scripted");
