@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from bonafide import __version__
+from bonafide.errors import StoreUnavailable
 from bonafide.server import api, models, pages, problems, reading, webhooks
 from bonafide.server.config import Config
 from bonafide.server.context import RequestContext
@@ -22,6 +23,7 @@ from bonafide.server.service import Service
 _log = logging.getLogger("bonafide.server")
 _LOOK_SECONDS = 1.0  # between two looks for a webhook that is due
 _SWEEP_SECONDS = 600.0
+_STORE_SECONDS = 10.0  # before a store that was away is asked again
 
 _DESCRIPTION = """
 Is this image genuine, AI-generated or manipulated: where, by what, and how sure are we?
@@ -124,6 +126,10 @@ async def _forever(name: str, once: Callable[[], Awaitable[bool]], pause: float)
     while True:
         try:
             busy = await once()
+        except StoreUnavailable as error:
+            _log.error("%s wait for the store", name, extra={"why": str(error)})
+            await asyncio.sleep(_STORE_SECONDS)
+            continue
         except Exception:
             _log.exception("%s failed", name)
             busy = False
