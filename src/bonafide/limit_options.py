@@ -25,11 +25,16 @@ _HELPS = {
 
 def limit_options(function: F) -> F:
     """Add one `--max-…` option per field of `Limits` to a click command."""
-    for name, text in reversed(_HELPS.items()):
-        kind = click.FLOAT if name == "seconds" else click.INT
-        flag = f"--max-{name.replace('_', '-')}"
-        function = click.option(flag, f"max_{name}", type=kind, metavar="N", help=text)(function)
+    for name in reversed(_HELPS):
+        function = limit_option(name)(function)
     return function
+
+
+def limit_option(name: str) -> Callable[[F], F]:
+    """The `--max-…` option of one field of `Limits`."""
+    kind = click.FLOAT if name == "seconds" else click.INT
+    flag = f"--max-{name.replace('_', '-')}"
+    return click.option(flag, f"max_{name}", type=kind, metavar="N", help=_HELPS[name])
 
 
 def limits_of(options: Mapping[str, Any]) -> Limits:

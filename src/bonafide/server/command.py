@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from bonafide.errors import MissingExtra
+from bonafide.limit_options import limit_option, limits_of
 from bonafide.types import Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,13 +51,7 @@ def _common(function: F) -> F:
             type=click.Path(exists=True),
             help="Certificate authorities whose content credentials count as trusted.",
         ),
-        click.option(
-            "--max-file-bytes", type=click.INT, metavar="N", help="Bytes one file may have."
-        ),
-        click.option("--max-pixels", type=click.INT, metavar="N", help="Pixels of one picture."),
-        click.option(
-            "--max-seconds", type=click.FLOAT, metavar="N", help="Wall time one file may take."
-        ),
+        *map(limit_option, ("file_bytes", "pixels", "seconds")),
     )
     for option in reversed(options):
         function = option(function)
@@ -200,15 +195,9 @@ def worker(**options: Any) -> None:
 
 def _config(options: dict[str, Any]) -> Any:
     from bonafide.examination import Settings
-    from bonafide.media.limits import Limits
     from bonafide.server.config import Config, default_spool
 
-    limits = {
-        name.removeprefix("max_"): value
-        for name, value in options.items()
-        if name.startswith("max_") and value is not None
-    }
-    settings = Settings(trust=options["trust"], limits=Limits(**limits), threads=1)
+    settings = Settings(trust=options["trust"], limits=limits_of(options), threads=1)
     return Config(
         spool=options["spool"] or default_spool(),
         store=options["store"],
