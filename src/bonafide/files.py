@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield path
         return
     path = path.resolve()  # a link goes on pointing at the file
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # others may write it too
     try:
         yield partial
         partial.replace(path)

@@ -29,6 +29,7 @@ from bonafide.errors import (
     MissingWeights,
     WeightsError,
 )
+from bonafide.files import whole
 from bonafide.media.image import Image
 from bonafide.media.source import open_media
 from bonafide.weights.catalogue import Published, RemoteFile
@@ -272,9 +273,8 @@ def _order(generated: Sequence[float], photographs: Sequence[float]) -> Check:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False))
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def _now() -> str:

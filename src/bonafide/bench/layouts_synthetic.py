@@ -22,6 +22,7 @@ from bonafide.bench.tree import (
     split_of,
 )
 from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.files import whole
 from bonafide.types import Question
 
 # The LSUN classes that ProGAN was trained on; ForenSynths trains on them without naming ProGAN.
@@ -180,9 +181,8 @@ def _write(file: Path, data: bytes) -> None:
     if file.is_file() and file.stat().st_size == len(data):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(file)
+    with whole(file) as partial:
+        partial.write_bytes(data)
 
 
 def _genvideo(folder: Path) -> Iterator[Sample]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import ANY, COLUMNS, Protocol
 from bonafide.bench.samples import Sample
 from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.files import whole
 
 __all__ = ["InvalidInput", "Manifest", "Sample", "load", "read_table", "select", "write_manifest"]
 
@@ -96,8 +96,7 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
     further = sorted(set(used) - set(COLUMNS))
     names = [name for name in COLUMNS if name in used or name in ("path", "label")] + further
     file = Path(path)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
+    with whole(file) as partial:
         if file.suffix.lower() == ".parquet":
             _write_parquet(partial, names, rows)
         else:
@@ -114,9 +113,6 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
                 )
                 writer.writeheader()
                 writer.writerows(rows)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def select(

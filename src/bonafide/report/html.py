@@ -24,6 +24,7 @@ from markupsafe import Markup
 
 from bonafide import __version__
 from bonafide.explain.words import where
+from bonafide.files import whole
 from bonafide.media.image import Image
 from bonafide.report import preview, provenance, regions, templates, wording
 from bonafide.types import Edits, Failure, Finding, Label, Media, Region, Report, Status
@@ -163,18 +164,11 @@ def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str
             entries.append(_entry(section))
             body.write(section)
         body.seek(0)
-        handle, draft = tempfile.mkstemp(dir=target.absolute().parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as page:
-                page.write(_head(title, entries))
-                while piece := body.read(1 << 20):
-                    page.write(piece)
-                page.write(_render("tail"))
-            Path(draft).chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner reads
-            Path(draft).replace(target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with whole(target) as draft, draft.open("w", encoding="utf-8", newline="\n") as page:
+            page.write(_head(title, entries))
+            while piece := body.read(1 << 20):
+                page.write(piece)
+            page.write(_render("tail"))
     return target
 
 
@@ -209,12 +203,6 @@ def policy() -> str:
 def sprite() -> str:
     """The symbols and colours that sections refer to; once per page."""
     return _render("sprite")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _kinds() -> list[tuple[str, str]]:

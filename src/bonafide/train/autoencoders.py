@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.errors import InvalidInput
+from bonafide.files import whole
 
 FACTORS = (4, 8, 16)
 ENLARGERS = ("nearest", "transposed", "shuffle", "bilinear")
@@ -153,10 +154,10 @@ def save(autoencoder: Autoencoder, path: Path, facts: dict[str, Any]) -> None:
         path: the file, by custom ending in ".pt".
         facts: numbers and strings about its training that are kept beside the weights.
     """
-    partial = path.with_name(f".{path.name}.partial")
     weights = {name: value.detach().cpu() for name, value in autoencoder.state_dict().items()}
-    torch.save({"member": asdict(autoencoder.member), "weights": weights, "facts": facts}, partial)
-    partial.replace(path)
+    contents = {"member": asdict(autoencoder.member), "weights": weights, "facts": facts}
+    with whole(path) as partial:
+        torch.save(contents, partial)
 
 
 def load(path: Path) -> Autoencoder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 import bonafide
 from bonafide.errors import BonafideError
+from bonafide.files import whole
 from bonafide.train.data import Fingerprint
 from bonafide.train.recipe import Output, Recipe
 
@@ -138,9 +138,8 @@ def export(
     card = _card(recipe, version, tables, None if sizes_open else side) | dict(facts or {})
     helper.set_model_props(model, {METADATA: json.dumps(card, ensure_ascii=False)})
     data = model.SerializeToString()
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(data)
     shapes = tuple((len(one), one.shape[2], one.shape[3]) for one in compared)
     axes = _AXES if sizes_open else _AXES[:1]
     return Exported(path, len(data), storage, axes, difference, shapes)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bonafide.files import whole
 from bonafide.train import tampering_regions
 from bonafide.train.augment import Pixels, Random
 from bonafide.train.autoencoders import Discriminator
@@ -174,9 +175,8 @@ def write(network: Inpainter, path: Path) -> None:
         )
     logger.setLevel(before)
     assert program is not None
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(program.model_proto.SerializeToString())
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(program.model_proto.SerializeToString())
 
 
 @torch.no_grad()

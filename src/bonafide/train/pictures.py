@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bonafide import workers
 from bonafide.bench.masks import marked
 from bonafide.errors import MediaError
+from bonafide.files import whole
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.signals.jpeg import estimate_quality
@@ -168,10 +169,8 @@ def _mask(wanted: Wanted, image: Image, rows: slice, columns: slice, beside: Pat
 
 
 def _keep(target: Path, values: NDArray[Any]) -> None:
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as stream:
+    with whole(target) as partial, partial.open("wb") as stream:
         np.save(stream, values)
-    partial.replace(target)  # several processes may share the folder
 
 
 def _place(image: Image, window: tuple[int, int, int] | None) -> tuple[int, int, int, int]:
