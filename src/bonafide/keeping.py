@@ -60,9 +60,8 @@ class Keeper:
         Args:
             media: of a record: hash, name and path.
         """
-        if self.store and (record := self.store.find_report(media["sha256"], self._key)):
-            named = record | {"media": record["media"] | dict(media)}
-            self.store.put_report(named, self._key, None, self._actor)
+        if self.store:
+            self.store.known(media, self._key)
 
     def mark(self) -> str:
         """The last entry of the store's audit trail: whoever has it has what came before."""

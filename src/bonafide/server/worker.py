@@ -154,13 +154,9 @@ class Worker:
 
     def _known(self, task: Task) -> bool:
         """Whether the same bytes were examined in the same way before; they are not again."""
-        sha256 = task.file.sha256
-        record = self.store.find_report(sha256, task.key) if sha256 else None
-        if record is None:
-            return False
-        named = record | {"media": record["media"] | {"name": task.file.name}}
-        id_ = self.store.put_report(named, task.key, None, task.owner)  # adds the name, if new
-        if not self.spool.page(id_).exists():
+        facts = {"sha256": task.file.sha256, "name": task.file.name}
+        id_ = self.store.known(facts, task.key)
+        if id_ is None or not self.spool.page(id_).exists():
             return False
         self.store.finish(task.file.id, id_)
         self._say(task.file, "known")

@@ -56,14 +56,27 @@ class Reports(Audit):
             )
             return known or self._add(session, medium, record, key, actor)
 
-    def find_report(self, sha256: str, key: str) -> dict[str, Any] | None:
-        """The report of the file with this hash and this key of the examination."""
+    def known(self, facts: Mapping[str, Any], key: str) -> int | None:
+        """The id of the report of a file under this key of the examination, None without one.
+
+        Args:
+            facts: of the file: `sha256`, and the `name` and `path` by which it came now, which are
+                remembered if it did not have them before.
+            key: from `examination.key`.
+        """
+        asked = (
+            select(StoredReport.id, StoredReport.media_id)
+            .join(Medium)
+            .where(Medium.sha256 == facts["sha256"], StoredReport.key == key)
+        )
         with self._read() as session:
-            return session.scalar(
-                select(StoredReport.record)
-                .join(Medium)
-                .where(Medium.sha256 == sha256, StoredReport.key == key)
-            )
+            found = session.execute(asked).first()
+        if found is None:
+            return None
+        with self._write() as session:
+            self._lock_chain(session)  # so that no name is remembered twice
+            self._remember_name(session, found.media_id, *called(facts))
+        return int(found.id)
 
     def report(self, id: int) -> dict[str, Any] | None:  # noqa: A002
         """The report with this id."""
@@ -206,14 +219,14 @@ class Reports(Audit):
             medium.perceptual_hash = _signed(perceptual_hash)
             medium.band0, medium.band1, medium.band2, medium.band3 = _bands(perceptual_hash)
         session.flush()
-        self._remember_name(session, medium, *called(facts))
+        self._remember_name(session, medium.id, *called(facts))
         return medium
 
-    def _remember_name(self, session: Session, medium: Medium, name: str, path: str | None) -> None:
+    def _remember_name(self, session: Session, medium: int, name: str, path: str | None) -> None:
         both = hashlib.sha256(f"{name}\n{path or ''}".encode()).hexdigest()
-        known = select(Name.id).where(Name.media_id == medium.id, Name.digest == both)
+        known = select(Name.id).where(Name.media_id == medium, Name.digest == both)
         if session.scalar(known) is None:
-            session.add(Name(media_id=medium.id, digest=both, name=name, path=path))
+            session.add(Name(media_id=medium, digest=both, name=name, path=path))
 
     def _add(
         self, session: Session, medium: Medium, record: Mapping[str, Any], key: str, actor: str
