@@ -24,9 +24,9 @@ FLOORS = (
     ("explain",),
     ("examination", "stability", "comparison"),
     ("report", "custody"),
-    ("store", "workers", "demo"),
+    ("store", "workers", "demo", "limit_options"),
     ("scan", "batch", "server", "testing"),
-    ("bench", "output", "keeping", "limit_options"),
+    ("bench", "output", "keeping"),
     (
         "train",
         "hub",
