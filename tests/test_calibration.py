@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from bonafide.calibration import (
+from bonafide.errors import InvalidInput
+from bonafide.evidence.calibration import (
     OUTSIDE_SHARE,
     Calibration,
     beyond,
@@ -19,7 +20,6 @@ from bonafide.calibration import (
     load_calibration,
     measures,
 )
-from bonafide.errors import InvalidInput
 from bonafide.media.image import Image
 from bonafide.types import Finding, Kind, Media, Question, Status
 

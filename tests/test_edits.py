@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonafide import edits
-from bonafide.calibration import Calibration
-from bonafide.edits import LEAST_PIXELS, MOST_REGIONS, fuse_maps, regard
+from bonafide.evidence import edited_regions as edits
+from bonafide.evidence.calibration import Calibration
+from bonafide.evidence.edited_regions import LEAST_PIXELS, MOST_REGIONS, fuse_maps, regard
 from bonafide.explain.words import where
 from bonafide.types import (
     EditKind,

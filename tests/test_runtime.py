@@ -16,8 +16,8 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from bonafide import runtime
 from bonafide.errors import DamagedWeights, InvalidInput, MissingWeights, UnverifiedWeights
+from bonafide.networks import runtime
 from bonafide.signals.tiles import Mosaic, grid
 
 Write = Callable[..., Path]
@@ -239,7 +239,7 @@ def test_a_picture_is_read_tile_by_tile_and_its_map_put_together(
 _MEASURE = """
 import sys, resource
 import numpy as np
-from bonafide import runtime
+from bonafide.networks import runtime
 from bonafide.signals.tiles import grid
 opened = runtime.session("net")
 side = int(sys.argv[1])

@@ -11,11 +11,12 @@ import pytest
 from skimage import data as photographs
 
 import bonafide
-from bonafide import registry, stability
-from bonafide.calibration import Calibration, calibrate
+from bonafide import registry
+from bonafide.evidence import stability
+from bonafide.evidence.calibration import Calibration, calibrate
+from bonafide.evidence.verdict import decide
 from bonafide.media.image import Image
 from bonafide.types import Card, Finding, Label, Media, Question, Stability, Status
-from bonafide.verdict import decide
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (90, 130, 3), np.uint8)
 BONA_FIDE = sorted(np.random.default_rng(1).normal(-1, 1, 999).tolist())

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonafide import verdict
-from bonafide.calibration import Calibration, calibrate, default_calibration
+from bonafide.evidence import verdict
+from bonafide.evidence.calibration import Calibration, calibrate, default_calibration
+from bonafide.evidence.verdict import LAUNDERED, decide, laundered, p_value
 from bonafide.explain import words
 from bonafide.types import Finding, Kind, Label, MediaFacts, Question, Status
-from bonafide.verdict import LAUNDERED, decide, laundered, p_value
 
 BONA_FIDE = sorted(np.random.default_rng(1).normal(-1, 1, 999).tolist())
 TABLE = Calibration(

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import verdict
 from bonafide.bench import charts
 from bonafide.bench.charts import Axis, Series
 from bonafide.bench.fitting import Column, Fitted, expit, outcomes
 from bonafide.bench.metrics import risk_coverage
+from bonafide.evidence import verdict
 from bonafide.types import Question
 from labelled import Sample
 

@@ -8,7 +8,7 @@ DATA holds `generated_images.csv` (path, label, origin, source, composite …) a
 detector, and a rerun asks only for what is missing or was scored by another version. Detectors that
 were trained are left out, since DATA may be what they were trained on: `--scores-of` takes scores
 of pictures that they had not seen instead, with a row without a score for those that they do not
-apply to. `fit` writes `src/bonafide/calibration.json` and `docs/accuracy.md`.
+apply to. `fit` writes `src/bonafide/evidence/calibration.json` and `docs/accuracy.md`.
 
 No source brings more than 60 pictures (those with the smallest SHA-256 of their path), so that no
 collection speaks for the world. Splits are by `origin` and `group`: no source and no scene is on
@@ -42,8 +42,8 @@ from accuracy import Part, Table
 from bonafide import registry, workers
 from bonafide.bench.fitting import Column, fit_question, fit_threshold
 from bonafide.bench.pixel_metrics import count_pixels
-from bonafide.calibration import measures
 from bonafide.errors import MediaError
+from bonafide.evidence.calibration import measures
 from bonafide.examination import Settings, examine
 from bonafide.media.source import open_media
 from bonafide.types import Label, Profile, Question, Status
@@ -387,7 +387,9 @@ def main() -> None:
         metavar="DETECTOR=FILE.csv",
         help="fit: out-of-fold scores of a trained detector (path, score, facts …)",
     )
-    parser.add_argument("--calibration", type=Path, default=PACKAGE / "calibration.json")
+    parser.add_argument(
+        "--calibration", type=Path, default=PACKAGE / "evidence" / "calibration.json"
+    )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "accuracy.md")
     parser.add_argument("--only", default="", help="detector ids, comma separated")
     parser.add_argument("--fresh", action="store_true", help="score again what was scored")

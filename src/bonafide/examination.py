@@ -15,15 +15,17 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from bonafide import __version__, registry, runtime, stability, verdict
-from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
-from bonafide.edits import fuse_maps, regard
+from bonafide import __version__, registry
 from bonafide.errors import MediaError
+from bonafide.evidence import stability, verdict
+from bonafide.evidence.calibration import calibrate, default_calibration, load_calibration, measures
+from bonafide.evidence.edited_regions import fuse_maps, regard
 from bonafide.explain import words
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import Source, open_media
 from bonafide.media.video import Video
+from bonafide.networks import runtime
 from bonafide.types import Card, Fact, Finding, Media, MediaFacts, Profile, Report
 
 _log = logging.getLogger("bonafide")
@@ -55,7 +57,7 @@ class Settings:
             trusted; None trusts nobody.
         network: whether content credentials stored elsewhere may be fetched.
         threads: detectors run at the same time; 0 for one per core.
-        stability: whether changed copies are asked about too, see `bonafide.stability`.
+        stability: whether changed copies are asked about too, see `bonafide.evidence.stability`.
         calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
     """
 

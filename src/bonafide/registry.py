@@ -67,8 +67,11 @@ def module(detector: str) -> ModuleType:
 @cache
 def _modules() -> dict[str, str]:
     package = Path(__file__).parent / "detectors"
-    names = sorted(path.stem for path in package.glob("*.py") if not path.stem.startswith("_"))
-    modules = {name: f"bonafide.detectors.{name}" for name in names}
+    files = [path for path in package.glob("*/*.py") if not path.stem.startswith("_")]
+    modules = {
+        path.stem: f"bonafide.detectors.{path.parent.name}.{path.stem}"
+        for path in sorted(files, key=lambda path: path.stem)
+    }
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         modules.setdefault(point.name, point.value)
     return modules

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image as Pillow
 
-from bonafide.detectors.c2pa_manifest import CARD, Detector
+from bonafide.detectors.provenance.c2pa_manifest import CARD, Detector
 from bonafide.errors import MediaError
 from bonafide.media.source import open_media
 from bonafide.types import Finding, Label, Status

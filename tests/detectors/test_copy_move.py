@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.copy_move import CARD, DECISION, Detector
+from bonafide.detectors.edited.copy_move import CARD, DECISION, Detector
 from bonafide.media.image import Image
 from bonafide.types import Status
 

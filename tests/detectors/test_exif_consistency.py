@@ -13,7 +13,7 @@ import pytest
 import skimage.data
 from PIL import Image as Pillow
 
-from bonafide.detectors.exif_consistency import CARD, Detector
+from bonafide.detectors.provenance.exif_consistency import CARD, Detector
 from bonafide.media.makers import editor, is_known_make
 from bonafide.media.source import open_media
 from bonafide.types import Finding, Status

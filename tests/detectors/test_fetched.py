@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from bonafide import registry, runtime
+from bonafide import registry
 from bonafide.media.source import open_media
+from bonafide.networks import runtime
+from bonafide.networks.catalogue import CATALOGUE
 from bonafide.testing import check_detector
 from bonafide.types import Media, Status
-from bonafide.weights.catalogue import CATALOGUE
 
 pytest.importorskip("onnxruntime")
 

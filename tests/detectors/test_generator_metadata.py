@@ -13,7 +13,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from bonafide.detectors.generator_metadata import CARD, Detector
+from bonafide.detectors.provenance.generator_metadata import CARD, Detector
 from bonafide.media.source import open_media
 from bonafide.types import Finding, Label, Status
 

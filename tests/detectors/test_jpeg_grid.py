@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.jpeg_grid import CARD, Detector
+from bonafide.detectors.edited.jpeg_grid import CARD, Detector
 from bonafide.media.image import Image
 from bonafide.types import Finding, Status
 

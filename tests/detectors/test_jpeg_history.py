@@ -9,9 +9,8 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide import runtime
 from bonafide.bench.pixel_metrics import count_pixels, pixel_auc
-from bonafide.detectors.jpeg_history import (
+from bonafide.detectors.edited.jpeg_history import (
     BLOCK,
     CARD,
     SIDE,
@@ -22,6 +21,7 @@ from bonafide.detectors.jpeg_history import (
     localise,
 )
 from bonafide.media.image import Image
+from bonafide.networks import runtime
 from bonafide.types import Status
 
 LARGEST_FILE = 12_000_000  # bytes

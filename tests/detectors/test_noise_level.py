@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.noise_level import CARD, Detector
+from bonafide.detectors.edited.noise_level import CARD, Detector
 from bonafide.media.image import Image
 from bonafide.types import Status
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.resampling import CARD, Detector
+from bonafide.detectors.edited.resampling import CARD, Detector
 from bonafide.media.image import Image
 from bonafide.types import Finding, Status
 

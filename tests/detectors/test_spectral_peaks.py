@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.spectral_peaks import CARD, Detector
+from bonafide.detectors.generated.spectral_peaks import CARD, Detector
 from bonafide.media.image import Image
 from bonafide.types import Finding, Status
 

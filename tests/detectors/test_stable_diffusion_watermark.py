@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.stable_diffusion_watermark import CARD, MARKS, Detector
+from bonafide.detectors.provenance.stable_diffusion_watermark import CARD, MARKS, Detector
 from bonafide.media.image import Image
 from bonafide.signals.wavelet import NEUTRAL_8BIT, NEUTRAL_FLOAT, embed
 from bonafide.types import Finding, Label, Status

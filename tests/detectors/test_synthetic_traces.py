@@ -9,10 +9,10 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide import runtime
-from bonafide.detectors.synthetic_traces import CARD, Detector
+from bonafide.detectors.generated.synthetic_traces import CARD, Detector
 from bonafide.examination import Settings, examine
 from bonafide.media.image import Image
+from bonafide.networks import runtime
 from bonafide.signals.tiles import covered, grid
 from bonafide.types import Label
 

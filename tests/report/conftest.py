@@ -10,8 +10,8 @@ import pytest
 import skimage.data
 from PIL import Image as Pillow
 
-from bonafide.calibration import Calibration
-from bonafide.edits import fuse_maps
+from bonafide.evidence.calibration import Calibration
+from bonafide.evidence.edited_regions import fuse_maps
 from bonafide.media.image import Image
 from bonafide.types import (
     Failure,

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as Pillow
 
 from bonafide import registry
-from bonafide.calibration import load_calibration
+from bonafide.evidence.calibration import load_calibration
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 TRAINED = "spectral_peaks"  # stands for a detector with weights: any id may be replaced

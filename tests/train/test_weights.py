@@ -32,13 +32,14 @@ import torch
 from checkpoints import tiny, write_checkpoint
 from huggingface_hub import constants
 
-from bonafide import hub, registry, runtime
+from bonafide import registry
+from bonafide.cli.weights import weights
 from bonafide.errors import BonafideError, DamagedWeights, MissingWeights
 from bonafide.media.source import open_media
+from bonafide.networks import hub, runtime
+from bonafide.networks.catalogue import CATALOGUE, Published
 from bonafide.testing import check_finding
 from bonafide.types import Status
-from bonafide.weights.catalogue import CATALOGUE, Published
-from bonafide.weights_command import weights
 
 
 class Hub:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide import workers
+from bonafide.batch.job import Job, Outcome, lost
+from bonafide.batch.job import perform as examine_job
 from bonafide.errors import BonafideError, MediaError
 from bonafide.examination import Settings
 from bonafide.media import remote
 from bonafide.media.source import read_path
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Job, Outcome, lost
-from bonafide.scan import perform as examine_job
 from bonafide.types import Failure
 
 DIGEST = np.dtype("S32")

@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import registry, runtime
+from bonafide import registry
 from bonafide.bench import run as running
 from bonafide.bench import scores as store
 from bonafide.bench.fitting import Column, Fitted, Floats, fit_question
 from bonafide.bench.protocol import Protocol
 from bonafide.bench.scoring import NATIVE
-from bonafide.calibration import default_calibration, load_calibration, measures
 from bonafide.errors import InvalidInput, MediaError
+from bonafide.evidence.calibration import default_calibration, load_calibration, measures
 from bonafide.media.source import open_media
+from bonafide.networks import runtime
 from bonafide.types import Status
 
 

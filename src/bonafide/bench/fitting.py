@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from bonafide import verdict
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.statistics import bootstrap
-from bonafide.calibration import OUTSIDE_SHARE, limits_above
 from bonafide.errors import InvalidInput
+from bonafide.evidence import verdict
+from bonafide.evidence.calibration import OUTSIDE_SHARE, limits_above
 
 FOLDS = 5
 SMALLEST_BLOCK = 3  # altered pictures behind each step of a calibration curve

@@ -16,8 +16,8 @@ from bonafide import __version__, registry
 from bonafide.bench import degrade, degrade_video
 from bonafide.bench.masks import MARKS, marked
 from bonafide.bench.pixel_metrics import score_picture
-from bonafide.calibration import default_calibration
 from bonafide.errors import MediaError, SourceError
+from bonafide.evidence.calibration import default_calibration
 from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits

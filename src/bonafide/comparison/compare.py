@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.comparison import changes, planes
+from bonafide.comparison import capture, changes, planes, registration
 from bonafide.comparison.alignment import SURE, Alignment, align, shrunk
 from bonafide.comparison.changes import Difference
 from bonafide.comparison.relation import EXACT, decide
 from bonafide.comparison.result import Comparison, Evidence, Relation
+from bonafide.comparison.warp import Warp, tiles
 from bonafide.errors import UnsupportedFormat
 from bonafide.examination import media_facts, versions
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
-from bonafide.signals import capture, registration
-from bonafide.signals.warp import Warp, tiles
 from bonafide.types import Media
 
 if TYPE_CHECKING:

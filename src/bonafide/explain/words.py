@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from bonafide import registry
 from bonafide.errors import BonafideError
+from bonafide.evidence.verdict import laundered
 from bonafide.types import (
     EditedRegion,
     EditKind,
@@ -22,7 +23,6 @@ from bonafide.types import (
     Status,
     Verdict,
 )
-from bonafide.verdict import laundered
 
 VERDICT_WORDS: Mapping[Label, str] = {
     Label.AI_GENERATED: "AI-generated",

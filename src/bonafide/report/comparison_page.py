@@ -10,12 +10,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from bonafide import __version__
+from bonafide.comparison.registration import scaling
 from bonafide.comparison.result import Change, Comparison
+from bonafide.comparison.warp import Warp
 from bonafide.media.image import Image
 from bonafide.report import comparison_words, preview, templates, wording
 from bonafide.report.comparison_map import heatmap
-from bonafide.signals.registration import scaling
-from bonafide.signals.warp import Warp
 from bonafide.types import Region
 
 MOST_CROPS = 12

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
+from bonafide.evidence.verdict import WORTH_NAMING
 from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
 from bonafide.explain.words import percent as percent
 from bonafide.explain.words import title as title
 from bonafide.types import Card, Fact, Finding, Label, Question, Report, Stability, Status
-from bonafide.verdict import WORTH_NAMING
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def is_loopback(host: str) -> bool:
 
 def default_spool() -> Path:
     """Beside the default store, in the platform's place for a user's data."""
-    from bonafide.runtime import user_folder
+    from bonafide.networks.runtime import user_folder
 
     return user_folder().parent / "spool"
 

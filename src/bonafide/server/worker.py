@@ -19,10 +19,10 @@ from functools import lru_cache
 from typing import Any
 
 from bonafide import workers
+from bonafide.batch.job import Job, Outcome, perform
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Job, Outcome, perform
 from bonafide.server import logs
 from bonafide.server.config import Config, chosen
 from bonafide.server.spool import Spool

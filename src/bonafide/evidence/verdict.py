@@ -26,7 +26,7 @@ import bisect
 import math
 from collections.abc import Mapping, Sequence
 
-from bonafide.calibration import CLAIM_QUESTION, Calibration, probability
+from bonafide.evidence.calibration import CLAIM_QUESTION, Calibration, probability
 from bonafide.types import Finding, Label, Question, Reason, Status, Verdict
 
 FALSE_ACCUSATION_RATE = 0.01

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bonafide import __version__
-from bonafide.batch_command import batch_options
+from bonafide.cli.batch import batch_options
+from bonafide.cli.options import limit_options, limits_of
 from bonafide.errors import BonafideError
-from bonafide.limit_options import limit_options, limits_of
 from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
+    from bonafide.batch.job import Outcome
     from bonafide.examination import Settings
-    from bonafide.scan import Outcome
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -171,11 +171,11 @@ def scan(
     """
     from pathlib import Path
 
-    from bonafide import output
     from bonafide.batch.names import expand, repeatable
-    from bonafide.batch_command import run_batch
-    from bonafide.keeping import Keeper
-    from bonafide.scan import scan as scan_files
+    from bonafide.cli import output
+    from bonafide.cli.batch import run_batch
+    from bonafide.cli.report_sink import Keeper
+    from bonafide.cli.scan import scan as scan_files
     from bonafide.store import open_store
 
     if as_json and jsonl:
@@ -267,7 +267,7 @@ def demo(ctx: click.Context, folder: str) -> None:
     """Make real and altered pictures in FOLDER (default: demo), examine them, write report.html."""
     from pathlib import Path
 
-    from bonafide.demo import make_demo
+    from bonafide.cli.demo import make_demo
 
     made = make_demo(Path(folder))
     for file in made:
@@ -283,28 +283,28 @@ def demo(ctx: click.Context, folder: str) -> None:
 
 
 _ELSEWHERE = {
-    "train": ("train.command", "Train a detector and export it as ONNX."),
-    "align": ("train.align_command", "Send photographs through decoders."),
-    "tamper": ("train.tamper_command", "Edit photographs, with exact masks."),
-    "compare": ("compare_command", "Is one picture an edited copy of another?"),
-    "bench": ("bench.command", "Measure detectors on labelled files: audit, run, report, compare."),
+    "train": ("train", "Train a detector and export it as ONNX."),
+    "align": ("align", "Send photographs through decoders."),
+    "tamper": ("tamper", "Edit photographs, with exact masks."),
+    "compare": ("compare", "Is one picture an edited copy of another?"),
+    "bench": ("bench", "Measure detectors on labelled files: audit, run, report, compare."),
     "weights": (
-        "weights_command",
+        "weights",
         "Published networks by reference: list, licence, pull, verify.",
     ),
-    "history": ("store_command", "List stored reports, newest first."),
-    "show": ("store_command", "Show a stored report as `scan` shows it."),
-    "export": ("store_command", "Write stored reports as JSON Lines, CSV or Parquet."),
-    "report": ("store_command", "Write a stored report as PDF."),
-    "store": ("store_command", "The store itself: check its audit trail, print it."),
-    "verify": ("custody_command", "Examine a file again and compare with a report."),
-    "sign": ("custody_command", "Sign a report."),
-    "keys": ("custody_command", "Keys that sign reports, and keys of the service."),
-    "serve": ("server.command", "Run the service and the web app."),
-    "worker": ("server.command", "Examine what a service has in its queue."),
+    "history": ("store", "List stored reports, newest first."),
+    "show": ("store", "Show a stored report as `scan` shows it."),
+    "export": ("store", "Write stored reports as JSON Lines, CSV or Parquet."),
+    "report": ("store", "Write a stored report as PDF."),
+    "store": ("store", "The store itself: check its audit trail, print it."),
+    "verify": ("custody", "Examine a file again and compare with a report."),
+    "sign": ("custody", "Sign a report."),
+    "keys": ("custody", "Keys that sign reports, and keys of the service."),
+    "serve": ("serve", "Run the service and the web app."),
+    "worker": ("serve", "Examine what a service has in its queue."),
 }
 for _name, (_module, _help) in _ELSEWHERE.items():
-    bonafide.add_command(_Elsewhere(_name, f"bonafide.{_module}", _help))
+    bonafide.add_command(_Elsewhere(_name, f"bonafide.cli.{_module}", _help))
 
 
 def main() -> None:
@@ -334,7 +334,7 @@ def main() -> None:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from bonafide.calibration import load_calibration
+    from bonafide.evidence.calibration import load_calibration
     from bonafide.examination import Settings, select
 
     only = options.get("only") or ""

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.store import store_option
 from bonafide.errors import InvalidInput
-from bonafide.limit_options import limit_options, limits_of
 from bonafide.store.rows import SCOPES
-from bonafide.store_command import store_option
 
 _DIFFERS = 1
 _MOST = 20  # differences that are printed
@@ -97,7 +97,7 @@ def sign(report: str, key: str, output: str | None) -> None:
     \b
     bonafide sign report.json --key desk.pem -o signed.json
     """
-    from bonafide.keeping import read_key
+    from bonafide.cli.report_sink import read_key
 
     opened = read_key(key)
     from bonafide.custody import signing
@@ -157,7 +157,7 @@ def new(path: str, password: bool) -> None:
 @store_option
 def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
     """Make a key of the service; its secret is printed once and not kept."""
-    from bonafide.keeping import actor
+    from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     secret = open_store(url).add_key(name, scopes or ("examine", "read"), rate, actor())
@@ -184,7 +184,7 @@ def list_(url: str | None) -> None:
 @store_option
 def revoke(name: str, url: str | None) -> None:
     """End a key of the service, at once and for good."""
-    from bonafide.keeping import actor
+    from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     if not open_store(url).revoke(name, actor()):
@@ -252,7 +252,7 @@ def _signature(record: dict[str, Any], public: str | None) -> Check:
 
 
 def _same_file(record: dict[str, Any], file: str) -> Check:
-    from bonafide.runtime import sha256
+    from bonafide.networks.runtime import sha256
 
     try:
         then, now = str(record["media"]["sha256"]), sha256(Path(file))
@@ -266,10 +266,10 @@ def _same_file(record: dict[str, Any], file: str) -> Check:
 
 
 def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
-    from bonafide.calibration import load_calibration
+    from bonafide.cli.scan import scan
     from bonafide.custody import compare
+    from bonafide.evidence.calibration import load_calibration
     from bonafide.examination import select
-    from bonafide.scan import scan
 
     for path in filter(None, (settings.trust, settings.calibration)):
         if not (Path(path).is_file() or Path(path).is_dir()):

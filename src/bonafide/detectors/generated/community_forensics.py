@@ -28,9 +28,9 @@ Reference
 from __future__ import annotations
 
 from bonafide.media.image import Image
+from bonafide.networks import published as reading
+from bonafide.networks.catalogue import CATALOGUE
 from bonafide.types import Card, Finding, Needs, Profile, Question
-from bonafide.weights import reading
-from bonafide.weights.catalogue import CATALOGUE
 
 PUBLISHED = CATALOGUE["community_forensics"]
 

@@ -61,7 +61,7 @@ class Calibration:
 @cache
 def default_calibration() -> Calibration:
     """The calibration that ships with bonafide."""
-    raw = resources.files("bonafide").joinpath("calibration.json").read_bytes()
+    raw = resources.files("bonafide.evidence").joinpath("calibration.json").read_bytes()
     return _parse(raw)
 
 

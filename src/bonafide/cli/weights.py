@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bonafide.weights.catalogue import CATALOGUE, Published
+from bonafide.networks.catalogue import CATALOGUE, Published
 
 _FAILED = 1
 _id = click.argument("id_", type=click.Choice(list(CATALOGUE)), metavar="ID")
@@ -23,7 +23,7 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The catalogue as JSON.")
 def list_(as_json: bool) -> None:
     """List the networks that can be fetched, and where each stands on this machine."""
-    from bonafide import hub
+    from bonafide.networks import hub
 
     if as_json:
         import json
@@ -52,7 +52,7 @@ def pull(id_: str, yes: bool) -> None:
 
     HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to the hub's own client.
     """
-    from bonafide import hub
+    from bonafide.networks import hub
 
     entry = CATALOGUE[id_]
     hub.check_extras()
@@ -63,7 +63,9 @@ def pull(id_: str, yes: bool) -> None:
                 "there is nobody to ask: repeat with --yes to accept the licence"
             )
         click.confirm("Fetch it under this licence?", abort=True, err=True)
-    path = hub.pull(entry, lambda sentence: click.echo(sentence, err=True))
+    from bonafide.train.published import convert
+
+    path = hub.pull(entry, convert, lambda sentence: click.echo(sentence, err=True))
     click.echo(str(path))
     click.echo(f"not verified yet: bonafide weights verify {id_}", err=True)
 
@@ -92,8 +94,8 @@ def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) ->
     \b
     Exit status: 0 verified · 1 a check failed · 2 wrong usage.
     """
-    from bonafide import hub
-    from bonafide.weights.stand_ins import write_stand_ins
+    from bonafide.networks import hub
+    from bonafide.networks.stand_ins import write_stand_ins
 
     if bool(generated) != bool(photograph):
         raise click.UsageError("give both --generated and --photograph, or neither")

@@ -35,8 +35,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import runtime
 from bonafide.media.image import Image
+from bonafide.networks import runtime
 from bonafide.signals.tiles import Mosaic, grid
 from bonafide.types import Card, Fact, Finding, Needs, Question
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from bonafide.cli.align import bar
 from bonafide.errors import MissingExtra
-from bonafide.train.align_command import bar
 from bonafide.types import Question
 
 if TYPE_CHECKING:

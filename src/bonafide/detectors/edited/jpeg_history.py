@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from bonafide import runtime
 from bonafide.media.image import Image
+from bonafide.networks import runtime
 from bonafide.signals.jpeg import regions_of
 from bonafide.signals.quantised import planes
 from bonafide.signals.tiles import Mosaic, grid

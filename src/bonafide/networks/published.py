@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image as Pillow
 
-from bonafide import runtime
 from bonafide.errors import MissingWeights, UnverifiedWeights, WeightsError
 from bonafide.media.image import Image
+from bonafide.networks import runtime
+from bonafide.networks.catalogue import CATALOGUE, Reading
 from bonafide.signals.tiles import Tile, covered, grid, spread
 from bonafide.types import Card, Finding
-from bonafide.weights.catalogue import CATALOGUE, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

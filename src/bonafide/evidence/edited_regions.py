@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from bonafide.calibration import Calibration
+from bonafide.evidence.calibration import Calibration
 from bonafide.types import EditedRegion, EditKind, Edits, Finding, Label, Region, Status, Verdict
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bonafide.cli.options import limit_option, limits_of
 from bonafide.errors import MissingExtra
-from bonafide.limit_options import limit_option, limits_of
 from bonafide.types import Profile
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -87,7 +87,7 @@ def run_batch(
     """
     from bonafide.batch.results import Form
     from bonafide.batch.run import local, run
-    from bonafide.keeping import Keeper
+    from bonafide.cli.report_sink import Keeper
     from bonafide.store import open_store
 
     kept = bool(keep or store)

@@ -21,7 +21,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bonafide import runtime
 from bonafide.errors import (
     DamagedWeights,
     InvalidInput,
@@ -32,11 +31,14 @@ from bonafide.errors import (
 from bonafide.files import whole
 from bonafide.media.image import Image
 from bonafide.media.source import open_media
-from bonafide.weights.catalogue import Published, RemoteFile
-from bonafide.weights.reading import read
+from bonafide.networks import runtime
+from bonafide.networks.catalogue import Published, RemoteFile
+from bonafide.networks.published import read
 
 _LEAST_STORED = 0.95  # share of the parameters that conversion leaves: updates are merged
 _BYTES = 4  # of a number in the ONNX file
+
+Convert = Callable[[Published, Sequence[Path], Path], Any]  # published, its files, ONNX to write
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,12 @@ def check_extras() -> None:
             raise MissingExtra("train", "converting a network")
 
 
-def pull(published: Published, say: Callable[[str], None]) -> Path:
+def pull(published: Published, convert: Convert, say: Callable[[str], None]) -> Path:
     """Download, check, convert; the result still has to be verified.
 
     Args:
         published: what to fetch.
+        convert: `train.published.convert`, which needs PyTorch.
         say: takes sentences about what happens.
 
     Returns:
@@ -96,9 +99,6 @@ def pull(published: Published, say: Callable[[str], None]) -> Path:
         DamagedWeights: a file is not the pinned one, or does not hold the network.
         BonafideError: ONNX Runtime and PyTorch differ.
     """
-    check_extras()
-    from bonafide.train.published import convert
-
     target = runtime.user_folder() / f"{published.id}-{published.version}.onnx"
     record = target.with_suffix(".json")
     known = _trusted_before(record)

@@ -38,9 +38,9 @@ class Described(NamedTuple):
 
 
 def methods() -> dict[str, Described]:
-    """Methods by id, in alphabetical order: the files of this folder with a class `Method`."""
+    """Methods by id, in alphabetical order: the files of `bonafide.train` with a class `Method`."""
     found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted((Path(__file__).parent.parent / "train").glob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.name == "Method":
                 said = _constants(node)

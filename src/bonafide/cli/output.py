@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bonafide.batch.job import Outcome
 from bonafide.custody.canonical import json_text
-from bonafide.scan import Outcome
 from bonafide.types import Failure
 
 if TYPE_CHECKING:

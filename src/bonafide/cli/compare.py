@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bonafide.cli.options import limit_options, limits_of
 from bonafide.comparison.result import Comparison, Relation
-from bonafide.limit_options import limit_options, limits_of
 from bonafide.types import Failure
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image as Pillow
 
-from bonafide import registry, verdict
-from bonafide.calibration import Calibration
+from bonafide import registry
 from bonafide.errors import MediaError
+from bonafide.evidence import verdict
+from bonafide.evidence.calibration import Calibration
 from bonafide.media.image import Image
 from bonafide.types import (
     Card,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.signals.registration import Homography, magnification, project, scaling
+from bonafide.comparison.registration import Homography, magnification, project, scaling
 
 _SHRINK = 0.8  # below this scale, pixels are averaged first or they would alias
 _MARGIN = 4

@@ -1,9 +1,7 @@
-"""Examine many files in order, each in a process that can be stopped, and write what was asked."""
+"""One file of a batch: what is asked of it, and what became of it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,40 +57,6 @@ class Outcome:
     perceptual_hash: int | None = None
 
 
-def scan(
-    files: Iterable[tuple[str | None, bytes | None, str]],
-    settings: Settings,
-    jobs: int = 0,
-    maps: str | None = None,
-    page: bool = False,
-    debug: bool = False,
-    hashed: bool = False,
-) -> Iterator[Outcome]:
-    """Examine files and yield their outcomes in input order.
-
-    Args:
-        files: (path, None, name) or (None, bytes, name).
-        settings: the same for all.
-        jobs: processes; 0 for one per core. With several, each runs one detector at a time.
-        maps: folder for heatmaps, made if it is missing; None to write none.
-        page: whether to render HTML sections.
-        debug: let decoders and tracebacks through to standard error.
-        hashed: whether to compute perceptual hashes.
-
-    Yields:
-        One outcome per file, failures included; a hang or a crash is the failure of one file.
-    """
-    count = jobs or os.cpu_count() or 1
-    if count > 1:
-        settings = replace(settings, threads=1)
-    if maps is not None:
-        Path(maps).mkdir(parents=True, exist_ok=True)
-    tasks = _jobs(files, settings, maps, page, hashed)
-    done = workers.run(perform, tasks, count, settings.limits.seconds, quiet=not debug)
-    for job, outcome in done:
-        yield lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
-
-
 def perform(job: Job) -> Outcome:
     """Examine one file in this process."""
     digest = None
@@ -146,22 +110,6 @@ def perceptual_hash(media: Media) -> int | None:
     from bonafide.signals import phash
 
     return phash.phash(phash.thumbnail(cv2.cvtColor(media.pixels, cv2.COLOR_RGB2GRAY)))
-
-
-def _jobs(
-    files: Iterable[tuple[str | None, bytes | None, str]],
-    settings: Settings,
-    maps: str | None,
-    page: bool,
-    hashed: bool,
-) -> Iterator[Job]:
-    seen: dict[str, int] = {}
-    for path, data, name in files:
-        stem = Path(name.replace("\\", "_")).stem or "file"
-        if maps is not None:  # two files of one stem must not overwrite each other's maps
-            seen[stem] = seen.get(stem, 0) + 1
-            stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
-        yield Job(path, data, name, settings, maps, stem, page, hashed)
 
 
 def _failed(job: Job, failure: Failure) -> Outcome:
