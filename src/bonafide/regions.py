@@ -1,4 +1,4 @@
-"""Where in a media something is: the part of the vocabulary that speaks of places."""
+"""Where in a media something is: the part of the vocabulary that speaks of places and times."""
 
 from __future__ import annotations
 
@@ -13,6 +13,118 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of time, in seconds from the start of the media."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, in pixels of the upright picture or frame; left and top edge are 0-based."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Where:
+    """A track, a time, a place, a person; absent parts mean "all of it".
+
+    Attributes:
+        track: "image", "video" or "audio"; "" for the media as a whole.
+        span: stretch of time.
+        box: rectangle of the picture.
+        subject: id of a face, a voice or a shot.
+    """
+
+    track: str = ""
+    span: Span | None = None
+    box: Box | None = None
+    subject: str | None = None
+
+
+WHOLE = Where()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """Evidence by place, kept on the lattice on which it was measured.
+
+    Attributes:
+        values: float32 h×w in [0, 1]; 0.5 and above means *marked*.
+        cell: pixels a side that one value stands for.
+        width, height: of the picture, in pixels.
+        left, top: where the first cell begins, in pixels; at most 0 (a cell may lie partly
+            outside), so that the lattice covers the picture.
+    """
+
+    values: NDArray[np.float32] = field(repr=False)
+    cell: int
+    width: int
+    height: int
+    left: int = 0
+    top: int = 0
+
+    def resample(self, cell: int) -> NDArray[np.float32]:
+        """The map on another lattice that begins at (0, 0): nearest value, or the cell's maximum.
+
+        Args:
+            cell: pixels a side of the new cells.
+
+        Returns:
+            float32 ceil(height / cell) × ceil(width / cell) in [0, 1].
+        """
+        import numpy as np
+
+        rows = self._index(self.height, cell, self.top, self.values.shape[0])
+        columns = self._index(self.width, cell, self.left, self.values.shape[1])
+        if cell <= self.cell:
+            return self.values[np.ix_(rows[:-1], columns[:-1])]
+        # Larger cells: the maximum of what they cover, so that nothing marked is lost.
+        maximum = np.maximum.reduceat(self.values, rows[:-1], axis=0)
+        return np.maximum.reduceat(maximum, columns[:-1], axis=1)
+
+    def enlarge(self) -> NDArray[np.float32]:
+        """The map at the size of the picture, float32 height×width in [0, 1]."""
+        return self.resample(1)
+
+    @property
+    def peak(self) -> float:
+        """The largest value, 0.0 for an empty map."""
+        return float(self.values.max(initial=0.0))
+
+    @property
+    def marked_share(self) -> float:
+        """Share of the lattice at 0.5 and more, in [0, 1]."""
+        return float((self.values >= 0.5).mean()) if self.values.size else 0.0
+
+    def _index(self, length: int, cell: int, first: int, count: int) -> NDArray[np.intp]:
+        import numpy as np
+
+        edges = np.arange(-(-length // cell) + 1) * cell
+        return np.minimum((edges - first) // self.cell, count - 1).astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A score along time.
+
+    Attributes:
+        times: float64 (n,), seconds from the start, rising.
+        values: float32 (n,), the detector's own scale.
+        name: what was measured, "" for the detector's score.
+    """
+
+    times: NDArray[np.float64] = field(repr=False)
+    values: NDArray[np.float32] = field(repr=False)
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Region:
     """A rectangle of the picture that a finding points at, in pixels of the oriented picture.
 
@@ -20,7 +132,7 @@ class Region:
         x, y: left and top edge, 0-based.
         width, height: size, at least 1.
         score: strength of the evidence in this region, in the detector's own scale.
-        role: "" or, for copy-move, "source" / "target".
+        role: for copy-move "source" or "target" where the picture tells which came first, else "".
         pair: regions with equal `pair` belong together; -1 when unpaired.
     """
 
@@ -31,15 +143,6 @@ class Region:
     score: float | None = None
     role: str = ""
     pair: int = -1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a video, in seconds from its start."""
-
-    start: float
-    end: float
-    score: float | None = None
 
 
 class EditKind(StrEnum):
@@ -86,14 +189,14 @@ class Edits:
     """One answer to "where was it changed?", from the maps of all findings.
 
     Attributes:
-        heatmap: float32 H×W in [0, 1], the fused probability of having been changed; at 0.5 and
-            more lie exactly the pixels of all regions that were found. None where it was not kept.
+        map: the fused probability of having been changed; at 0.5 and more lie exactly the cells
+            of all regions that were found. None where it was not kept.
         regions: the largest first, at most `edits.MOST_REGIONS`.
         marked_share: share of the picture at 0.5 and more, in [0, 1].
         weights: detector id → what its map counted for here, in [0, 1].
     """
 
-    heatmap: NDArray[np.float32] | None = field(compare=False, repr=False)
+    map: ScoreMap | None = field(compare=False, repr=False)
     regions: tuple[EditedRegion, ...]
     marked_share: float
     weights: Mapping[str, float]
