@@ -106,6 +106,8 @@ class Card:
         erased_by: kinds of change ("jpeg", "scale", "crop") that erase what it reads.
         outlines: whether its map outlines the parts of a picture that were edited; the others
             only help to say what was done to a part.
+        pool: how scores of frames become one score of a video ("mean", "median" or "maximum"); with
+            it the detector is also asked about frames, under the id `<id>.frames`.
         history: from its facts to events of the file's history.
         paper: full reference with year.
         licence: licence of the method's implementation here.
@@ -124,6 +126,7 @@ class Card:
     options: tuple[str, ...] = ()
     erased_by: tuple[str, ...] = ()
     outlines: bool = True
+    pool: str = ""
     history: Callable[[Mapping[str, Fact]], Iterable[Event]] = _no_history
     paper: str = ""
     licence: str = "Apache-2.0"

@@ -89,6 +89,16 @@ class NotApplicable:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """Returned by a detector that should have spoken and could not; `why` is one sentence."""
+
+    why: str
+
+
+Measured = Iterable[Measurement] | NotApplicable | Failed
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """What calibration adds to a measurement.
 
@@ -207,7 +217,7 @@ class Finding:
 class Detector(Protocol):
     """What `registry.load` returns; its constructor only keeps its options."""
 
-    def measure(self, ctx: Any) -> Iterable[Measurement] | NotApplicable:
+    def measure(self, ctx: Any) -> Measured:
         """Measure a media without changing it.
 
         Args:

@@ -17,9 +17,10 @@ from bonafide.comparison.relation import EXACT, decide
 from bonafide.comparison.result import Comparison, Evidence, Relation
 from bonafide.comparison.warp import Warp, tiles
 from bonafide.errors import UnsupportedFormat
-from bonafide.examination import media_facts, versions
+from bonafide.media.facts import media_facts
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.networks.environment import versions
 from bonafide.types import Media
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def compare(reference: Media, suspect: Media, limits: Limits | None = None) -> C
 
 
 def _versions() -> dict[str, str]:
-    return {name: version for name, version in versions().items() if name != "calibration"}
+    return {name: version for name, version in versions("").items() if name != "calibration"}
 
 
 def _same(blank: Comparison, reference: Image, suspect: Image) -> Comparison | None:

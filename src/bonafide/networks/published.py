@@ -14,7 +14,7 @@ from bonafide.media.image import Image
 from bonafide.networks import runtime
 from bonafide.networks.catalogue import CATALOGUE, Reading
 from bonafide.signals.tiles import Tile, covered, grid, spread
-from bonafide.types import Card, Finding
+from bonafide.types import Card, Failed, Measured, Measurement, NotApplicable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,33 +63,35 @@ def read(opened: runtime.Session, reading: Reading, pixels: NDArray[np.uint8]) -
     return Readout(tuple(float(outputs["logit"]) for _, outputs in results), share)
 
 
-def examine(card: Card, media: Image) -> Finding:
+def examine(card: Card, media: Image) -> Measured:
     """The finding of the detector that reads the published network with the card's id."""
     try:
         opened = runtime.session(card.id)
     except (MissingWeights, UnverifiedWeights) as error:
-        return card.not_applicable(error.why)
+        return NotApplicable(error.why)
     except WeightsError as error:
-        return card.failed(error.why)
+        return Failed(error.why)
     found = read(opened, CATALOGUE[card.id].reading, media.pixels)
     if not all(map(math.isfinite, found.logits)):
-        return card.failed("the network's answer is not a number")
+        return Failed("the network's answer is not a number")
     squares = len(found.logits)
-    return card.finding(
-        score=found.logit,
-        facts={
-            "logit": round(found.logit, 4),
-            "lowest": round(min(found.logits), 4),
-            "highest": round(max(found.logits), 4),
-            "squares": squares,
-            "covered": round(found.covered, 4),
-            "weights": opened.weights.sha256[:12],
-            "origin": opened.weights.origin,
-        },
-        summary=f"The network's own log odds that the picture is generated are {found.logit:+.2f}, "
-        f"from {squares} {'square' if squares == 1 else 'squares'} that {_shows(squares)} "
-        f"{100 * found.covered:.0f} % of it.",
-    )
+    return [
+        Measurement(
+            score=found.logit,
+            facts={
+                "logit": round(found.logit, 4),
+                "lowest": round(min(found.logits), 4),
+                "highest": round(max(found.logits), 4),
+                "squares": squares,
+                "covered": round(found.covered, 4),
+                "weights": opened.weights.sha256[:12],
+                "origin": opened.weights.origin,
+            },
+            summary=f"The network's own log odds that the picture is generated are {found.logit:+.2f}, "
+            f"from {squares} {'square' if squares == 1 else 'squares'} that {_shows(squares)} "
+            f"{100 * found.covered:.0f} % of it.",
+        )
+    ]
 
 
 def _shows(squares: int) -> str:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.types import Region
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bonafide.media.image import Image
+    from bonafide.media.context import Signal
+from bonafide.media.shared import STORED_LUMA
 
 NO_VOTE = 255
 SMALLEST_PART = 9  # blocks that a part found by windows must hold together
@@ -121,23 +120,6 @@ def inverse_block_dct(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
         result[8 * row : 8 * row + 8] = blocks.swapaxes(0, 1).reshape(8, 8 * columns)
     result += 128
     return result
-
-
-def stored_luma(media: Image) -> NDArray[np.float32]:
-    """float32 H×W luma in [0, 255] in stored orientation, where the JPEG grid starts at (0, 0)."""
-    if media.orientation == 1:
-        return media.luma
-
-    def compute() -> NDArray[np.float32]:
-        pixels = media.stored_pixels
-        luma = np.empty(pixels.shape[:2], np.float32)
-        for top in range(0, len(luma), 512):
-            strip = pixels[top : top + 512].astype(np.float32)
-            cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
-        luma.flags.writeable = False
-        return luma
-
-    return media.memo("jpeg.stored_luma", compute)
 
 
 def clipped_blocks(
@@ -374,14 +356,4 @@ def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     return sums
 
 
-def regions_of(heatmap: NDArray[np.float32], score: float, at_most: int = 20) -> tuple[Region, ...]:
-    """Rectangles around the connected parts of `heatmap` at 0.5 and more, largest first."""
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(
-        (heatmap >= 0.5).astype(np.uint8), connectivity=8
-    )
-    order = sorted(range(1, count), key=lambda label: -int(boxes[label, 4]))[:at_most]
-    result = []
-    for label in order:
-        x, y, width, height = (int(value) for value in boxes[label, :4])
-        result.append(Region(x, y, width, height, score))
-    return tuple(result)
+GRID_VOTES = Signal("jpeg.grid_votes", "1", lambda ctx: grid_votes(ctx.get(STORED_LUMA)))

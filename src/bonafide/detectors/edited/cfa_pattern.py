@@ -38,11 +38,21 @@ import numpy as np
 import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.colour import VOTER, contrary_windows, lattice_votes
-from bonafide.signals.noise import spread_cells
-from bonafide.types import Card, Finding, Needs, Question, Region
+from bonafide.types import (
+    Card,
+    EditKind,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    Region,
+    ScoreMap,
+)
 
 CARD = Card(
     id="cfa_pattern",
@@ -60,6 +70,7 @@ CARD = Card(
         "shifted_share": "share of the picture's area in those regions [0–1]",
         "shifted_agreement": "share of votes against the lattice in the strongest region [0–1]",
     },
+    erased_by=("jpeg", "scale"),
     paper="Choi, Choi, Lee, ACM MM&Sec 2011; Bammey, Grompone von Gioi, Morel, IPOL 2021",
     limits="Few pictures that circulate still show the lattice: 3 of 1,121 of our web photographs "
     "and edits. There it found none of 75 edits and marked none of 1,046 untouched pictures. On "
@@ -82,8 +93,6 @@ class Detector:
         log10_threshold: log10 number of false alarms below which a region is marked.
     """
 
-    erased_by = ("jpeg", "scale")
-
     def __init__(
         self,
         visible_agreement: float = 0.6,
@@ -94,13 +103,14 @@ class Detector:
         self.log10_visible = log10_visible
         self.log10_threshold = log10_threshold
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding whose score is −log10 of the number of false alarms."""
+        media = ctx.image
         votes = lattice_votes(media.pixels)
         green = votes.green
         voting = int(np.count_nonzero(green))
         if voting < 16:
-            return CARD.not_applicable("it is too small or too flat for colour sampling to show")
+            return NotApplicable("it is too small or too flat for colour sampling to show")
         green, green_agreement, green_alarms = _with_majority(green)
         in_step = int(votes.green.sum()) >= 0
         red, red_agreement, red_alarms = _with_majority(
@@ -113,12 +123,14 @@ class Detector:
             "voting_blocks": voting,
         }
         if green_agreement < self.visible_agreement or green_alarms > self.log10_visible:
-            return CARD.finding(
-                score=0.0,
-                facts={"pattern_visible": False, **facts},
-                summary="No pattern of camera colour sampling is visible in this picture, so "
-                "nothing can be said from it; resizing and compression remove it.",
-            )
+            return [
+                Measurement(
+                    score=0.0,
+                    facts={"pattern_visible": False, **facts},
+                    summary="No pattern of camera colour sampling is visible in this picture, so "
+                    "nothing can be said from it; resizing and compression remove it.",
+                )
+            ]
         lattices = [green]
         if red_agreement >= self.visible_agreement and red_alarms <= self.log10_visible:
             # Where green is out of step the vote on red and blue means nothing, and is a toss.
@@ -135,9 +147,9 @@ class Detector:
         lattices: list[NDArray[np.int8]],
         strength: NDArray[np.float32],
         facts: dict[str, float | int],
-    ) -> Finding:
+    ) -> list[Measurement]:
         cells = np.where(strength > 0, 0.5 + 0.5 * np.minimum(strength / 20.0, 1.0), 0.0)
-        heatmap = spread_cells(cells.astype(np.float32), VOTER, media.height, media.width)
+        found = ScoreMap(np.float32(cells), VOTER, media.width, media.height)
         labels, count = scipy.ndimage.label(strength > 0)
         boxes, shares = [], []
         for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
@@ -149,7 +161,7 @@ class Detector:
             boxes.append(_box(box, strength.shape, media, float(strength[box][inside].max())))
             shares.append(against)
         order = sorted(range(count), key=lambda index: -(boxes[index].score or 0.0))
-        share = float((heatmap >= 0.5).mean())
+        share = found.marked_share
         if count:
             summary = (
                 f"{count} region(s), {100 * share:.1f} % of the picture, follow another colour "
@@ -161,19 +173,22 @@ class Detector:
                 f"({100 * facts['green_agreement']:.0f} % of blocks agree) and no part out of "
                 "step with it."
             )
-        return CARD.finding(
-            score=float(strength.max(initial=0.0)),
-            heatmap=heatmap,
-            regions=tuple(boxes[index] for index in order[:20]),
-            facts={
-                "pattern_visible": True,
-                **facts,
-                "shifted_regions": count,
-                "shifted_share": round(share, 4),
-                "shifted_agreement": round(shares[order[0]], 3) if count else 0.0,
-            },
-            summary=summary,
-        )
+        return [
+            Measurement(
+                score=float(strength.max(initial=0.0)),
+                maps=(found,),
+                kind=EditKind.SPLICE,
+                regions=tuple(boxes[index] for index in order[:20]),
+                facts={
+                    "pattern_visible": True,
+                    **facts,
+                    "shifted_regions": count,
+                    "shifted_share": round(share, 4),
+                    "shifted_agreement": round(shares[order[0]], 3) if count else 0.0,
+                },
+                summary=summary,
+            )
+        ]
 
 
 def _with_majority(votes: NDArray[np.int8]) -> tuple[NDArray[np.int8], float, float]:

@@ -42,12 +42,23 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.signals.copies import Proposal, invert, rescale, verify
 from bonafide.signals.keypoints import keypoint_proposals
+from bonafide.signals.lattice import sampled_map
 from bonafide.signals.likeness import NOTHING, Match
 from bonafide.signals.shifts import shift_proposals
-from bonafide.types import Card, Fact, Finding, Needs, Question, Region
+from bonafide.types import (
+    Card,
+    EditKind,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    Region,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,13 +115,14 @@ class Detector:
     def __init__(self, decision: float = DECISION) -> None:
         self.decision = decision
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return pairs of regions, a map that marks both sides, and the best pair's log odds."""
+        media = ctx.image
         if min(media.height, media.width) < 64:
-            return CARD.not_applicable("it needs 64 pixels on each side")
+            return NotApplicable("it needs 64 pixels on each side")
         luma = media.luma
         if (share := float(_flat(luma).mean())) > DRAWN:
-            return CARD.not_applicable(
+            return NotApplicable(
                 f"{100 * share:.0f} % of it is exactly flat, as in drawn graphics, which repeat "
                 "themselves without forgery"
             )
@@ -118,7 +130,7 @@ class Detector:
         proposals = shift_proposals(view) + keypoint_proposals(view)
         pairs = _verified(view, proposals)
         if tile := _tile([pair.match for pair in pairs if pair.score >= self.decision]):
-            return CARD.not_applicable(
+            return NotApplicable(
                 f"its parts repeat on a grid of {tile[0]}×{tile[1]} pixels, as those of drawn "
                 "graphics do without forgery"
             )
@@ -139,22 +151,27 @@ class Detector:
             "pairs": [_describe(pair, target) for pair, target, _ in kept],
         }
         score = round(max((pair.score for pair in pairs), default=NOTHING), 4)
-        heatmap = np.where(marked, np.float32(1), np.float32(0))
+        found = sampled_map(marked, max(1, math.ceil(1 / scale)))
         if not kept:
-            return CARD.finding(
+            return [
+                Measurement(
+                    score=score,
+                    maps=(found,),
+                    facts=facts,
+                    summary=f"None of {len(proposals)} possible repetitions inside the picture agrees "
+                    "in light and fine detail as a copy does.",
+                )
+            ]
+        return [
+            Measurement(
                 score=score,
-                heatmap=heatmap,
+                maps=(found,),
+                kind=EditKind.CLONE,
+                regions=tuple(region for _, target, source in kept for region in (target, source)),
                 facts=facts,
-                summary=f"None of {len(proposals)} possible repetitions inside the picture agrees "
-                "in light and fine detail as a copy does.",
+                summary=_sentence(len(kept), share, kept[0][0]),
             )
-        return CARD.finding(
-            score=score,
-            heatmap=heatmap,
-            regions=tuple(region for _, target, source in kept for region in (target, source)),
-            facts=facts,
-            summary=_sentence(len(kept), share, kept[0][0]),
-        )
+        ]
 
 
 def _reduce(luma: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -264,9 +281,10 @@ def _mark(marked: NDArray[np.bool_], pair: _Pair, number: int) -> tuple[Region, 
         return None
     marked |= (here > 0) | (there > 0)
     boxes = [cv2.boundingRect(side) for side in (here, there)]
+    roles = ("target", "source") if pair.direction_known else ("", "")
     target, source = (
         Region(int(x), int(y), int(w), int(h), round(pair.score, 2), role, number)
-        for (x, y, w, h), role in zip(boxes, ("target", "source"), strict=True)
+        for (x, y, w, h), role in zip(boxes, roles, strict=True)
     )
     return target, source
 

@@ -37,9 +37,21 @@ import cv2
 import numpy as np
 import scipy  # loads its parts at first use
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
+from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg, quantised
-from bonafide.types import Card, Fact, Finding, Needs, Question
+from bonafide.signals.lattice import marked_regions, upright_map
+from bonafide.types import (
+    Card,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    ScoreMap,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,21 +119,22 @@ class _Result:
 class Detector:
     """Models coefficient histograms and tests windows of blocks for another history."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return the score (−log10 false alarms of the clearest window), its map and facts."""
+        media = ctx.image
         structure = media.jpeg
         if structure is None or not media.coefficients:
-            return CARD.not_applicable("it reads JPEG compression history; this is no JPEG")
+            return NotApplicable("it reads JPEG compression history; this is no JPEG")
         if min(media.width, media.height) < 128:
-            return CARD.not_applicable("the picture is too small for histograms of coefficients")
-        luma = jpeg.stored_luma(media)
+            return NotApplicable("the picture is too small for histograms of coefficients")
+        luma = ctx.get(STORED_LUMA)
         coefficients, table = media.coefficients[0], structure.quantisation[0]
         rows, columns = luma.shape[0] // 8, luma.shape[1] // 8
         coefficients = coefficients[:rows, :columns]
         models = _models(coefficients, table, luma)
         total = sum(model.count for model in models)
         if total < 500:
-            return CARD.not_applicable("the picture is too flat: its coefficients are nearly all 0")
+            return NotApplicable("the picture is too flat: its coefficients are nearly all 0")
         gains = sum((model.gains.max(axis=0) for model in models), np.zeros(len(SHARES)))
         chosen = int(np.argmax(gains))
         share, gain = float(SHARES[chosen]), float(gains[chosen]) / total
@@ -141,8 +154,7 @@ class Detector:
         estimate = jpeg.estimate_quality(table)
         best = min(results, key=lambda result: result.test.log10_false_alarms, default=None)
         alarms = best.test.log10_false_alarms if best else 0.0
-        marked = _draw(best, luma.shape)
-        heatmap = media.orient(marked)
+        found = _draw(media, best)
         facts: dict[str, Fact] = {
             "file_quality": estimate.quality,
             "file_table_standard": estimate.exact,
@@ -154,15 +166,17 @@ class Detector:
             "shifted_step": shifted[2] if shifted else None,
             "kind": best.kind if best and best.test.marked.any() else None,
             "log10_false_alarms": round(max(alarms, -300.0), 2),
-            "marked_share": round(float((marked >= 0.5).mean()), 4),
+            "marked_share": round(found.marked_share, 4),
         }
-        return CARD.finding(
-            score=round(min(max(0.0, -alarms), 300.0), 3),
-            heatmap=heatmap,
-            regions=jpeg.regions_of(heatmap, round(min(max(0.0, -alarms), 300.0), 2)),
-            facts=facts,
-            summary=_summary(facts),
-        )
+        return [
+            Measurement(
+                score=round(min(max(0.0, -alarms), 300.0), 3),
+                maps=(found,),
+                regions=marked_regions(found, round(min(max(0.0, -alarms), 300.0), 2)),
+                facts=facts,
+                summary=_summary(facts),
+            )
+        ]
 
 
 def _models(
@@ -361,18 +375,13 @@ def _shifted_windows(phase: NDArray[np.float32], origin: tuple[int, int]) -> _Re
     return _Result("shifted", jpeg.excess_windows(hits, trials, expected, (10, 20, 40)), origin)
 
 
-def _draw(result: _Result | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The marked blocks as a stored-orientation map of the whole picture."""
-    drawn = np.zeros(shape, np.float32)
+def _draw(media: Image, result: _Result | None) -> ScoreMap:
+    """The marked blocks as a map of the upright picture."""
     if result is None or not result.test.marked.any():
-        return drawn
+        return upright_map(media, np.zeros((1, 1), np.float32), 8)
     level = 0.5 + 0.5 * min(-result.test.log10_false_alarms / 30, 1.0)
     blocks = result.test.marked.astype(np.float32) * np.float32(level)
-    big = np.repeat(np.repeat(blocks, 8, axis=0), 8, axis=1)
-    x, y = result.origin
-    area = drawn[y : y + big.shape[0], x : x + big.shape[1]]
-    area[...] = big[: area.shape[0], : area.shape[1]]
-    return drawn
+    return upright_map(media, blocks, 8, *result.origin)
 
 
 def _summary(facts: Mapping[str, Any]) -> str:

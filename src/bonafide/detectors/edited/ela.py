@@ -27,8 +27,9 @@ import io
 import numpy as np
 from PIL import Image as Pillow
 
-from bonafide.media.image import Image
-from bonafide.types import Card, Finding, Profile, Question
+from bonafide.media.context import Context
+from bonafide.signals.lattice import sampled_map
+from bonafide.types import Card, Measured, Measurement, Profile, Question
 
 CARD = Card(
     id="ela",
@@ -51,8 +52,9 @@ QUALITY = 90
 class Detector:
     """Map of the absolute difference between a picture and its re-save at quality 90."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding with a heatmap and no score."""
+        media = ctx.image
         pixels = media.pixels
         buffer = io.BytesIO()
         Pillow.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
@@ -60,13 +62,15 @@ class Detector:
         difference = np.abs(pixels - saved).max(axis=2).astype(np.float32)
         top = float(np.percentile(difference, 99.9))
         mean = float(difference.mean())
-        return CARD.finding(
-            heatmap=np.clip(difference / max(top, 1.0), 0.0, 1.0),
-            facts={
-                "resave_quality": QUALITY,
-                "mean_difference": round(mean, 3),
-                "largest_difference": round(top, 1),
-            },
-            summary=f"Saving once more at quality {QUALITY} changes pixels by {mean:.1f} levels on "
-            f"average and by up to {top:.0f}; the map shows where.",
-        )
+        return [
+            Measurement(
+                maps=(sampled_map(np.clip(difference / max(top, 1.0), 0.0, 1.0), 2),),
+                facts={
+                    "resave_quality": QUALITY,
+                    "mean_difference": round(mean, 3),
+                    "largest_difference": round(top, 1),
+                },
+                summary=f"Saving once more at quality {QUALITY} changes pixels by {mean:.1f} levels on "
+                f"average and by up to {top:.0f}; the map shows where.",
+            )
+        ]

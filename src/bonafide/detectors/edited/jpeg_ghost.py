@@ -36,11 +36,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.jpeg import ZIGZAG
+from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 from bonafide.signals.acontrario import log10_false_alarms
-from bonafide.types import Card, Fact, Finding, Needs, Question
+from bonafide.signals.jpeg import GRID_VOTES
+from bonafide.signals.lattice import marked_regions, upright_map
+from bonafide.types import (
+    Card,
+    EditKind,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    ScoreMap,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,6 +78,7 @@ CARD = Card(
         "count]",
         "marked_share": "share of the picture that is marked [0–1]",
     },
+    erased_by=("jpeg", "scale"),
     paper="H. Farid, IEEE TIFS 4(1), 2009",
     limits="Only IJG tables of quality 40 to 93, on one grid. It marked 13 of 75 edited pictures "
     "(AUC 0.59, mean pixel F1 0.11 over 33 masks; these were seen while it was designed) and 0 of "
@@ -94,33 +109,31 @@ class _Rung:
 class Detector:
     """Climbs a ladder of qualities and tests windows of blocks for coefficients in place."""
 
-    erased_by = ("jpeg", "scale")
-
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return the score (−log10 false alarms of the clearest window), its map and facts."""
+        media = ctx.image
         if min(media.width, media.height) < 128:
-            return CARD.not_applicable("the picture is too small to compare its parts")
-        luma = jpeg.stored_luma(media)
-        origin = (0, 0) if media.format == "JPEG" else _main_origin(media, luma)
+            return NotApplicable("the picture is too small to compare its parts")
+        luma = ctx.get(STORED_LUMA)
+        origin = (0, 0) if media.format == "JPEG" else _main_origin(ctx, luma)
         blocks = jpeg.block_dct(luma, origin)
         usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
         # Where all rows or columns of a block are alike, rounding errors add up in one value.
         usable &= (np.abs(blocks[..., 1:]) >= 2).sum(axis=(2, 3)) >= 2
         usable &= (np.abs(blocks[..., 1:, :]) >= 2).sum(axis=(2, 3)) >= 2
         if usable.sum() < 100:
-            return CARD.not_applicable("too little of the picture is textured enough to compare")
+            return NotApplicable("too little of the picture is textured enough to compare")
         values = np.abs(blocks.reshape(*blocks.shape[:2], 64)[..., FREQUENCIES])
         values[~usable] = 0
         del blocks
         rungs = [rung for quality in _ladder(media) if (rung := _climb(values, quality))]
         if not rungs:
-            return CARD.not_applicable("the picture is too smooth to compare its parts")
+            return NotApplicable("the picture is too smooth to compare its parts")
         penalty = math.log10(len(LADDER))
         best = min(rungs, key=lambda rung: rung.test.log10_false_alarms)
         alarms = best.test.log10_false_alarms + penalty
         hit = bool(best.test.marked.any())
-        marked = _draw(best, alarms, luma.shape, origin) if hit else np.zeros_like(luma)
-        heatmap = media.orient(marked)
+        found = _draw(media, best, alarms, origin, hit)
         score = round(min(max(0.0, -alarms), 300.0), 3)
         earlier = [rung.quality for rung in rungs if rung.rate > 0.6]
         facts: dict[str, Fact] = {
@@ -130,20 +143,23 @@ class Detector:
             "kind": best.kind if hit else None,
             "earlier_quality": max(earlier) if earlier else None,
             "log10_false_alarms": round(max(alarms, -300.0), 2),
-            "marked_share": round(float((marked >= 0.5).mean()), 4),
+            "marked_share": round(found.marked_share, 4),
         }
-        return CARD.finding(
-            score=score,
-            heatmap=heatmap,
-            regions=jpeg.regions_of(heatmap, round(score, 2)),
-            facts=facts,
-            summary=_summary(facts),
-        )
+        return [
+            Measurement(
+                score=score,
+                maps=(found,),
+                kind=EditKind.SPLICE if hit and best.kind == "has" else EditKind.UNKNOWN,
+                regions=marked_regions(found, round(score, 2)),
+                facts=facts,
+                summary=_summary(facts),
+            )
+        ]
 
 
-def _main_origin(media: Image, luma: NDArray[np.float32]) -> tuple[int, int]:
+def _main_origin(ctx: Context, luma: NDArray[np.float32]) -> tuple[int, int]:
     """The grid of most of the picture, (0, 0) if none is meaningful."""
-    votes = media.memo("jpeg.grid_votes", lambda: jpeg.grid_votes(luma))
+    votes = ctx.get(GRID_VOTES)
     totals = np.bincount(votes.ravel(), minlength=256)[:64]
     main = int(np.argmax(totals))
     alarms = log10_false_alarms(
@@ -198,16 +214,10 @@ def _climb(values: NDArray[np.float32], quality: int) -> _Rung | None:
     return _Rung(quality, rate, kind, test)
 
 
-def _draw(
-    rung: _Rung, alarms: float, shape: tuple[int, ...], origin: tuple[int, int]
-) -> NDArray[np.float32]:
-    """The marked blocks as a stored-orientation map of the whole picture."""
-    drawn = np.zeros(shape, np.float32)
-    blocks = rung.test.marked.astype(np.float32) * np.float32(0.5 + 0.5 * min(-alarms / 30, 1.0))
-    big = np.repeat(np.repeat(blocks, 8, axis=0), 8, axis=1)
-    x, y = origin
-    drawn[y : y + big.shape[0], x : x + big.shape[1]] = big
-    return drawn
+def _draw(media: Image, rung: _Rung, alarms: float, origin: tuple[int, int], hit: bool) -> ScoreMap:
+    """The marked blocks as a map of the upright picture."""
+    level = np.float32(0.5 + 0.5 * min(-alarms / 30, 1.0)) if hit else np.float32(0)
+    return upright_map(media, rung.test.marked.astype(np.float32) * level, 8, *origin)
 
 
 def _summary(facts: Mapping[str, Any]) -> str:

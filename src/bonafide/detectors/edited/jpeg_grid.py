@@ -39,10 +39,23 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
+from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 from bonafide.signals.acontrario import log10_false_alarms
-from bonafide.types import Card, Finding, Needs, Question, Region
+from bonafide.signals.jpeg import GRID_VOTES
+from bonafide.signals.lattice import upright_map
+from bonafide.types import (
+    Card,
+    EditKind,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    Region,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +81,7 @@ CARD = Card(
         "grid is missing), number of false alarms [log10 count]",
         "foreign_share": "share of the picture that these parts cover [0–1]",
     },
+    erased_by=("jpeg", "scale"),
     paper="T. Nikoukhah et al., ZERO, IPOL 11, 2021",
     limits="Blind once the last save was as coarse as the one before: it marked 3 of 75 edited "
     "pictures, most of them re-saved JPEG files, and 0 of 300 untouched ones that were not seen "
@@ -98,21 +112,20 @@ class Detector:
             hundred pictures.
     """
 
-    erased_by = ("jpeg", "scale")
-
     def __init__(self, log10_bound: float = -2.0) -> None:
         self.log10_bound = log10_bound
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return the score (−log10 false alarms of the best foreign part), its map and facts."""
+        media = ctx.image
         if min(media.width, media.height) < 2 * CELL:
-            return CARD.not_applicable("the picture is too small to hold a grid of 8×8 blocks")
-        luma = jpeg.stored_luma(media)
-        votes = media.memo("jpeg.grid_votes", lambda: jpeg.grid_votes(luma))
+            return NotApplicable("the picture is too small to hold a grid of 8×8 blocks")
+        luma = ctx.get(STORED_LUMA)
+        votes = ctx.get(GRID_VOTES)
         totals = np.bincount(votes.ravel(), minlength=256)[:64]
         valid = int(totals.sum())
         if valid == 0:
-            return CARD.not_applicable("the picture is too flat to show a compression grid")
+            return NotApplicable("the picture is too flat to show a compression grid")
         log10_tests = 2 * math.log10(64 * luma.size)
         main = int(np.argmax(totals))
         main_alarms = log10_false_alarms(log10_tests, totals[main] // 64, luma.size / 64, 1 / 64)
@@ -139,10 +152,10 @@ class Detector:
         parts.sort(key=lambda part: part.log10_false_alarms)
         best = parts[0].log10_false_alarms if parts else 0.0
         found = [part for part in parts if part.log10_false_alarms < self.log10_bound]
-        marked = np.zeros(luma.shape, np.float32)
+        marked = np.zeros(histogram.shape[:2], np.float32)
         regions = []
         for part in reversed(found):
-            box = self._mark(marked, part)
+            box = self._mark(marked, part, luma.shape)
             regions.append(_upright(media, box, -part.log10_false_alarms))
         regions = regions[::-1][:20]
         share = float((marked >= 0.5).mean())
@@ -172,25 +185,41 @@ class Detector:
             ],
             "foreign_share": round(share, 4),
         }
-        return CARD.finding(
-            score=round(min(max(0.0, -best), 300.0), 3),
-            heatmap=media.orient(marked),
-            regions=tuple(regions),
-            facts=facts,
-            summary=_summary(facts, media.format == "JPEG"),
-        )
+        return [
+            Measurement(
+                score=round(min(max(0.0, -best), 300.0), 3),
+                maps=(upright_map(media, marked, CELL),),
+                kind=_kind(found),
+                regions=tuple(regions),
+                facts=facts,
+                summary=_summary(facts, media.format == "JPEG"),
+            )
+        ]
 
     @staticmethod
-    def _mark(marked: NDArray[np.float32], part: _Part) -> tuple[int, int, int, int]:
-        """Draw a part into the map; return its box in pixels."""
-        x, y, width, height = (CELL * value for value in part.box)
+    def _mark(
+        marked: NDArray[np.float32], part: _Part, shape: tuple[int, ...]
+    ) -> tuple[int, int, int, int]:
+        """Draw a part into the map of cells; return its box in pixels."""
+        x, y, width, height = part.box
         cells = part.cells.astype(np.float32) * (
             0.5 + 0.5 * min(max(-part.log10_false_alarms, 0.0) / 30.0, 1.0)
         )
         area = marked[y : y + height, x : x + width]
-        big = np.repeat(np.repeat(cells, CELL, axis=0), CELL, axis=1)
-        np.maximum(area, big[: area.shape[0], : area.shape[1]], out=area)
-        return x, y, area.shape[1], area.shape[0]
+        np.maximum(area, cells[: area.shape[0], : area.shape[1]], out=area)
+        left, top = CELL * x, CELL * y
+        return (
+            left,
+            top,
+            min(CELL * width, shape[1] - left),
+            min(CELL * height, shape[0] - top),
+        )
+
+
+def _kind(found: list[_Part]) -> EditKind:
+    """A splice, where every marked part has a grid of its own."""
+    own = bool(found) and all(part.origin != _MISSING for part in found)
+    return EditKind.SPLICE if own else EditKind.UNKNOWN
 
 
 def _cell_votes(votes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -37,12 +37,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.networks import runtime
-from bonafide.signals.jpeg import regions_of
+from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.signals.quantised import planes
 from bonafide.signals.tiles import Mosaic, grid
-from bonafide.types import Card, Fact, Finding, Needs, Question
+from bonafide.types import Card, Fact, Measured, Measurement, Needs, NotApplicable, Question
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,24 +112,26 @@ class Detector:
         self._session = runtime.session(CARD.id)
         self._operating = Operating.of(self._session.weights.metadata)
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding with score, map, regions and facts."""
+        media = ctx.image
         found = localise(self._session, media)
         if found is None:
-            return CARD.not_applicable("it reads JPEG compression history; this is no JPEG")
+            return NotApplicable("it reads JPEG compression history; this is no JPEG")
         blocks = decide(found, self._operating)
-        height, width = media.stored_pixels.shape[:2]
-        heatmap = media.orient(_enlarged(blocks, height, width))
+        marked = upright_map(media, blocks, BLOCK)
         score = round(found.logit, 4)
-        regions = regions_of(heatmap, score)
+        regions = marked_regions(marked, score)
         facts: dict[str, Fact] = {
-            "marked_share": round(float((heatmap >= 0.5).mean()), 4),
+            "marked_share": round(marked.marked_share, 4),
             "regions": len(regions),
             "strongest": round(float(found.odds.max()), 2),
         }
-        return CARD.finding(
-            score=score, heatmap=heatmap, regions=regions, facts=facts, summary=_summary(facts)
-        )
+        return [
+            Measurement(
+                score=score, maps=(marked,), regions=regions, facts=facts, summary=_summary(facts)
+            )
+        ]
 
 
 def localise(session: runtime.Session, media: Image) -> Local | None:
@@ -169,12 +172,6 @@ def decide(found: Local, operating: Operating) -> NDArray[np.float32]:
 
 def _read(seen: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(seen.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-
-
-def _enlarged(blocks: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    size = (BLOCK * blocks.shape[1], BLOCK * blocks.shape[0])
-    large = cv2.resize(blocks, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    return np.ascontiguousarray(np.clip(large, 0, 1), np.float32)
 
 
 def _summary(facts: Mapping[str, Any]) -> str:

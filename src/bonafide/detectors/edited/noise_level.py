@@ -40,9 +40,24 @@ import numpy as np
 import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
-from bonafide.signals.noise import BLOCK, NoiseBlocks, concentrations, noise_blocks, spread_cells
-from bonafide.types import Card, Finding, Needs, Question, Region
+from bonafide.signals.noise import (
+    BLOCK,
+    NOISE_BLOCKS,
+    NoiseBlocks,
+    concentrations,
+)
+from bonafide.types import (
+    Card,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    Region,
+    ScoreMap,
+)
 
 CARD = Card(
     id="noise_level",
@@ -58,6 +73,7 @@ CARD = Card(
         "noise_ratio": "noise of the strongest region over that elsewhere, same brightness [ratio]",
         "as_quiet_elsewhere": "share of compared blocks elsewhere that are as quiet [0–1]",
     },
+    erased_by=("jpeg", "scale"),
     paper="Gardella, Musé, Morel, Colom, Noisesniffer, IWBF 2021; IPOL 14, 2024",
     limits="On 75 web edits it marked 2, hardly where the edit was (pixel F1 0.001 on 33 masks), "
     "against 16 of 646 untouched pictures (2.5 %): AUC 0.50. About 30 % of pictures have no "
@@ -102,8 +118,6 @@ class Detector:
         log10_threshold: log10 number of false alarms below which a region is considered.
     """
 
-    erased_by = ("jpeg", "scale")
-
     def __init__(
         self,
         smooth_share: float = 0.2,
@@ -120,16 +134,17 @@ class Detector:
         self.largest_overlap = largest_overlap
         self.log10_threshold = log10_threshold
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding whose score is −log10 of the number of false alarms."""
-        blocks = media.memo("noise_blocks", lambda: noise_blocks(media.luma, media.pixels))
+        media = ctx.image
+        blocks = ctx.get(NOISE_BLOCKS)
         if np.count_nonzero(blocks.usable) < 2000:
-            return CARD.not_applicable("it is too small, too flat or clipped to measure noise in")
+            return NotApplicable("it is too small, too flat or clipped to measure noise in")
         side = 16 * math.ceil(math.sqrt(media.height * media.width / 20000) / 16)
         grid = (math.ceil(media.height / side), math.ceil(media.width / side))
         smooth = self._smooth(blocks, side, grid)
         if smooth is None:
-            return CARD.not_applicable(
+            return NotApplicable(
                 "no noise can be measured: none rises above rounding, or texture covers it"
             )
         # Overlapping blocks share pixels: they count as the number that would lie side by side.
@@ -176,7 +191,7 @@ class Detector:
         strength: NDArray[np.float32],
         labels: NDArray[np.int32],
         count: int,
-    ) -> Finding:
+    ) -> list[Measurement]:
         member = labels.ravel()[smooth.cell]
         elsewhere = smooth.relative[member == 0]
         kept: list[tuple[Region, float, float]] = []
@@ -195,8 +210,8 @@ class Detector:
             cells[part] = 0.5 + 0.5 * np.minimum(strength[part] / 20.0, 1.0)
             kept.append((_box(box, side, media, top), ratio, overlap))
         kept.sort(key=lambda found: -(found[0].score or 0.0))
-        heatmap = spread_cells(cells, side, media.height, media.width)
-        share = float((heatmap >= 0.5).mean())
+        found = ScoreMap(cells, side, media.width, media.height)
+        share = found.marked_share
         facts = {
             "noise": round(smooth.level, 2),
             "compared_blocks": int(smooth.relative.size),
@@ -218,13 +233,15 @@ class Detector:
                 f"Noise of about {smooth.level:.1f} levels is visible, and no region is clearly "
                 "quieter than comparable parts of the picture."
             )
-        return CARD.finding(
-            score=min(kept[0][0].score or 0.0, 300.0) if kept else 0.0,
-            heatmap=heatmap,
-            regions=tuple(region for region, _, _ in kept[:20]),
-            facts=facts,
-            summary=summary,
-        )
+        return [
+            Measurement(
+                score=min(kept[0][0].score or 0.0, 300.0) if kept else 0.0,
+                maps=(found,),
+                regions=tuple(region for region, _, _ in kept[:20]),
+                facts=facts,
+                summary=summary,
+            )
+        ]
 
 
 def _count(cell: NDArray[np.int64], grid: tuple[int, int]) -> NDArray[np.float64]:

@@ -37,8 +37,9 @@ import cv2
 import numpy as np
 import scipy  # loads its parts at first use
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.signals.acontrario import log10_false_alarms
+from bonafide.signals.lattice import marked_regions
 from bonafide.signals.resample import prediction_error, probability_map
 from bonafide.signals.spectrum import (
     crossed,
@@ -48,7 +49,16 @@ from bonafide.signals.spectrum import (
     prominence,
     tile_origins,
 )
-from bonafide.types import Card, Fact, Finding, Needs, Question, Region
+from bonafide.types import (
+    Card,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Question,
+    ScoreMap,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +78,7 @@ CARD = Card(
         "this size [log10 count]",
         "global_period": "period that the picture shows as a whole, 0 if none [pixels]",
     },
+    erased_by=("jpeg", "scale"),
     paper="A. C. Popescu and H. Farid, IEEE TSP 53(2), 2005; M. Kirchner, MM&Sec 2008",
     limits="Erased by JPEG: of 55 planted patches (11 photographs; enlarged by 1.1, 1.3, 1.7, "
     "shrunk to 0.9, turned by 15°) 44 are found in lossless files, 13 after JPEG 97 and 2 after "
@@ -100,6 +111,9 @@ class _Line:
     log10_false_alarms: float
 
 
+CELL = 8  # pixels of a map cell
+
+
 class Detector:
     """Spectral lines of the predictability map, tile by tile.
 
@@ -108,21 +122,20 @@ class Detector:
         max_tiles: tiles are spread further apart, up to side by side, to stay under this number.
     """
 
-    erased_by = ("jpeg", "scale")
-
     def __init__(self, max_log10_false_alarms: float = -2.0, max_tiles: int = 800) -> None:
         self.max_log10_false_alarms = max_log10_false_alarms
         self.max_tiles = max_tiles
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding that marks tiles with a period of their own."""
+        media = ctx.image
         luma = media.luma
         side = min(luma.shape)
         if side < 128:
-            return CARD.not_applicable("it needs 128 pixels on each side")
+            return NotApplicable("it needs 128 pixels on each side")
         tiles = _analyse(luma, 256 if side >= 768 else 128, self.max_tiles)
         if len(tiles.levels) < 6:
-            return CARD.not_applicable("too few parts of the picture have texture to compare")
+            return NotApplicable("too few parts of the picture have texture to compare")
         shared = _global_line(tiles)
         lines, best = self._local_lines(luma, tiles, shared)
         global_period = round(_period(tiles.size, *shared), 2) if shared else 0.0
@@ -276,8 +289,9 @@ def _finding(
     lines: list[_Line],
     best: float,
     global_period: float,
-) -> Finding:
-    heatmap = np.zeros(shape, np.float32)
+) -> list[Measurement]:
+    rows, columns = (-(-side // CELL) for side in shape)
+    cells = np.zeros((rows, columns), np.float32)
     marked = sorted({int(tile) for line in lines for tile in line.tiles})
     quarter = tiles.size // 4
     for tile in marked:
@@ -287,7 +301,8 @@ def _finding(
         left = 0 if x == 0 else x + quarter
         bottom = shape[0] if y + tiles.size >= shape[0] else y + tiles.size - quarter
         right = shape[1] if x + tiles.size >= shape[1] else x + tiles.size - quarter
-        heatmap[top:bottom, left:right] = 1.0
+        cells[round(top / CELL) : -(-bottom // CELL), round(left / CELL) : -(-right // CELL)] = 1.0
+    found = ScoreMap(cells, CELL, shape[1], shape[0])
     facts: dict[str, Fact] = {
         "tile": tiles.size,
         "tiles": len(tiles.levels),
@@ -309,21 +324,12 @@ def _finding(
         )
     else:
         summary = "No part of the picture shows a trace of enlarging or turning of its own."
-    return CARD.finding(
-        score=round(float(min(-best, 300.0)), 3) + 0.0,
-        heatmap=heatmap,
-        regions=_regions(heatmap, float(-best)),
-        facts=facts,
-        summary=summary,
-    )
-
-
-def _regions(heatmap: NDArray[np.float32], score: float) -> tuple[Region, ...]:
-    """Boxes around the connected marked areas, largest first."""
-    _, _, boxes, _ = cv2.connectedComponentsWithStats((heatmap >= 0.5).astype(np.uint8))
-    order = np.argsort(-boxes[1:, cv2.CC_STAT_AREA])[:20] + 1
-    found = []
-    for box in order:
-        x, y, width, height = (int(value) for value in boxes[box, :4])
-        found.append(Region(x, y, width, height, score=round(min(score, 300.0), 3)))
-    return tuple(found)
+    return [
+        Measurement(
+            score=round(float(min(-best, 300.0)), 3) + 0.0,
+            maps=(found,),
+            regions=marked_regions(found, round(min(float(-best), 300.0), 3)),
+            facts=facts,
+            summary=summary,
+        )
+    ]

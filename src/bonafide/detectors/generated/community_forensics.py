@@ -27,10 +27,16 @@ Reference
 
 from __future__ import annotations
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.networks import published as reading
 from bonafide.networks.catalogue import CATALOGUE
-from bonafide.types import Card, Finding, Needs, Profile, Question
+from bonafide.types import (
+    Card,
+    Measured,
+    Needs,
+    Profile,
+    Question,
+)
 
 PUBLISHED = CATALOGUE["community_forensics"]
 
@@ -54,6 +60,7 @@ CARD = Card(
 class Detector:
     """The central square, resized as in training, through a ViT-S/16."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a score in log odds, or say that the network has to be fetched."""
+        media = ctx.image
         return reading.examine(CARD, media)

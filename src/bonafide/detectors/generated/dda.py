@@ -28,10 +28,16 @@ Reference
 
 from __future__ import annotations
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.networks import published as reading
 from bonafide.networks.catalogue import CATALOGUE
-from bonafide.types import Card, Finding, Needs, Profile, Question
+from bonafide.types import (
+    Card,
+    Measured,
+    Needs,
+    Profile,
+    Question,
+)
 
 PUBLISHED = CATALOGUE["dda"]
 
@@ -55,6 +61,7 @@ CARD = Card(
 class Detector:
     """Squares of native resolution through DINOv2 ViT-L/14."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a score in log odds, or say that the network has to be fetched."""
+        media = ctx.image
         return reading.examine(CARD, media)

@@ -35,10 +35,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.networks import runtime
+from bonafide.signals.lattice import sampled_map
 from bonafide.signals.tiles import Mosaic, grid
-from bonafide.types import Card, Fact, Finding, Needs, Question
+from bonafide.types import (
+    Card,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    Question,
+    ScoreMap,
+)
 
 CARD = Card(
     id="synthetic_traces",
@@ -53,6 +62,7 @@ CARD = Card(
         "laundered_share": "given that it is synthetic: probability of a photograph that went "
         "through a decoder or an enlarger, at even odds [0–1]",
     },
+    pool="mean",
     paper="This project, 2026; see the model card of synthetic_traces in MODELS.md",
     training_data="1,153 generated pictures of 38 sources, 1,232 bona fide ones of 35, 846 pairs "
     "of the latter with reconstructions by three small autoencoders; ImageNet at the outset",
@@ -74,8 +84,9 @@ class Detector:
     def __init__(self) -> None:
         self._session = runtime.session(CARD.id)
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding with score, map and facts."""
+        media = ctx.image
         pixels = media.pixels
         height, width = pixels.shape[:2]
         side = min(LARGEST_TILE, -(-max(height, width) // COARSEST) * COARSEST)
@@ -89,22 +100,26 @@ class Detector:
             weight += area
         local = mosaic.mean()
         score = float(local.mean())
-        patches = local[PATCH // 2 :: PATCH, PATCH // 2 :: PATCH]
+        patches = sampled_map(local, PATCH).values
         marked = float((patches > 0).mean())
+        launder = _share(laundered / weight + EVEN_ODDS)
         facts: dict[str, Fact] = {
             "tiles": len(tiles),
             "median_patch": round(float(np.median(patches)), 3),
             "marked_share": round(marked, 3),
-            "laundered_share": round(_share(laundered / weight + EVEN_ODDS), 3),
+            "laundered_share": round(launder, 3),
         }
-        return CARD.finding(
-            score=round(score, 4),
-            heatmap=_probability(local),
-            facts=facts,
-            summary=f"{100 * marked:.0f} % of the picture looks more like "
-            f"the generated than like the bona fide pictures of its training; mean local log-odds "
-            f"{score:+.2f}.",
-        )
+        return [
+            Measurement(
+                score=round(score, 4),
+                maps=(ScoreMap(_probability(patches), PATCH, width, height),),
+                laundered=round(launder, 3),
+                facts=facts,
+                summary=f"{100 * marked:.0f} % of the picture looks more like "
+                f"the generated than like the bona fide pictures of its training; mean local log-odds "
+                f"{score:+.2f}.",
+            )
+        ]
 
 
 def _share(odds: float) -> float:

@@ -27,13 +27,13 @@ Reference
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonafide.media.context import Context
 from bonafide.media.credentials import (
     as_list,
     as_mapping,
@@ -45,8 +45,22 @@ from bonafide.media.credentials import (
     status_codes,
     wholly_of,
 )
+from bonafide.media.media import Media
 from bonafide.media.text_metadata import clean, quote
-from bonafide.types import Card, Fact, Finding, Kind, Label, Media, Profile, Question
+from bonafide.types import (
+    Card,
+    Carrier,
+    Claim,
+    Fact,
+    Failed,
+    Kind,
+    Label,
+    Measured,
+    Measurement,
+    NotApplicable,
+    Profile,
+    Question,
+)
 
 CARD = Card(
     id="c2pa_manifest",
@@ -76,6 +90,7 @@ CARD = Card(
         "generator": "who or what made the picture, if it is declared AI-generated",
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
+    options=("trust", "network"),
     paper="C2PA Technical Specification 2.2, Coalition for Content Provenance and Authenticity, "
     "2025",
     limits="Absence proves nothing. Without a trust list no signer is Trusted. Identity (CAWG) "
@@ -104,6 +119,7 @@ _AI = "trainedAlgorithmicMedia"
 _COMPOSITE_AI = "compositeWithTrainedAlgorithmicMedia"
 _CAPTURES = {"digitalCapture", "computationalCapture", "negativeFilm", "positiveFilm", "print"}
 
+_CARRIERS = {"Trusted": Carrier.TRUSTED_SIGNATURE, "Valid": Carrier.VALID_SIGNATURE}
 _CONTENT_CHANGED = {"assertion.dataHash.mismatch", "assertion.boxesHash.mismatch"}
 
 # How makers of generators appear in certificates and program names.
@@ -131,8 +147,6 @@ _MAX_DEPTH = 8
 class Detector:
     """Reads and verifies the C2PA manifest of a file, offline unless told otherwise."""
 
-    options = ("trust", "network")
-
     def __init__(self, trust: str | None = None, network: bool = False) -> None:
         """Take the trust list and whether the network may be used.
 
@@ -146,27 +160,26 @@ class Detector:
         self.trust = trust
         self.network = network
 
-    def __call__(self, media: Media) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding whose `claim` is what the manifest establishes, if anything."""
+        media: Media = ctx.media
         import c2pa
 
         mime = _MIME.get(media.format)
         if mime is None:
-            return CARD.not_applicable(
-                f"content credentials are not read from {media.format} files"
-            )
+            return NotApplicable(f"content credentials are not read from {media.format} files")
         try:
             settings = self._settings()
         except (OSError, ValueError) as error:
-            return CARD.failed(f"the trust list cannot be read: {error}")
+            return Failed(f"the trust list cannot be read: {error}")
         try:
             # A context of its own for every file: the library's global settings stay untouched.
             context = c2pa.Context(c2pa.Settings.from_dict(settings))
         except c2pa.C2paError as error:
-            return CARD.failed(f"the trust list is not accepted: {clean(str(error))}")
+            return Failed(f"the trust list is not accepted: {clean(str(error))}")
         with context:
             try:
-                with c2pa.Reader(mime, io.BytesIO(media.data), context=context) as reader:
+                with c2pa.Reader(mime, media.open(), context=context) as reader:
                     store = json.loads(reader.json())
                     remote = reader.get_remote_url()
             except (c2pa.C2paError, ValueError) as error:
@@ -209,7 +222,7 @@ class Detector:
         return settings
 
 
-def _without_manifest(media: Media, error: str, message: str) -> Finding:
+def _without_manifest(media: Media, error: str, message: str) -> Measured:
     """The finding when the library did not return a manifest."""
     facts: dict[str, Fact] = {"claim_basis": "no manifest was read, so nothing is claimed"}
     if "ManifestNotFound" in error or "ManifestNotFound" in message:
@@ -218,9 +231,10 @@ def _without_manifest(media: Media, error: str, message: str) -> Finding:
             "This file carries no content credentials (C2PA), which proves nothing, since most "
             "files have none and they are easily lost."
         )
-        return CARD.finding(score=0.0, facts=facts, summary=summary)
-    if b"c2pa" not in media.data and b"jumb" not in media.data and "Remote" not in message:
-        return CARD.not_applicable(
+        return [Measurement(score=0.0, facts=facts, summary=summary)]
+    data = media.read()
+    if b"c2pa" not in data and b"jumb" not in data and "Remote" not in message:
+        return NotApplicable(
             f"the file is too damaged to be searched for content credentials: {quote(message, 120)}"
         )
     facts["problem"] = clean(message)
@@ -235,12 +249,13 @@ def _without_manifest(media: Media, error: str, message: str) -> Finding:
     else:
         facts["state"] = "unreadable"
         summary = f"This file holds content credentials that cannot be read: {quote(message, 120)}."
-    return CARD.finding(score=0.0, facts=facts, summary=summary)
+    unreadable = facts["state"] == "unreadable"
+    return [Measurement(score=0.0, facts=facts, summary=summary, contradiction=unreadable)]
 
 
 def _report(
     media: Media, store: Mapping[str, Any], remote: str | None, trust_list: bool
-) -> Finding:
+) -> Measured:
     """The finding for a manifest store that was read, whatever its state."""
     state = str(store.get("validation_state", "Invalid"))
     manifests = as_mapping(store.get("manifests"))
@@ -303,12 +318,15 @@ def _report(
         facts["remote_url"] = clean(remote)
     if claim is Label.AI_GENERATED:
         facts["generator"] = _maker(str(facts["signer"]), program, *sorted(set(agents)))
-    return CARD.finding(
-        score=1.0 if claim in (Label.AI_GENERATED, Label.MANIPULATED) else 0.0,
-        claim=claim,
-        facts=facts,
-        summary=_summary(state, facts, claim),
-    )
+    return [
+        Measurement(
+            score=1.0 if claim in (Label.AI_GENERATED, Label.MANIPULATED) else 0.0,
+            claim=Claim(claim, _CARRIERS.get(state, Carrier.BROKEN_SIGNATURE)) if claim else None,
+            contradiction=state == "Invalid",
+            facts=facts,
+            summary=_summary(state, facts, claim),
+        )
+    ]
 
 
 def _claim(

@@ -35,9 +35,9 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from bonafide.errors import MediaError
+from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.makers import (
     ALWAYS_MAKER_NOTE,
@@ -47,10 +47,21 @@ from bonafide.media.makers import (
     maker_of_note,
 )
 from bonafide.media.metadata import open_thumbnail
+from bonafide.media.shared import XMP
 from bonafide.media.text_metadata import clean, exif_date, quote
-from bonafide.media.xmp import TIFF, XMP_BASIC, Property, read_xmp, values
+from bonafide.media.xmp import TIFF, XMP_BASIC, Property, values
 from bonafide.signals.thumbnail import Comparison, compare
-from bonafide.types import Card, Fact, Finding, Profile, Question, Region
+from bonafide.types import (
+    Card,
+    Fact,
+    Measured,
+    Measurement,
+    NotApplicable,
+    Profile,
+    Question,
+    Region,
+    ScoreMap,
+)
 
 _CONTRADICTIONS = {
     "thumbnail_differs": (3.0, "how the EXIF thumbnail differs from the picture"),
@@ -106,6 +117,8 @@ _DATES = {
     "DateTimeDigitized": "digitised",
     "DateTime": "last changed",
 }
+CONTRADICTORY = 2  # weighted contradictions, reached by 1 of 89 honest files and 5 of 5 forged ones
+CELL = 16  # pixels of a map cell; a thumbnail tells less
 _DAY = datetime.timedelta(days=1)
 _GPS_ROLLOVER = 1024 * 7  # days: receivers older than their firmware lose 1,024 weeks
 
@@ -113,14 +126,15 @@ _GPS_ROLLOVER = 1024 * 7  # days: receivers older than their firmware lose 1,024
 class Detector:
     """Compares EXIF fields with each other, with XMP, and with the picture."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding whose score is the weighted number of contradictions."""
+        media = ctx.image
         exif = media.metadata.exif
         if not exif:
-            return CARD.not_applicable(
+            return NotApplicable(
                 "the file has no EXIF data, as after most uploads, which proves nothing"
             )
-        properties = media.memo("xmp", lambda: read_xmp(media.metadata.xmp))
+        properties = ctx.get(XMP)
         results: list[tuple[str, str]] = []
         facts: dict[str, Fact] = {}
         notes: list[str] = []
@@ -142,7 +156,7 @@ class Detector:
             checks += applicable
             results += found
         if not checks and not camera:
-            return CARD.not_applicable("the EXIF data hold nothing that could be checked")
+            return NotApplicable("the EXIF data hold nothing that could be checked")
         facts |= dict(results)
         facts["contradictions"] = [name for name, _ in results]
         facts["checks"] = checks
@@ -154,14 +168,17 @@ class Detector:
             facts["captured_at"] = dates["DateTimeOriginal"].isoformat()
         score = sum(_CONTRADICTIONS[name][0] for name, _ in results)
         whole = "more than" in str(facts.get("thumbnail_differs", ""))
-        regions, heatmap = _marked(media, None if whole else comparison)
-        return CARD.finding(
-            score=float(score),
-            facts=facts,
-            summary=_summary(results, facts),
-            regions=regions,
-            heatmap=heatmap,
-        )
+        regions, maps = _marked(media, None if whole else comparison)
+        return [
+            Measurement(
+                score=float(score),
+                facts=facts,
+                summary=_summary(results, facts),
+                regions=regions,
+                maps=maps,
+                contradiction=score >= CONTRADICTORY,
+            )
+        ]
 
 
 _Result = tuple[int, list[tuple[str, str]]]
@@ -202,10 +219,10 @@ def _check_thumbnail(found: Comparison | None) -> _Result:
 
 def _marked(
     media: Image, found: Comparison | None
-) -> tuple[tuple[Region, ...], NDArray[np.float32] | None]:
+) -> tuple[tuple[Region, ...], tuple[ScoreMap, ...]]:
     """Regions and map of the parts that differ from an otherwise equal thumbnail."""
     if found is None or found.correlation < _DIFFERENT or not found.changed.any():
-        return (), None
+        return (), ()
     rows, columns = found.changed.shape
     _, _, stats, _ = cv2.connectedComponentsWithStats(found.changed.astype(np.uint8))
     regions = []
@@ -214,13 +231,10 @@ def _marked(
         top, bottom = y * media.height // rows, -(-(y + height) * media.height // rows)
         share = area / found.changed.size
         regions.append(Region(left, top, right - left, bottom - top, round(share, 4)))
-    heatmap = cv2.resize(
-        found.changed.astype(np.float32),
-        (media.width, media.height),
-        interpolation=cv2.INTER_NEAREST,
-    )
+    size = (-(-media.width // CELL), -(-media.height // CELL))
+    cells = cv2.resize(np.float32(found.changed), size, interpolation=cv2.INTER_NEAREST)
     ordered = sorted(regions, key=lambda region: -(region.score or 0.0))
-    return tuple(ordered[:20]), np.asarray(heatmap, np.float32)
+    return tuple(ordered[:20]), (ScoreMap(np.float32(cells), CELL, media.width, media.height),)
 
 
 def _check_size(media: Image) -> _Result:

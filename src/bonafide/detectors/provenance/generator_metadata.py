@@ -30,11 +30,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
-from bonafide.media.image import Image
+from bonafide.media.shared import XMP
 from bonafide.media.text_metadata import clean, parse_json, quote, text_fields
-from bonafide.media.xmp import IPTC_EXTENSION, PHOTOSHOP, XMP_BASIC, Property, read_xmp, values
-from bonafide.types import Card, Fact, Finding, Label, Profile, Question
+from bonafide.media.xmp import IPTC_EXTENSION, PHOTOSHOP, XMP_BASIC, Property, values
+from bonafide.types import (
+    Card,
+    Carrier,
+    Claim,
+    Fact,
+    Label,
+    Measured,
+    Measurement,
+    Profile,
+    Question,
+)
 
 CARD = Card(
     id="generator_metadata",
@@ -127,10 +138,11 @@ _AIGC_FIELDS = {"ContentProducer", "ProduceID", "ContentPropagator", "PropagateI
 class Detector:
     """Reads what a picture's metadata say about a generator."""
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding whose `claim` repeats what the metadata say."""
+        media = ctx.image
         fields = text_fields(media.metadata)
-        properties = media.memo("xmp", lambda: read_xmp(media.metadata.xmp))
+        properties = ctx.get(XMP)
         for name in ("description", "UserComment", "ImageDescription", "parameters"):
             for number, value in enumerate(values(properties, name)[:5]):
                 fields[f"XMP {name}" + (f" {number}" if number else "")] = value
@@ -155,12 +167,14 @@ class Detector:
         facts["claim_basis"] = basis
         if claim is Label.AI_GENERATED:
             facts.setdefault("generator", "not named")
-        return CARD.finding(
-            score=1.0 if claim else 0.0,
-            claim=claim,
-            facts=facts,
-            summary=_summary(claim, facts),
-        )
+        return [
+            Measurement(
+                score=1.0 if claim else 0.0,
+                claim=Claim(claim, Carrier.UNSIGNED_TEXT) if claim else None,
+                facts=facts,
+                summary=_summary(claim, facts),
+            )
+        ]
 
 
 def _claim(

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bonafide.media.image import Image
+from bonafide.media.context import Context
 from bonafide.signals.wavelet import (
     BLOCK,
     NEUTRAL_8BIT,
@@ -43,7 +43,19 @@ from bonafide.signals.wavelet import (
     log10_sign_tail,
     read_votes,
 )
-from bonafide.types import Card, Fact, Finding, Label, Needs, Profile, Question
+from bonafide.types import (
+    Card,
+    Carrier,
+    Claim,
+    Fact,
+    Label,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Profile,
+    Question,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,18 +148,19 @@ class Detector:
         self.crop_rows = crop_rows
         self.max_log10_false_alarms = max_log10_false_alarms
 
-    def __call__(self, media: Image) -> Finding:
+    def measure(self, ctx: Context) -> Measured:
         """Return a finding that claims AI generation if a mark is there beyond chance."""
+        media = ctx.image
         # As stored: the embedder ran before any orientation flag could be set.
         pixels = media.stored_pixels
         height, width = pixels.shape[0] // BLOCK, pixels.shape[1] // BLOCK
         if height * width < min(map(len, MARKS.values())):
-            return CARD.not_applicable("the picture is too small to hold a mark")
+            return NotApplicable("the picture is too small to hold a mark")
         rows = _spread(height, max(1, self.max_blocks // width))
         halved = media.jpeg is not None and media.jpeg.subsampling == "4:2:0"
         true_order = haar_chroma(pixels[..., ::-1], rows, halved)
         if not np.abs(true_order).max() > 0.5:
-            return CARD.not_applicable("the mark is hidden in colour, and the picture has none")
+            return NotApplicable("the mark is hidden in colour, and the picture has none")
         swapped = haar_chroma(pixels, rows, halved)
         votes = np.stack(
             [
@@ -161,7 +174,7 @@ class Detector:
             best = min(best, _read_crop(votes[:, keep], rows[keep]))
         return self._finding(best, int(votes[0].size))
 
-    def _finding(self, best: _Reading, blocks: int) -> Finding:
+    def _finding(self, best: _Reading, blocks: int) -> list[Measurement]:
         found = best.log10_false_alarms < self.max_log10_false_alarms
         order, neutral = _VARIANTS[best.variant]
         facts: dict[str, Fact] = {
@@ -184,12 +197,14 @@ class Detector:
                 "None of the invisible marks of Stable Diffusion and FLUX programs was found, "
                 "which says nothing about how the picture was made."
             )
-        return CARD.finding(
-            score=round(min(-best.log10_false_alarms, 300.0), 3),
-            claim=Label.AI_GENERATED if found else None,
-            facts=facts,
-            summary=summary,
-        )
+        return [
+            Measurement(
+                score=round(min(-best.log10_false_alarms, 300.0), 3),
+                claim=Claim(Label.AI_GENERATED, Carrier.WATERMARK) if found else None,
+                facts=facts,
+                summary=summary,
+            )
+        ]
 
 
 def _spread(count: int, wanted: int) -> NDArray[np.intp]:
