@@ -7,36 +7,45 @@ from bonafide.types import Fact, MediaFacts
 
 
 def media_facts(media: Media) -> MediaFacts:
-    """What the report says about the file itself."""
+    """Name, size, container, and what the headers of its tracks say."""
     width = height = None
     details: dict[str, Fact] = {}
-    if isinstance(media, Image):
-        width, height = media.width, media.height
+    if (image := media.image) is not None:
+        width, height = image.width, image.height
         details = {
-            "mode": media.mode,
-            "frames": media.frames,
-            "orientation": media.orientation,
-            "metadata_defects": list(media.metadata.defects),
+            "mode": image.mode,
+            "frames": image.frames,
+            "orientation": image.orientation,
+            "metadata_defects": list(image.metadata.defects),
         }
-        if media.jpeg:
+        if image.jpeg:
             details |= {
-                "subsampling": media.jpeg.subsampling,
-                "progressive": media.jpeg.progressive,
-                "trailing_bytes": media.jpeg.trailing_bytes,
+                "subsampling": image.jpeg.subsampling,
+                "progressive": image.jpeg.progressive,
+                "trailing_bytes": image.jpeg.trailing_bytes,
             }
-    elif isinstance(media, Video):
-        width, height = media.width, media.height
+    elif (video := media.video) is not None:
+        width, height = video.width, video.height
         details = {
-            "duration_seconds": round(media.duration, 3),
-            "frame_rate": round(media.frame_rate, 3),
-            "codec": media.codec,
-            "has_audio": media.has_audio,
+            "duration_seconds": round(video.duration, 3),
+            "frame_rate": round(video.frame_rate, 3),
+            "codec": video.codec,
+            "rotation": video.rotation,
+            "has_audio": media.audio is not None,
+            "defects": list(video.defects),
+        }
+    if (audio := media.audio) is not None:
+        details |= {
+            "audio_codec": audio.codec,
+            "audio_seconds": round(audio.duration, 3),
+            "sample_rate": audio.sample_rate,
+            "channels": audio.channels,
         }
     return MediaFacts(
         name=media.name,
         path=media.path,
         sha256=media.sha256,
-        bytes=len(media.data),
+        bytes=media.size,
         kind=media.kind,
         format=media.format,
         width=width,
