@@ -204,7 +204,8 @@ class Examiner:
             return f"it reads JPEG compression history; this file is {media.format}"
         track = media.image or media.video
         if track is not None and min(track.width, track.height) < needs.min_side:
-            return f"it needs {needs.min_side} pixels on each side; this is {track.width}×{track.height}"
+            size = f"{track.width}×{track.height}"
+            return f"it needs {needs.min_side} pixels on each side; this is {size}"
         return None
 
     def _detector(self, card: Card) -> Detector:

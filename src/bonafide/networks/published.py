@@ -87,9 +87,9 @@ def examine(card: Card, media: Image) -> Measured:
                 "weights": opened.weights.sha256[:12],
                 "origin": opened.weights.origin,
             },
-            summary=f"The network's own log odds that the picture is generated are {found.logit:+.2f}, "
-            f"from {squares} {'square' if squares == 1 else 'squares'} that {_shows(squares)} "
-            f"{100 * found.covered:.0f} % of it.",
+            summary=f"The network's own log odds that the picture is generated are "
+            f"{found.logit:+.2f}, from {squares} {'square' if squares == 1 else 'squares'} "
+            f"that {_shows(squares)} {100 * found.covered:.0f} % of it.",
         )
     ]
 

@@ -49,6 +49,7 @@ from bonafide.types import (
     Measurement,
     Needs,
     NotApplicable,
+    Profile,
     Question,
     Region,
     ScoreMap,
@@ -60,6 +61,7 @@ CARD = Card(
     question=Question.EDITED,
     title="Camera colour sampling (demosaicing)",
     needs=Needs(min_side=64),
+    profile=Profile.THOROUGH,
     facts={
         "pattern_visible": "whether the picture as a whole shows a demosaicing lattice [yes/no]",
         "green_agreement": "share of voting blocks that agree on the green lattice [0.5–1]",

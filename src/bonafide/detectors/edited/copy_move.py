@@ -158,8 +158,8 @@ class Detector:
                     score=score,
                     maps=(found,),
                     facts=facts,
-                    summary=f"None of {len(proposals)} possible repetitions inside the picture agrees "
-                    "in light and fine detail as a copy does.",
+                    summary=f"None of {len(proposals)} possible repetitions inside the picture "
+                    "agrees in light and fine detail as a copy does.",
                 )
             ]
         return [

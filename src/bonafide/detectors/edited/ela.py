@@ -70,7 +70,7 @@ class Detector:
                     "mean_difference": round(mean, 3),
                     "largest_difference": round(top, 1),
                 },
-                summary=f"Saving once more at quality {QUALITY} changes pixels by {mean:.1f} levels on "
-                f"average and by up to {top:.0f}; the map shows where.",
+                summary=f"Saving once more at quality {QUALITY} changes pixels by {mean:.1f} "
+                f"levels on average and by up to {top:.0f}; the map shows where.",
             )
         ]

@@ -54,6 +54,7 @@ from bonafide.types import (
     Measurement,
     Needs,
     NotApplicable,
+    Profile,
     Question,
     Region,
     ScoreMap,
@@ -65,6 +66,7 @@ CARD = Card(
     question=Question.EDITED,
     title="Noise level inconsistency",
     needs=Needs(min_side=128),
+    profile=Profile.THOROUGH,
     facts={
         "noise": "median noise of smooth blocks where noise is visible [8-bit levels]",
         "compared_blocks": "number of smooth blocks compared [blocks]",

@@ -116,8 +116,8 @@ class Detector:
             Measurement(
                 score=round(score, 4),
                 facts=facts,
-                summary=f"At the frequencies where up-samplers leave lines, the average spectrum of "
-                f"{count} tiles lies {abs(gain):.0f} % {'above' if gain >= 0 else 'below'} its "
+                summary=f"At the frequencies where up-samplers leave lines, the average spectrum "
+                f"of {count} tiles lies {abs(gain):.0f} % {'above' if gain >= 0 else 'below'} its "
                 "surroundings; alone this is weak evidence.",
             )
         ]

@@ -116,8 +116,8 @@ class Detector:
                 laundered=round(launder, 3),
                 facts=facts,
                 summary=f"{100 * marked:.0f} % of the picture looks more like "
-                f"the generated than like the bona fide pictures of its training; mean local log-odds "
-                f"{score:+.2f}.",
+                f"the generated than like the bona fide pictures of its training; mean local "
+                f"log-odds {score:+.2f}.",
             )
         ]
 
