@@ -101,11 +101,13 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
     findings = ask(media, chosen)
     drawn = verdict.decide(findings, calibration, settings.false_accusation_rate)
     edits = fuse_maps(findings, calibration)
-    drawn = regard(drawn, edits)
+    drawn = regard(drawn, edits, findings)
     held = None
     if settings.stability and isinstance(media, Image):
         deadline = began + STABILITY_SHARE * settings.limits.seconds
-        held = stability.check(media.pixels, findings, drawn, calibration, ask, deadline)
+        held = stability.check(
+            media.pixels, findings, drawn, calibration, ask, deadline, settings.limits
+        )
         drawn = stability.withdraw(drawn, held)
     facts = media_facts(media)
     return Report(
