@@ -171,6 +171,9 @@ def scan(
     """
     from pathlib import Path
 
+    from bonafide import workers
+
+    workers.prepare("bonafide.batch.work" if out else "bonafide.scan")  # while this one imports
     from bonafide import output
     from bonafide.batch.names import expand, repeatable
     from bonafide.batch_command import run_batch
