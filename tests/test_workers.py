@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -96,6 +98,32 @@ def test_a_stream_tries_once_more(tmp_path: Path) -> None:
 def test_a_lock_that_is_held_here_does_not_hang_a_worker() -> None:
     with LOCK:
         assert [result for _, result in run(behave, ["lock"], 1, 3)] == ["LOCK"]
+
+
+def test_copies_are_made_of_a_process_with_one_thread_only() -> None:
+    """A second thread may hold a lock that its copy would wait for."""
+    release = threading.Event()
+
+    def hold() -> None:
+        with LOCK:
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert [result for _, result in run(behave, ["lock"], 1, 5, fork=True)] == ["LOCK"]
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_workers_are_stopped_when_nobody_asks_for_results() -> None:
+    before = set(multiprocessing.active_children())
+    results = run(behave, ["a"], 2, 30)
+    assert len(set(multiprocessing.active_children()) - before) == 2
+    del results
+    gc.collect()
+    assert not set(multiprocessing.active_children()) - before
 
 
 def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:

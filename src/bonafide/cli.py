@@ -173,7 +173,8 @@ def scan(
 
     from bonafide import workers
 
-    workers.prepare("bonafide.batch.work" if out else "bonafide.scan")  # while this one imports
+    if out:
+        workers.prepare("bonafide.batch.work")  # while this process imports what it needs
     from bonafide import output
     from bonafide.batch.names import expand, repeatable
     from bonafide.batch_command import run_batch
@@ -218,7 +219,7 @@ def scan(
     opened = open_store(store) if keep or store else None
     kept = Keeper(opened, sign, settings, quiet)
     outcomes = map(
-        kept, scan_files(files, settings, count, maps, bool(html), debug, hashed=bool(opened))
+        kept, scan_files(files, settings, count, maps, bool(html), debug, bool(opened), fork=True)
     )
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()

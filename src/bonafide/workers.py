@@ -7,7 +7,8 @@ worker; pebble can, but it gives up the whole pool when an idle worker is killed
 hangs lives on when its parent is killed; hence this small pool.
 
 Workers come from a fork server, since a copy of a process whose threads hold locks can hang; where
-fork is unsafe (macOS) or unknown (Windows), each is a new interpreter.
+fork is unsafe (macOS) or unknown (Windows), each is a new interpreter. Only a command that has done
+nothing but import modules copies itself, once, which saves importing them again in the server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -76,8 +78,9 @@ def run(
     jobs: int,
     seconds: float,
     quiet: bool = True,
+    fork: bool = False,
 ) -> Iterator[tuple[Task, Result | Lost]]:
-    """Yield (task, result) in the order of `tasks`, which is consumed as it is needed.
+    """Start workers and return (task, result) in the order of `tasks`, consumed as needed.
 
     Args:
         work: a module-level function of a module that can be imported, or a `functools.partial` of
@@ -87,12 +90,17 @@ def run(
         seconds: wall time that one try of a task may take.
         quiet: drop what workers write to standard error. C decoders complain there about every
             damaged file, past Python and past the result that says the same.
+        fork: whether the first workers may be copies of this process, if it has one thread. Only
+            for a process that computed nothing yet: libraries keep threads of their own.
 
     Raises:
         RuntimeError: `work` raised, with its traceback: a bug, not a property of the input. Or no
             worker could be started.
     """
-    pool = _Pool(work, jobs, seconds, quiet)
+    return _run(_Pool(work, jobs, seconds, quiet, fork), tasks, jobs)
+
+
+def _run(pool: _Pool, tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Result | Lost]]:
     waiting: deque[_Slot[Task, Result]] = deque()
     queue = iter(tasks)
     exhausted = False
@@ -184,8 +192,8 @@ class _Worker:
         began: when it became ready or got its task, whichever was later.
     """
 
-    def __init__(self, work: Callable[[Any], Any], quiet: bool) -> None:
-        context: Any = multiprocessing.get_context(_METHOD)
+    def __init__(self, work: Callable[[Any], Any], quiet: bool, method: str = _METHOD) -> None:
+        context: Any = multiprocessing.get_context(method)
         self.pipe, far = context.Pipe()
         # The fork server may be older than the last change of the environment.
         arguments = (far, work, quiet, dict(os.environ))
@@ -217,16 +225,20 @@ class _Worker:
 class _Pool:
     """Workers, each replaced when it hangs or dies."""
 
-    def __init__(self, work: Callable[[Any], Any], jobs: int, seconds: float, quiet: bool) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], jobs: int, seconds: float, quiet: bool, fork: bool = False
+    ) -> None:
         self._work, self._seconds, self._quiet = work, seconds, quiet
         self._failed_starts = 0
+        method = _METHOD
         module = (work.func if isinstance(work, partial) else work).__module__
-        if module.split(".")[0] == "bonafide":
+        if fork and _METHOD == "forkserver" and threading.active_count() == 1:
+            method = "fork"
+        elif module.split(".")[0] == "bonafide":
             prepare(module)
-        self._workers: list[_Worker] = []
         try:
             for _ in range(jobs):
-                self._workers.append(_Worker(work, quiet))
+                self._workers.append(_Worker(work, quiet, method))
         except BaseException:
             self.stop()
             raise
@@ -238,8 +250,11 @@ class _Pool:
         return [worker.slot for worker in self._workers if worker.slot]
 
     def stop(self) -> None:
-        for worker in self._workers:
-            worker.stop()
+        while self._workers:
+            self._workers.pop().stop()
+
+    def __del__(self) -> None:
+        self.stop()  # of a `run` whose results nobody asked for
 
     def collect(self, patience: float = math.inf) -> None:
         """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such.
@@ -312,9 +327,11 @@ class _Pool:
 
 def _end_with_parent() -> None:
     """End this process, whatever it is at, when the process that started it is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+    parent, number = multiprocessing.parent_process(), os.getppid()
+    assert parent is not None
+    # Forked siblings hold the pipe open whose end `join` waits for; their parent's number tells.
+    while parent.is_alive() and os.getppid() == number:
+        parent.join(1.0)
     os._exit(1)
 
 
@@ -325,7 +342,6 @@ def _serve(
     environment: Mapping[str, str],
 ) -> None:
     import signal
-    import threading
     import traceback
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
