@@ -21,6 +21,7 @@ from bonafide.types import (
     Finding,
     Label,
     Question,
+    Reason,
     Region,
     Status,
     Verdict,
@@ -216,11 +217,23 @@ class TestKinds:
 def test_a_marked_region_forbids_to_say_that_there_is_no_trace() -> None:
     quiet = Verdict(Label.NO_TRACE_FOUND, {}, (), "It proves nothing.")
     marked = fuse(said(heatmap=box(20, 30, 40, 25)))
-    assert regard(quiet, marked).label is Label.INCONCLUSIVE
-    assert regard(quiet, None) is quiet
-    assert regard(quiet, fuse(said(heatmap=box(0, 0, 0, 0)))) is quiet
+    assert regard(quiet, marked, ()).label is Label.INCONCLUSIVE
+    assert regard(quiet, None, ()) is quiet
+    assert regard(quiet, fuse(said(heatmap=box(0, 0, 0, 0))), ()) is quiet
     accused = dataclasses.replace(quiet, label=Label.MANIPULATED)
-    assert regard(accused, marked) is accused
+    assert regard(accused, marked, ()) is accused
+
+
+def test_reasons_are_those_for_the_marked_region() -> None:
+    """What spoke for no trace is no reason for an inconclusive verdict."""
+    against = Reason("noise_level", Question.EDITED, -0.8, "Noise is even.")
+    quiet = Verdict(Label.NO_TRACE_FOUND, {}, (against,), "It proves nothing.")
+    found = [said(heatmap=box(20, 30, 40, 25)), said("noise_level", box(0, 0, 0, 0))]
+    drawn = regard(quiet, fuse(*found), found)
+    assert drawn.label is Label.INCONCLUSIVE
+    assert [reason.detector for reason in drawn.because] == ["double_jpeg"]
+    assert drawn.because[0].llr is None
+    assert drawn.because[0].text == found[0].summary
 
 
 def test_sentences_name_place_kind_and_who_agrees() -> None:

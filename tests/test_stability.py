@@ -16,6 +16,7 @@ from bonafide.evidence import stability
 from bonafide.evidence.calibration import Calibration, calibrate
 from bonafide.evidence.verdict import decide
 from bonafide.media.image import Image
+from bonafide.media.limits import Limits
 from bonafide.types import Card, Finding, Label, Media, Question, Stability, Status
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (90, 130, 3), np.uint8)
@@ -183,6 +184,23 @@ def test_it_stops_when_the_time_is_up() -> None:
         PIXELS, found, drawn, TABLE, lambda media, cards: (), time.monotonic() - 1
     )
     assert outcome.variants == () and "--max-seconds" in outcome.skipped["jpeg:90"]
+
+
+def test_copies_are_held_to_the_limits_of_the_settings() -> None:
+    found = [finding("copy_move", 9.0)]
+    drawn = decide(found, TABLE)
+    seen: list[Limits] = []
+
+    def ask(media: Media, cards: tuple[Card, ...]) -> tuple[Finding, ...]:
+        assert isinstance(media, Image)
+        seen.append(media._limits)
+        return tuple(calibrate(always(9.0)(media, card), TABLE) for card in cards)
+
+    limits = Limits(pixels=PIXELS.shape[0] * PIXELS.shape[1], frames=7)
+    checked = stability.check(PIXELS, found, drawn, TABLE, ask, time.monotonic() + 60, limits)
+    assert seen and all(one == limits for one in seen)
+    assert "--max-pixels" in checked.skipped["scale:1.25"]
+    assert "scale:0.75" not in checked.skipped
 
 
 def test_no_copy_is_begun_that_would_take_too_long() -> None:

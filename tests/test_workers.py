@@ -1,18 +1,22 @@
-"""A hang or a crash costs one input, order is kept, nothing is run twice."""
+"""A hang or a crash costs one input after a second try, order is kept, nothing else runs twice."""
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bonafide.workers import Lost, run
+from bonafide.workers import Lost, run, stream
 
 
 def behave(task: str) -> str:
@@ -27,7 +31,32 @@ def behave(task: str) -> str:
     if task.startswith("log:"):
         with Path(task[4:]).open("a") as log:
             log.write("x")
+    if task.startswith(("hang once:", "crash once:")):
+        log = Path(task.partition(":")[2])
+        first = not log.exists()
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} ")
+        if first:
+            behave(task.split()[0])
+    if task == "lock":
+        with LOCK:
+            pass
+    if task == "environment":
+        return os.environ["BONAFIDE_TEST_WORKERS"]
     return task.upper()
+
+
+LOCK = threading.Lock()
+
+
+class Unstartable:
+    """A function that no other process can unpickle."""
+
+    def __call__(self, task: str) -> str:
+        return task
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (int, ("no number",))
 
 
 def test_results_come_in_input_order() -> None:
@@ -46,6 +75,66 @@ def test_a_crash_is_told_apart_and_the_rest_goes_on() -> None:
     assert results[0] == "A" and results[2] == "B"
     for lost in (results[1], results[3]):
         assert isinstance(lost, Lost) and not lost.timed_out and lost.exit_code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("how", ["hang", "crash"])
+def test_what_hung_or_died_is_tried_once_more_in_a_fresh_process(how: str, tmp_path: Path) -> None:
+    tasks = ["a", f"{how} once:{tmp_path / 'log'}", "b"]
+    results = [result for _, result in run(behave, tasks, 1, 2.0)]
+    assert results == [task.upper() for task in tasks]
+    first, second = (tmp_path / "log").read_text().split()
+    assert first != second
+
+
+def test_a_stream_tries_once_more(tmp_path: Path) -> None:
+    queue = [f"crash once:{tmp_path / 'log'}", "crash", "a"]
+    found = dict(
+        stream(behave, lambda: queue.pop(0) if queue else None, lambda: not queue, 2, 30, 0.05)
+    )
+    assert found[f"crash once:{tmp_path / 'log'}"] == f"crash once:{tmp_path / 'log'}".upper()
+    assert isinstance(found["crash"], Lost) and found["a"] == "A"
+
+
+def test_a_lock_that_is_held_here_does_not_hang_a_worker() -> None:
+    with LOCK:
+        assert [result for _, result in run(behave, ["lock"], 1, 3)] == ["LOCK"]
+
+
+def test_copies_are_made_of_a_process_with_one_thread_only() -> None:
+    """A second thread may hold a lock that its copy would wait for."""
+    release = threading.Event()
+
+    def hold() -> None:
+        with LOCK:
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert [result for _, result in run(behave, ["lock"], 1, 5, fork=True)] == ["LOCK"]
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_workers_are_stopped_when_nobody_asks_for_results() -> None:
+    before = set(multiprocessing.active_children())
+    results = run(behave, ["a"], 2, 30)
+    assert len(set(multiprocessing.active_children()) - before) == 2
+    del results
+    gc.collect()
+    assert not set(multiprocessing.active_children()) - before
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("one", "two"):
+        monkeypatch.setenv("BONAFIDE_TEST_WORKERS", value)
+        assert [result for _, result in run(behave, ["environment"], 1, 30)] == [value]
+
+
+def test_workers_that_cannot_start_are_an_error() -> None:
+    with pytest.raises(RuntimeError, match="could be started"):
+        list(run(Unstartable(), ["a"], 1, 30))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -129,7 +129,7 @@ class Examiner:
         rate = settings.false_accusation_rate
         drawn = verdict.decide(findings, self.calibration, measured, rate)
         edits = fuse_maps(findings, self.calibration)
-        drawn = regard(drawn, edits)
+        drawn = regard(drawn, edits, findings)
         held = None
         if settings.stability and media.kind is Kind.IMAGE:
             deadline = began + STABILITY_SHARE * settings.limits.seconds

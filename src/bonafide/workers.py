@@ -1,8 +1,14 @@
 """Run a function over many inputs in processes that can be stopped.
 
 A decoder that hangs or crashes on a hostile file takes down one worker, not the batch: the parent
-kills it at the deadline, reports that one input, and starts another. `concurrent.futures` can
-neither time out a running task nor survive a crashed worker, hence this small pool.
+kills it at the deadline, tries the input once more in a fresh process, reports it if that fails
+too, and goes on. `concurrent.futures` can neither time out a running task nor survive a crashed
+worker; pebble can, but it gives up the whole pool when an idle worker is killed, and a worker that
+hangs lives on when its parent is killed; hence this small pool.
+
+Workers come from a fork server, since a copy of a process whose threads hold locks can hang; where
+fork is unsafe (macOS) or unknown (Windows), each is a new interpreter. Only a command that has done
+nothing but import modules copies itself, once, which saves importing them again in the server.
 """
 
 from __future__ import annotations
@@ -11,10 +17,12 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
@@ -22,17 +30,22 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _KILLED = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL and SIGTERM, which no decoder sends itself
+# On macOS system libraries do not survive a fork, not even that of a fork server.
+_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 _LOOK_AHEAD = 4  # finished results that may wait, per worker, for an earlier input
+TRIES = 2  # of an input whose worker hung or died, each in a process of its own
+_STARTS = 3  # failed starts in a row after which no worker will ever start
+_START_SECONDS = 120.0  # until a worker is ready; imports take long on a busy machine
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An input whose worker gave no answer.
+    """An input whose workers gave no answer, the second try included.
 
     Attributes:
-        timed_out: True if it was stopped at the deadline, False if the process died by itself.
+        timed_out: True if the last try was stopped at the deadline, False if its process died.
         exit_code: of the process; a negative number is the signal that ended it.
-        seconds: how long it ran.
+        seconds: how long the last try ran.
     """
 
     timed_out: bool
@@ -45,35 +58,57 @@ class Lost:
         return self.exit_code in _KILLED
 
 
+@cache
+def prepare(module: str) -> None:
+    """Have the fork server, if there is one, import a module of bonafide while the caller goes on.
+
+    A worker then starts in milliseconds. A server that runs already stays as it is, so that only
+    the first call in a process has an effect.
+    """
+    if _METHOD == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload([module])
+        forkserver.ensure_running()
+
+
 def run(
     work: Callable[[Task], Result],
     tasks: Iterable[Task],
     jobs: int,
     seconds: float,
     quiet: bool = True,
+    fork: bool = False,
 ) -> Iterator[tuple[Task, Result | Lost]]:
-    """Yield (task, result) in the order of `tasks`, which is consumed as it is needed.
+    """Start workers and return (task, result) in the order of `tasks`, consumed as needed.
 
     Args:
-        work: a module-level function; tasks and results must be picklable.
+        work: a module-level function of a module that can be imported, or a `functools.partial` of
+            one; tasks and results must be picklable.
         tasks: any iterable, also an endless one.
         jobs: processes, at least 1.
-        seconds: wall time that one task may take.
+        seconds: wall time that one try of a task may take.
         quiet: drop what workers write to standard error. C decoders complain there about every
             damaged file, past Python and past the result that says the same.
+        fork: whether the first workers may be copies of this process, if it has one thread. Only
+            for a process that computed nothing yet: libraries keep threads of their own.
 
     Raises:
-        RuntimeError: `work` raised, with its traceback: a bug, not a property of the input.
+        RuntimeError: `work` raised, with its traceback: a bug, not a property of the input. Or no
+            worker could be started.
     """
-    pool = [_Worker(work, quiet) for _ in range(jobs)]
+    return _run(_Pool(work, jobs, seconds, quiet, fork), tasks, jobs)
+
+
+def _run(pool: _Pool, tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Result | Lost]]:
     waiting: deque[_Slot[Task, Result]] = deque()
     queue = iter(tasks)
     exhausted = False
     try:
         while True:
-            for worker in pool:
-                if worker.slot or exhausted or len(waiting) >= jobs * _LOOK_AHEAD:
-                    continue
+            for worker in pool.free():
+                if exhausted or len(waiting) >= jobs * _LOOK_AHEAD:
+                    break
                 try:
                     slot: _Slot[Task, Result] = _Slot(next(queue))
                 except StopIteration:
@@ -88,10 +123,9 @@ def run(
                 assert done.outcome is not None
                 yield done.task, done.outcome[0]
             else:
-                _collect(pool, seconds)
+                pool.collect()
     finally:
-        for worker in pool:
-            worker.stop()
+        pool.stop()
 
 
 def stream(
@@ -106,26 +140,29 @@ def stream(
     """Yield (task, result) as results come, of tasks from a queue that never ends.
 
     Args:
-        work: a module-level function; tasks and results must be picklable.
+        work: as for `run`.
         claim: the next task, None if there is none now; called only when a process is free.
         stopped: whether to claim no more; what runs then is finished.
         jobs: processes, at least 1.
-        seconds: wall time that one task may take.
+        seconds: wall time that one try of a task may take.
         pause: between two looks at an empty queue, seconds.
         quiet: drop what workers write to standard error.
 
     Raises:
-        RuntimeError: `work` raised, with its traceback.
+        RuntimeError: `work` raised, with its traceback. Or no worker could be started.
     """
-    pool = [_Worker(work, quiet) for _ in range(jobs)]
+    pool = _Pool(work, jobs, seconds, quiet)
     try:
         while True:
             ending = stopped()
-            if not ending:
-                _fill(pool, claim)
-            running = [worker.slot for worker in pool if worker.slot]
+            for worker in () if ending else pool.free():
+                task = claim()
+                if task is None:
+                    break
+                worker.give(_Slot(task))
+            running = pool.running()
             if running:
-                _collect(pool, seconds, pause)
+                pool.collect(pause)
             elif ending:
                 return
             else:
@@ -134,17 +171,7 @@ def stream(
                 if slot.outcome is not None:
                     yield slot.task, slot.outcome[0]
     finally:
-        for worker in pool:
-            worker.stop()
-
-
-def _fill(pool: list[_Worker], claim: Callable[[], Any]) -> None:
-    for worker in pool:
-        if worker.slot is None:
-            task = claim()
-            if task is None:
-                return
-            worker.give(_Slot(task))
+        pool.stop()
 
 
 class _Slot(Generic[Task, Result]):
@@ -152,40 +179,42 @@ class _Slot(Generic[Task, Result]):
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.tries = 0  # that ended without an answer
         self.outcome: tuple[Result | Lost] | None = None
 
 
 class _Worker:
-    """One process and the pipe to it."""
+    """One process and the pipe to it.
 
-    def __init__(self, work: Callable[[Any], Any], quiet: bool) -> None:
-        self.work, self.quiet = work, quiet
-        # Forking a parent that holds no decoder threads is quick and safe on Linux only.
-        method = "fork" if sys.platform == "linux" else "spawn"
+    Attributes:
+        slot: what it works on, None if it is free.
+        ready: whether it has begun to take tasks.
+        began: when it became ready or got its task, whichever was later.
+    """
+
+    def __init__(self, work: Callable[[Any], Any], quiet: bool, method: str = _METHOD) -> None:
         context: Any = multiprocessing.get_context(method)
         self.pipe, far = context.Pipe()
-        self.process = context.Process(target=_serve, args=(far, work, quiet), daemon=True)
+        # The fork server may be older than the last change of the environment.
+        arguments = (far, work, quiet, dict(os.environ))
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         far.close()
         self.slot: _Slot[Any, Any] | None = None
-        self.began = 0.0
+        self.ready = False
+        self.began = time.monotonic()
 
     def give(self, slot: _Slot[Any, Any]) -> None:
         self.slot, self.began = slot, time.monotonic()
         try:
             self.pipe.send(slot.task)
         except (BrokenPipeError, OSError):
-            pass  # it died; `_collect` sees the end of the pipe
+            pass  # it died; `collect` sees the end of the pipe
 
     def finish(self, outcome: Any) -> None:
         assert self.slot is not None
         self.slot.outcome = (outcome,)
         self.slot = None
-
-    def renew(self) -> _Worker:
-        """Stop this process and start another in its place."""
-        self.stop()
-        return _Worker(self.work, self.quiet)
 
     def stop(self) -> None:
         self.process.kill()
@@ -193,56 +222,136 @@ class _Worker:
         self.pipe.close()
 
 
-def _collect(pool: list[_Worker], seconds: float, patience: float = math.inf) -> None:
-    """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such.
+class _Pool:
+    """Workers, each replaced when it hangs or dies."""
 
-    Gives up waiting after `patience` seconds.
-    """
-    busy = {worker.pipe: index for index, worker in enumerate(pool) if worker.slot}
-    deadline = min(pool[index].began for index in busy.values()) + seconds
-    ready = connection.wait(
-        list(busy), timeout=min(patience, max(0.0, deadline - time.monotonic()))
-    )
-    for pipe in ready:
-        index = busy[pipe]
-        worker = pool[index]
+    def __init__(
+        self, work: Callable[[Any], Any], jobs: int, seconds: float, quiet: bool, fork: bool = False
+    ) -> None:
+        self._work, self._seconds, self._quiet = work, seconds, quiet
+        self._failed_starts = 0
+        method = _METHOD
+        module = (work.func if isinstance(work, partial) else work).__module__
+        if fork and _METHOD == "forkserver" and threading.active_count() == 1:
+            method = "fork"
+        elif module.split(".")[0] == "bonafide":
+            prepare(module)
         try:
-            failed, answer = worker.pipe.recv()
+            for _ in range(jobs):
+                self._workers.append(_Worker(work, quiet, method))
+        except BaseException:
+            self.stop()
+            raise
+
+    def free(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.slot is None]
+
+    def running(self) -> list[_Slot[Any, Any]]:
+        return [worker.slot for worker in self._workers if worker.slot]
+
+    def stop(self) -> None:
+        while self._workers:
+            self._workers.pop().stop()
+
+    def __del__(self) -> None:
+        self.stop()  # of a `run` whose results nobody asked for
+
+    def collect(self, patience: float = math.inf) -> None:
+        """Wait until a busy worker answers, dies or reaches its deadline, and deal with all such.
+
+        Gives up waiting after `patience` seconds.
+        """
+        busy = [worker for worker in self._workers if worker.slot]
+        left = min(map(self._deadline, busy)) - time.monotonic()
+        pipes = [worker.pipe for worker in busy]
+        ready = connection.wait(pipes, timeout=min(patience, max(0.0, left)))
+        for worker in busy:
+            if worker.pipe in ready:
+                self._receive(worker)
+        for worker in busy:
+            if worker.slot and time.monotonic() >= self._deadline(worker):
+                if not worker.ready:
+                    self._replace(worker)
+                else:
+                    self._lose(worker, Lost(True, None, time.monotonic() - worker.began))
+
+    def _deadline(self, worker: _Worker) -> float:
+        return worker.began + (self._seconds if worker.ready else _START_SECONDS)
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            message = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
-            elapsed = time.monotonic() - worker.began
-            worker.finish(Lost(False, worker.process.exitcode, elapsed))
-            pool[index] = worker.renew()
-            continue
+            if worker.ready:
+                seconds = time.monotonic() - worker.began
+                self._lose(worker, Lost(False, worker.process.exitcode, seconds))
+            else:
+                self._replace(worker)
+            return
+        if message is None:
+            worker.ready, worker.began, self._failed_starts = True, time.monotonic(), 0
+            return
+        failed, answer = message
         if failed:
             raise RuntimeError(f"a worker raised:\n{answer}")
         worker.finish(answer)
-    for index, worker in enumerate(pool):
-        elapsed = time.monotonic() - worker.began
-        if worker.slot and elapsed >= seconds:
-            worker.finish(Lost(True, None, elapsed))
-            pool[index] = worker.renew()
+
+    def _lose(self, worker: _Worker, how: Lost) -> None:
+        """Try the input of a worker that hung or died again, or report it."""
+        assert worker.slot is not None
+        worker.slot.tries += 1
+        if worker.slot.tries >= TRIES:
+            worker.finish(how)
+        self._renew(worker)
+
+    def _replace(self, worker: _Worker) -> None:
+        """Try to start a worker again that did not start: that is no fault of its input."""
+        self._failed_starts += 1
+        if self._failed_starts >= _STARTS:
+            raise RuntimeError(
+                f"no worker process could be started (exit code {worker.process.exitcode}); a "
+                'script that starts some must do so under `if __name__ == "__main__":`'
+            )
+        self._renew(worker)
+
+    def _renew(self, worker: _Worker) -> None:
+        """Put a fresh process in the place of another, with its input if it has one."""
+        worker.stop()
+        fresh = _Worker(self._work, self._quiet)
+        self._workers[self._workers.index(worker)] = fresh
+        if worker.slot:
+            fresh.give(worker.slot)
+            worker.slot = None
 
 
-def _end_with(parent: int) -> None:
-    """End this process, whatever it is at, when its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
+def _end_with_parent() -> None:
+    """End this process, whatever it is at, when the process that started it is gone."""
+    parent, number = multiprocessing.parent_process(), os.getppid()
+    assert parent is not None
+    # Forked siblings hold the pipe open whose end `join` waits for; their parent's number tells.
+    while parent.is_alive() and os.getppid() == number:
+        parent.join(1.0)
     os._exit(1)
 
 
-def _serve(pipe: connection.Connection, work: Callable[[Any], Any], quiet: bool) -> None:
+def _serve(
+    pipe: connection.Connection,
+    work: Callable[[Any], Any],
+    quiet: bool,
+    environment: Mapping[str, str],
+) -> None:
     import signal
-    import threading
     import traceback
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     if quiet:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    # Siblings hold copies of the pipe, so its end does not tell that the parent was killed.
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send(None)
     while True:
         try:
             task = pipe.recv()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,15 @@ def test_no_bug_stops_a_batch(
             raise MemoryError("no memory left")
         return perform(job)
 
+    def here(
+        tasks: Iterator[work.Task | None], contents: work.Contents, *_: Any
+    ) -> Iterator[work.Answer]:
+        return (work.perform(task, contents) for task in tasks if task)
+
     monkeypatch.setattr(work, "examine_job", examine)
     out = tmp_path / "out"
-    assert batch(pictures, out).failed == 2
+    names = [str(path) for path in sorted(pictures.iterdir())]
+    assert run(names, SETTINGS, out, Form.JSONL, here).failed == 2
     failures = {line["media"]["name"]: line for line in read_lines(out / "failures.jsonl")}
     assert failures["02.png"]["error"] == "InternalError"
     assert "no memory left" in failures["02.png"]["why"]

@@ -209,8 +209,10 @@ class TestSplits:
             Sample("c", "fake", True, split="elsewhere"),
         ]
         protocol = parse(LEAST | {"split": {"kind": "column", "by": "split"}})
-        # Without files to calibrate on, those for training stand in.
-        assert protocol.folds(given_samples) == [Fold("test", (0,), (1,), (0,))]
+        # Files for training never choose a threshold unless the protocol says so.
+        assert protocol.folds(given_samples) == [Fold("test", (), (1,), (0,))]
+        wanted = parse(LEAST | {"split": {"kind": "column", "by": "split", "calibrate": "train"}})
+        assert wanted.folds(given_samples) == [Fold("test", (0,), (1,), (0,))]
         with pytest.raises(InvalidInput, match="apart for testing"):
             protocol.folds(given_samples[:1])
 

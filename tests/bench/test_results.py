@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from bonafide.bench import scores as store
+from bonafide.bench.delong import delong
 from bonafide.bench.protocol import parse
 from bonafide.bench.results import results, write_results
 from bonafide.bench.samples import Fold
@@ -288,6 +289,18 @@ def test_pairs_of_detectors(tmp_path: Path) -> None:
     difference = pairs["good", "poor"]["difference"]
     assert 0 < difference["low"] < difference["value"] < difference["high"]
     assert found["degradations"][1]["pairs"][0]["difference"]["low"] is None
+
+
+def test_pairs_are_tested_by_group(tmp_path: Path) -> None:
+    """Frames of one video are one observation, not many."""
+    table = random_table(group=[f"video{index // 4}" for index in range(80)])
+    table.truth = [index // 4 % 2 == 0 for index in range(80)]
+    (row,) = measure(table, tmp_path)["degradations"][0]["pairs"]
+    scores = [np.array(table.scores[name], np.float64) for name in (row["first"], row["second"])]
+    by_file = delong(table.truth, *scores)
+    by_group = delong(table.truth, *scores, table.group)
+    assert by_group.p != by_file.p
+    assert row["p"] == pytest.approx(by_group.p)
 
 
 def test_figures_do_not_depend_on_chance_or_place(tmp_path: Path) -> None:

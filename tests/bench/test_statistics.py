@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bonafide.bench import metrics, statistics
+from bonafide.bench.delong import delong, delong_interval
 from bonafide.bench.statistics import Interval
 
 Arrays = tuple[NDArray[np.bool_], NDArray[np.float64]]
@@ -126,7 +128,7 @@ def test_batches_cover_all_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_intervals_agree_with_delong() -> None:
     truth, scores = sample(400, digits=6)
     drawn = statistics.bootstrap(metrics.roc_auc, truth, scores, repeats=2000)
-    computed = statistics.delong_interval(truth, scores)
+    computed = delong_interval(truth, scores)
     assert drawn.value == pytest.approx(computed.value, abs=1e-12)
     assert drawn.low == pytest.approx(computed.low, abs=0.01)
     assert drawn.high == pytest.approx(computed.high, abs=0.01)
@@ -226,7 +228,7 @@ def test_difference_of_detectors_on_the_same_files() -> None:
     assert same == Interval(0.0, 0.0, 0.0)
     second = first + np.random.default_rng(1).normal(size=200) * 2
     paired = statistics.bootstrap_difference(metrics.roc_auc, truth, first, second)
-    test = statistics.delong(truth, first, second)
+    test = delong(truth, first, second)
     assert paired.value == pytest.approx(test.value)
     half = 1.96 * test.standard_error
     assert paired.low == pytest.approx(test.value - half, abs=0.02)
@@ -272,7 +274,7 @@ def test_delong_equals_the_slow_definition(
     shared = random.normal(truth * 1.0)
     first = np.round(shared + random.normal(size=len(truth)), digits)
     second = np.round(shared + random.normal(size=len(truth)), digits)
-    test = statistics.delong(truth, first, second)
+    test = delong(truth, first, second)
     value, variance = slow_delong(truth, first, second)
     assert test.value == pytest.approx(value, abs=1e-9)
     assert test.standard_error**2 == pytest.approx(variance, abs=1e-9)
@@ -280,24 +282,24 @@ def test_delong_equals_the_slow_definition(
     assert test.second == pytest.approx(metrics.roc_auc(truth, second), abs=1e-9)
     if variance > 1e-9:
         assert test.p == pytest.approx(2 * stats.norm.sf(abs(value) / math.sqrt(variance)), 1e-6)
-    mirrored = statistics.delong(truth, second, first)
+    mirrored = delong(truth, second, first)
     assert mirrored.value == -test.value
     np.testing.assert_equal(mirrored.p, test.p)
 
 
 def test_delong_where_there_is_no_spread() -> None:
     truth, scores = sample(40)
-    same = statistics.delong(truth, scores, scores * 3)
+    same = delong(truth, scores, scores * 3)
     assert (same.value, same.z, same.p) == (0.0, 0.0, 1.0)
-    opposite = statistics.delong(truth, truth * 1.0, truth * -1.0)
+    opposite = delong(truth, truth * 1.0, truth * -1.0)
     assert (opposite.value, opposite.standard_error) == (1.0, 0.0)
     assert math.isnan(opposite.p)
     for labels in ([True, False, False], [True, True], []):
         values = np.arange(float(len(labels)))
-        assert math.isnan(statistics.delong(labels, values, -values).p)
-        assert math.isnan(statistics.delong_interval(labels, values).low)
-    assert statistics.delong([True, False], [1.0, 0.0], [0.0, 1.0]).value == 1.0
-    assert math.isnan(statistics.delong([True, False], [1.0, 0.0], [1.0, 0.0]).p)
+        assert math.isnan(delong(labels, values, -values).p)
+        assert math.isnan(delong_interval(labels, values).low)
+    assert delong([True, False], [1.0, 0.0], [0.0, 1.0]).value == 1.0
+    assert math.isnan(delong([True, False], [1.0, 0.0], [1.0, 0.0]).p)
 
 
 def test_delong_is_calibrated() -> None:
@@ -308,8 +310,90 @@ def test_delong_is_calibrated() -> None:
     for _ in range(400):
         shared = random.normal(truth * 1.0)
         one, other = (shared + random.normal(size=120) for _ in range(2))
-        hits += statistics.delong(truth, one, other).p < 0.05
+        hits += delong(truth, one, other).p < 0.05
     assert 6 <= hits <= 37  # 20 expected, standard deviation 4.4
+
+
+def clustered(random: np.random.Generator, videos: int, frames: int) -> tuple[NDArray[Any], ...]:
+    """Truth, two equally good detectors and the video of each frame; frames resemble each other."""
+    video = np.repeat(np.arange(videos), frames)
+    truth = video % 2 == 0
+    one, other = (
+        truth * 1.0 + random.normal(size=videos)[video] + 0.3 * random.normal(size=len(video))
+        for _ in range(2)
+    )
+    return truth, one, other, video
+
+
+@pytest.mark.parametrize(("videos", "frames"), [(40, 20), (16, 10)])
+def test_clustered_delong_is_calibrated(videos: int, frames: int) -> None:
+    """Equal detectors are told apart in about one of twenty trials, however many frames."""
+    random = np.random.default_rng(0)
+    rejected = {"frames": 0, "videos": 0}
+    for _ in range(300):
+        truth, one, other, video = clustered(random, videos, frames)
+        rejected["frames"] += delong(truth, one, other).p < 0.05
+        rejected["videos"] += delong(truth, one, other, video).p < 0.05
+    assert rejected["frames"] > 120  # why groups are needed
+    assert 3 <= rejected["videos"] <= 30  # 15 expected, standard deviation 3.8
+
+
+def test_clustered_delong_is_calibrated_where_groups_hold_both_classes() -> None:
+    random = np.random.default_rng(1)
+    scene, truth = np.repeat(np.arange(30), 8), np.tile([True, False], 120)
+    rejected = 0
+    for _ in range(300):
+        one, other = (
+            truth * (1.0 + random.normal(size=30)[scene]) + random.normal(size=240)
+            for _ in range(2)
+        )
+        rejected += delong(truth, one, other, scene).p < 0.05
+    assert 3 <= rejected <= 30
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_clustered_delong_equals_its_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = 40
+    group = random.integers(0, 12, n)
+    truth = random.random(n) < 0.5
+    truth[:2], group[:2], truth[2:4], group[2:4] = True, [0, 1], False, [0, 1]
+    first = random.normal(truth * 1.0)
+    second = random.normal(truth * 1.0)
+    test = delong(truth, first, second, group)
+
+    def kernel(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.greater.outer(scores[truth], scores[~truth]) * 1.0
+
+    pairs = kernel(first) - kernel(second)
+    m, k = pairs.shape
+    value = pairs.mean()
+    names = np.unique(group)
+    ten = np.array([(pairs.mean(axis=1) - value)[group[truth] == g].sum() for g in names])
+    one = np.array([(pairs.mean(axis=0) - value)[group[~truth] == g].sum() for g in names])
+    i10, i01 = len(np.unique(group[truth])), len(np.unique(group[~truth]))
+    i = len(names)
+    variance = (
+        i10 / (i10 - 1) * (ten**2).sum() / m**2
+        + i01 / (i01 - 1) * (one**2).sum() / k**2
+        + 2 * i / (i - 1) * (ten * one).sum() / (m * k)
+    )
+    assert test.value == pytest.approx(value, abs=1e-9)
+    assert test.standard_error**2 == pytest.approx(max(variance, 0.0), abs=1e-9)
+
+
+def test_clustered_delong_with_files_as_groups_is_delong() -> None:
+    truth, scores = sample(60)
+    other = scores + np.random.default_rng(3).normal(size=60)
+    alone = delong(truth, scores, other)
+    grouped = delong(truth, scores, other, np.arange(60))
+    assert grouped.standard_error == pytest.approx(alone.standard_error)
+    assert alone.p <= grouped.p <= alone.p + 0.02  # Student's t instead of the normal
+    single = np.where(truth, 0, np.arange(60))  # one video holds all positives
+    assert math.isnan(delong(truth, scores, other, single).p)
+    with pytest.raises(ValueError, match="group"):
+        delong(truth, scores, other, [1, 2])
 
 
 def test_holm_by_hand() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, features
 
@@ -120,6 +121,33 @@ def test_sixteen_bits_keep_their_order_and_fill_eight() -> None:
         + chunk(b"IEND", b"")
     )
     assert Image(deep).pixels[0].tolist() == [[0xFF, 0x80, 0], [0x12, 0xAB, 0]]
+
+
+def twelve_bit_tiff(values: NDArray[np.int64]) -> bytes:
+    """An uncompressed grey TIFF of 12 bits a pixel, two pixels in three bytes (even widths)."""
+    height, width = values.shape
+    pairs = values.reshape(-1, 2)
+    packed = np.stack(
+        [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], axis=1
+    )
+    strip = packed.astype(np.uint8).tobytes()
+    entries = [
+        (256, 4, width), (257, 4, height), (258, 3, 12), (259, 3, 1), (262, 3, 1),
+        (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, len(strip)),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
+    return head + strip + directory + struct.pack("<I", 0)
+
+
+def test_twelve_bits_fill_eight() -> None:
+    ramp = np.linspace(0, 4095, 256 * 8).astype(np.int64).reshape(8, 256)
+    grey = Image(twelve_bit_tiff(ramp)).pixels[..., 0].astype(int)
+    assert np.abs(grey - ramp * 255 / 4095).max() <= 1
+    dark = Image(twelve_bit_tiff(ramp // 8)).pixels  # scaled by the depth, not by its maximum
+    assert 25 <= dark.max() <= 35
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -214,3 +218,23 @@ def test_what_carries_nothing_is_skipped_in_one_step(pattern: bytes) -> None:
 def test_segments_are_bounded() -> None:
     assert read_structure(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 200_000) is None
     assert read_structure(b"\xff\xd8" + b"\xff\xda\x00\x02\xff\x00" * 300_000) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_temporary_file_is_closed_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows does not open a file twice that its first owner holds."""
+    jpeglib = pytest.importorskip("jpeglib")
+    read, paths = jpeglib.read_dct, []
+
+    def checked(path: str) -> Any:
+        paths.append(Path(path))
+        held = []
+        for number in os.listdir("/proc/self/fd"):  # noqa: PTH208
+            with contextlib.suppress(OSError):
+                held.append(os.readlink(f"/proc/self/fd/{number}"))  # noqa: PTH115
+        assert path not in held
+        return read(path)
+
+    monkeypatch.setattr(jpeglib, "read_dct", checked)
+    assert len(read_coefficients(jpeg())) == 3
+    assert paths and not paths[0].exists()

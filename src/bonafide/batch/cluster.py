@@ -8,13 +8,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
 from itertools import islice
 from typing import Any
 
 from bonafide import workers
 from bonafide.batch.run import Engine
-from bonafide.batch.work import Answer, Contents, Task, answer_lost, perform
+from bonafide.batch.work import Answer, Contents, Task, answer_lost, mapped
 from bonafide.errors import BonafideError, InvalidInput, MissingExtra
 from bonafide.examination import Settings, key
 
@@ -155,8 +154,9 @@ class Examiner:
             self._like = False
         contents = ray.get(known) if isinstance(known, ray.ObjectRef) else known
         self._queue: deque[Task] = deque()
+        self._mapped = mapped(contents)  # kept, or its temporary file would go
         self._results = workers.stream(
-            partial(perform, contents=contents),
+            self._mapped.__enter__(),
             lambda: self._queue.popleft() if self._queue else None,
             lambda: False,
             jobs=1,

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Protocol
@@ -22,7 +21,7 @@ from bonafide.batch.work import (
     Task,
     answer_lost,
     answer_missing,
-    perform,
+    mapped,
     stamp_of,
 )
 from bonafide.examination import Settings, key
@@ -157,11 +156,7 @@ def run(
 
 
 def _arriving(names: Iterable[str]) -> Iterator[str | None]:
-    """The same names, and None whenever the next one is slow to come.
-
-    They are taken ahead by a thread. It begins with the first name, when the processes that examine
-    were forked: what it imports then would stay half imported in them.
-    """
+    """The same names, taken ahead by a thread, and None whenever the next one is slow to come."""
     ahead: Queue[str | BaseException | None] = Queue(AHEAD)
 
     def take() -> None:
@@ -215,9 +210,9 @@ def local(jobs: int, quiet: bool = True) -> Engine:
             idle()
             return ended
 
-        work = partial(perform, contents=contents)
         seconds = settings.limits.seconds
-        for task, result in workers.stream(work, claim, stopped, count, seconds, quiet=quiet):
-            yield answer_lost(task, result) if isinstance(result, workers.Lost) else result
+        with mapped(contents) as work:
+            for task, result in workers.stream(work, claim, stopped, count, seconds, quiet=quiet):
+                yield answer_lost(task, result) if isinstance(result, workers.Lost) else result
 
     return engine

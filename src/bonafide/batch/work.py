@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePath
+from functools import lru_cache, partial
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +95,29 @@ def perform(task: Task, contents: Contents) -> Answer:
     return Answer(task.path, None, None, _failed(task.path, kind, why))
 
 
+@contextmanager
+def mapped(contents: Contents) -> Iterator[Callable[[Task], Answer]]:
+    """`perform` for worker processes, which map `contents` from one temporary file.
+
+    Sent to them, each would hold a copy.
+    """
+    # On Windows a file cannot be removed while a process that was just ended still maps it.
+    with TemporaryDirectory(prefix="bonafide-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "contents.npy")
+        np.save(path, contents)
+        yield partial(_perform_mapped, path=str(path))
+
+
+def _perform_mapped(task: Task, path: str) -> Answer:
+    return perform(task, _map(path))
+
+
+@lru_cache(1)
+def _map(path: str) -> Contents:
+    contents: Contents = np.load(path, mmap_mode="r")
+    return contents
+
+
 def _perform(task: Task, contents: Contents) -> Answer:
     seen, name = task.seen, name_of(task.path)
     stamp = stamp_of(task.path)
@@ -108,7 +135,7 @@ def _perform(task: Task, contents: Contents) -> Answer:
 
 
 def answer_lost(task: Task, how: workers.Lost) -> Answer:
-    """The answer for a file whose process hung or died.
+    """The answer for a file whose processes hung or died, at both tries.
 
     After a kill from outside the file is tried again next time.
     """

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bonafide.bench import metrics, statistics
 from bonafide.bench import scores as store
+from bonafide.bench.delong import delong
 from bonafide.bench.figures import number, plain
 from bonafide.bench.pixel_metrics import PixelCounts
 from bonafide.bench.results import relative_scores
@@ -119,7 +120,7 @@ def _row(
     if truth.all() or not truth.any():
         return None
     a, b = one.scores[here], two.scores[there]
-    tested = statistics.delong(truth, b, a)
+    tested = delong(truth, b, a, cluster)
     auc = statistics.bootstrap_difference(metrics.roc_auc, truth, b, a, cluster, repeats, seed)
     relative = [
         relative_scores(side.which, part.scores)[1]["best"][chosen]

@@ -86,9 +86,9 @@ def fit_question(
             ones look more alike than they are.
 
     Raises:
-        InvalidInput: a class has fewer than two groups.
+        InvalidInput: fewer than two groups hold complete files of a class.
     """
-    folds = list(group_folds(truth, groups))
+    folds = list(group_folds(truth, groups, complete))
     llr = np.zeros((len(truth), len(columns)))
     for number, column in enumerate(columns):
         for training, held_out in folds:
@@ -146,27 +146,40 @@ def expit(llr: Floats) -> Floats:
 
 
 def group_folds(
-    truth: Bools, groups: NDArray[np.str_]
+    truth: Bools, groups: NDArray[np.str_], complete: Bools | None = None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """(training, held out) indices of up to `FOLDS` folds, each with groups of both classes.
+    """(training, held out) indices of up to `FOLDS` folds; no group is in both parts of a fold.
+
+    Among the complete files, both parts of every fold hold both classes.
+
+    Args:
+        truth: (n,) bool.
+        groups: (n,) names of sources or scenes, which may hold one class or both.
+        complete: (n,) bool, as in `fit_question`; all by default.
 
     Raises:
-        InvalidInput: a class has fewer than two groups.
+        InvalidInput: fewer than two groups hold complete files of a class.
     """
-    random = np.random.default_rng(0)
-    number = np.zeros(len(truth), np.intp)
-    positive = np.unique(groups[truth])
-    negative = np.setdiff1d(groups[~truth], positive)
-    fewest = min(len(np.unique(groups[truth])), len(np.unique(groups[~truth])))
-    if fewest < 2:
+    known = np.ones(len(truth), np.bool_) if complete is None else complete
+    positive, negative = np.unique(groups[truth & known]), np.unique(groups[~truth & known])
+    mixed = np.intersect1d(positive, negative)
+    only = [np.setdiff1d(kind, mixed) for kind in (positive, negative)]
+    count = min(FOLDS, len(positive), len(negative))
+    if count < 2:
         raise InvalidInput(
             "a calibration needs pictures of at least two sources or scenes on either side; "
             "name them in the column `group`"
         )
-    for kind in (positive, negative):
-        for fold, names in enumerate(np.array_split(random.permutation(kind), min(FOLDS, fewest))):
-            number[np.isin(groups, names)] = fold
-    for fold in range(min(FOLDS, fewest)):
+    others = np.setdiff1d(groups, np.concatenate([positive, negative]))
+    random = np.random.default_rng(0)
+    number = np.zeros(len(truth), np.intp)
+    # A fold needs a mixed group, or one group of each class. Mixed ones fill folds from the first
+    # on and the others from the last on, so that together they reach every fold.
+    for kind, backwards in ((mixed, False), (only[0], True), (only[1], True), (others, False)):
+        for place, name in enumerate(random.permutation(kind)):
+            fold = place % count
+            number[groups == name] = count - 1 - fold if backwards else fold
+    for fold in range(count):
         yield np.flatnonzero(number != fold), np.flatnonzero(number == fold)
 
 

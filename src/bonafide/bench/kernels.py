@@ -42,6 +42,18 @@ def check(truth: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
     return labels, values
 
 
+def unit_numbers(truth: NDArray[np.bool_], groups: ArrayLike) -> NDArray[np.intp]:
+    """Groups, one a file, as numbers from 0 without gaps, (n,).
+
+    Raises:
+        ValueError: there is not one group a file.
+    """
+    names = np.asarray(groups)
+    if names.shape != truth.shape:
+        raise ValueError(f"one group a file: got {names.shape} and {truth.shape}")
+    return np.unique(names, return_inverse=True)[1]
+
+
 def check_probabilities(truth: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
     """`check`, and that every score lies in [0, 1].
 

@@ -161,8 +161,8 @@ def _own_warnings(results: Json) -> Iterator[str]:
     first = results["degradations"][0]["detectors"]
     if not any(fold["calibrate"] for fold in samples["folds"]):
         yield (
-            "The protocol sets nothing apart to choose thresholds on, so that no accuracy at a "
-            "threshold is given."
+            "The protocol sets nothing apart to choose thresholds on (files for training do not "
+            "count), so that no accuracy at a threshold is given."
         )
     if samples["groups"] < _FEW_GROUPS:
         yield (

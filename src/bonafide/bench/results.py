@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bonafide import __version__
 from bonafide.bench import degrade, degrade_video, metrics, statistics
 from bonafide.bench import scores as store
+from bonafide.bench.delong import delong
 from bonafide.bench.figures import (
     MOST_LISTED,
     Measure,
@@ -278,7 +279,7 @@ def _by_group(
 def _pairs(
     which: Units, parts: Mapping[str, Said], measure: Measure, intervals: bool
 ) -> list[dict[str, Any]]:
-    """DeLong's test between every two detectors on the units that both scored."""
+    """DeLong's test by group between every two detectors, on the units that both scored."""
     rows: list[dict[str, Any]] = []
     for first, second in combinations(parts, 2):
         one, two = parts[first].scores, parts[second].scores
@@ -286,7 +287,7 @@ def _pairs(
         truth = which.truth[both]
         if truth.all() or not truth.any():
             continue
-        tested = statistics.delong(truth, one[both], two[both])
+        tested = delong(truth, one[both], two[both], which.cluster[both])
         row: dict[str, Any] = {
             "first": first,
             "second": second,

@@ -33,7 +33,9 @@ def by_column(
     """One fold, as the values of a column say; other samples are used for nothing.
 
     This is the split of the set's authors: groups are taken as they are, and it is the audit that
-    says where they leak. Without samples to calibrate on, those for training stand in.
+    says where they leak. Without samples to calibrate on, no threshold is chosen: scores of files
+    that a detector was trained on are unlike those of others. A protocol whose detectors were
+    never trained on them can name the same values under `train` and `calibrate`.
     """
     parts = {
         name: tuple(i for i, sample in enumerate(samples) if sample.value(column) in values)
@@ -43,7 +45,7 @@ def by_column(
         raise InvalidInput(
             f"no sample is set apart for testing: column {column!r} holds none of {sorted(test)}"
         )
-    return [Fold("test", parts["calibrate"] or parts["train"], parts["test"], parts["train"])]
+    return [Fold("test", parts["calibrate"], parts["test"], parts["train"])]
 
 
 def group_folds(samples: Sequence[Sample], count: int, seed: int = 0) -> list[Fold]:

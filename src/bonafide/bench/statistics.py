@@ -1,8 +1,8 @@
 """How sure a figure is: intervals, tests between two detectors, correction for many tests.
 
 Files of one scene, video or origin are not independent. Wherever a function takes `groups`, whole
-groups are drawn instead of files, which is what makes an interval honest on such data; the tests
-that cannot take groups (`delong`, `wilson`) assume independent files and say so.
+groups are drawn instead of files, which is what makes an interval honest on such data. `wilson`
+assumes independent files and says so. DeLong's test is in `delong`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
-from bonafide.bench.kernels import check
+from bonafide.bench.kernels import check, unit_numbers
 from bonafide.bench.metrics import BATCHED
 
 Metric = Callable[..., float]
@@ -32,26 +32,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The outcome of `delong`: AUC of the first detector minus AUC of the second.
-
-    Attributes:
-        value: the difference, in [-1, 1].
-        standard_error: of the difference.
-        z: value / standard_error.
-        p: two-sided probability of so large a difference between equal detectors.
-        first, second: both AUCs.
-    """
-
-    value: float
-    standard_error: float
-    z: float
-    p: float
-    first: float
-    second: float
 
 
 def bootstrap(
@@ -141,8 +121,8 @@ def bootstrap_difference(
 ) -> Interval:
     """metric(first) − metric(second) over the same resamples of the same files.
 
-    An interval that excludes 0 says that the detectors differ at that level. Unlike `delong`
-    it takes any metric, and groups.
+    An interval that excludes 0 says that the detectors differ at that level. Unlike
+    DeLong's test it takes any metric.
     """
     labels, one = check(truth, first)
     two = check(truth, second)[1]
@@ -172,42 +152,6 @@ def bootstrap_mean(
     known = np.asarray(values, np.float64)
     labels = np.zeros(known.shape, np.bool_)
     return bootstrap(_mean, labels, known, groups, repeats, seed, level)
-
-
-def delong(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> Difference:
-    """DeLong's test of whether two detectors have the same AUC on the same files.
-
-    Files are taken to be independent; with groups use `bootstrap_difference`. With fewer than two
-    files of a class everything but the AUCs is NaN. Detectors that order all pairs alike give
-    z = 0 and p = 1; where the estimated error is 0 although the AUCs differ (each sorts every
-    pair the same way, one right and one wrong), z and p are NaN.
-
-    Source: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44, 1988; midranks as in X. Sun,
-    W. Xu, IEEE Signal Processing Letters 21, 2014.
-    """
-    labels, one = check(truth, first)
-    two = check(truth, second)[1]
-    auc_one, positive_one, negative_one = _placements(labels, one)
-    auc_two, positive_two, negative_two = _placements(labels, two)
-    value = auc_one - auc_two
-    error = _error(positive_one - positive_two, negative_one - negative_two)
-    z = math.nan
-    if error > 1e-12:  # less is rounding, not spread
-        z = value / error
-    elif error <= 1e-12 and abs(value) < 1e-12:
-        z = 0.0
-    p = math.erfc(abs(z) / math.sqrt(2))
-    return Difference(value, error, z, p, auc_one, auc_two)
-
-
-def delong_interval(truth: ArrayLike, scores: ArrayLike, level: float = 0.95) -> Interval:
-    """AUC with DeLong's normal interval, cut at 0 and 1; files are taken to be independent."""
-    labels, values = check(truth, scores)
-    auc, positive, negative = _placements(labels, values)
-    half = float(stats.norm.ppf((1 + level) / 2)) * _error(positive, negative)
-    if math.isnan(half):
-        return Interval(auc, math.nan, math.nan)
-    return Interval(auc, max(auc - half, 0.0), min(auc + half, 1.0))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -265,12 +209,7 @@ class _Resamples:
         seed: int,
     ) -> None:
         n = len(truth)
-        unit = np.arange(n)
-        if groups is not None:
-            names = np.asarray(groups)
-            if names.shape != truth.shape:
-                raise ValueError(f"one group a file: got {names.shape} and {truth.shape}")
-            unit = np.unique(names, return_inverse=True)[1]
+        unit = np.arange(n) if groups is None else unit_numbers(truth, groups)
         kinds = np.zeros((n, len(parts) + 1), np.bool_)
         kinds[:, 0] = truth
         for column, part in enumerate(parts, start=1):
@@ -357,30 +296,3 @@ def _percentiles(value: float, sample: NDArray[np.float64], level: float) -> Int
         return Interval(value, math.nan, math.nan)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
-
-
-def _placements(
-    truth: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """AUC, and for every file the share of the other class that it is on the right side of.
-
-    Returns:
-        AUC, float64 (positives,), float64 (negatives,); NaN where a class is absent.
-    """
-    positive, negative = scores[truth], scores[~truth]
-    if not len(positive) or not len(negative):
-        return math.nan, np.full(len(positive), np.nan), np.full(len(negative), np.nan)
-    together = stats.rankdata(np.concatenate([positive, negative]))
-    below = together[: len(positive)] - stats.rankdata(positive)
-    above = len(positive) - (together[len(positive) :] - stats.rankdata(negative))
-    auc = float(below.sum() / len(positive) / len(negative))
-    return auc, below / len(negative), above / len(positive)
-
-
-def _error(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """Standard error of a mean over both classes, from the spread inside each."""
-    if len(positive) < 2 or len(negative) < 2:
-        return math.nan
-    return math.sqrt(
-        float(positive.var(ddof=1)) / len(positive) + float(negative.var(ddof=1)) / len(negative)
-    )

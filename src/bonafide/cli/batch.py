@@ -148,8 +148,7 @@ class _Progress:
 
     def __call__(self, tally: Tally) -> None:
         if self._names and not self._counting and not self._quiet:
-            # Not before the first answer: by then the workers were forked, and a lock that this
-            # thread held at that moment would be held in them for ever.
+            # Not before the first answer, so that counting delays no worker.
             self._counting = True
             threading.Thread(target=self._count, args=(self._names,), daemon=True).start()
         now = time.monotonic()

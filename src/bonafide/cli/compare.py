@@ -88,7 +88,7 @@ def compare(
     if "-" in (reference, suspect):
         data = sys.stdin.buffer.read(limits.file_bytes + 1)
     pair = Pair(reference, suspect, data, limits, bool(html), maps)
-    (_, done), *_ = workers.run(perform, [pair], 1, limits.seconds)
+    (_, done), *_ = workers.run(perform, [pair], 1, limits.seconds, fork=True)
     outcome = _lost(pair, done) if isinstance(done, workers.Lost) else done
     _show(outcome, as_json)
     if html and outcome.page:

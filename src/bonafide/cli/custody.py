@@ -277,7 +277,7 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
     load_calibration(settings.calibration)  # in the examination, either would look like a bug
     select(settings)
     name = str(record["media"].get("name"))
-    (outcome,) = scan([(file, None, name)], settings, jobs=1)
+    (outcome,) = scan([(file, None, name)], settings, jobs=1, fork=True)
     now = outcome.record
     if now["status"] != "ok":
         yield Check("examination", False, f"failed this time: {now['why']}")

@@ -171,6 +171,10 @@ def scan(
     """
     from pathlib import Path
 
+    from bonafide import workers
+
+    if out:
+        workers.prepare("bonafide.batch.work")  # while this process imports what it needs
     from bonafide.batch.names import expand, repeatable
     from bonafide.cli import output
     from bonafide.cli.batch import run_batch
@@ -215,7 +219,7 @@ def scan(
     opened = open_store(store) if keep or store else None
     kept = Keeper(opened, sign, settings, quiet)
     outcomes = map(
-        kept, scan_files(files, settings, count, maps, bool(html), debug, hashed=bool(opened))
+        kept, scan_files(files, settings, count, maps, bool(html), debug, bool(opened), fork=True)
     )
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()

@@ -20,8 +20,9 @@ def scan(
     page: bool = False,
     debug: bool = False,
     hashed: bool = False,
+    fork: bool = False,
 ) -> Iterator[Outcome]:
-    """Examine files and yield their outcomes in input order.
+    """Start to examine files; their outcomes come in input order.
 
     Args:
         files: (path, None, name) or (None, bytes, name).
@@ -31,8 +32,9 @@ def scan(
         page: whether to render HTML sections.
         debug: let decoders and tracebacks through to standard error.
         hashed: whether to compute perceptual hashes.
+        fork: as for `workers.run`.
 
-    Yields:
+    Returns:
         One outcome per file, failures included; a hang or a crash is the failure of one file.
     """
     count = jobs or os.cpu_count() or 1
@@ -41,9 +43,12 @@ def scan(
     if maps is not None:
         Path(maps).mkdir(parents=True, exist_ok=True)
     tasks = _jobs(files, settings, maps, page, hashed)
-    done = workers.run(perform, tasks, count, settings.limits.seconds, quiet=not debug)
-    for job, outcome in done:
-        yield lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
+    # At once, before the caller draws a progress bar, which has a thread.
+    done = workers.run(perform, tasks, count, settings.limits.seconds, not debug, fork)
+    return (
+        lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
+        for job, outcome in done
+    )
 
 
 def _jobs(

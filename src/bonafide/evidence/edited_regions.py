@@ -22,7 +22,17 @@ import cv2
 import numpy as np
 
 from bonafide.evidence.calibration import Calibration
-from bonafide.types import EditedRegion, EditKind, Edits, Finding, Label, Region, Status, Verdict
+from bonafide.types import (
+    EditedRegion,
+    EditKind,
+    Edits,
+    Finding,
+    Label,
+    Reason,
+    Region,
+    Status,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,13 +104,21 @@ def fuse_maps(findings: Sequence[Finding], calibration: Calibration) -> Edits | 
     )
 
 
-def regard(drawn: Verdict, edits: Edits | None) -> Verdict:
-    """The verdict beside the regions: a picture with a marked region has a trace."""
+def regard(drawn: Verdict, edits: Edits | None, findings: Sequence[Finding]) -> Verdict:
+    """The verdict beside the regions: a picture with a marked region has a trace.
+
+    Its reasons are then the findings that mark a region, not those that spoke for no trace.
+    """
     if drawn.label is not Label.NO_TRACE_FOUND or edits is None or not edits.regions:
         return drawn
     return replace(
         drawn,
         label=Label.INCONCLUSIVE,
+        because=tuple(
+            Reason(finding.detector, finding.question, None, finding.summary)
+            for finding in findings
+            if any(finding.detector in region.detectors for region in edits.regions)
+        ),
         caveat="A region is marked, but the evidence as a whole is not unusual enough to accuse.",
     )
 

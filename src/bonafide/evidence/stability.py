@@ -26,6 +26,7 @@ from bonafide.errors import MediaError
 from bonafide.evidence import verdict
 from bonafide.evidence.calibration import Calibration
 from bonafide.media.image import Image
+from bonafide.media.limits import Limits
 from bonafide.types import (
     Card,
     Finding,
@@ -112,6 +113,7 @@ def check(
     calibration: Calibration,
     ask: Ask,
     deadline: float,
+    limits: Limits | None = None,
 ) -> Stability:
     """Ask again on changed copies.
 
@@ -123,6 +125,7 @@ def check(
         ask: returns the calibrated findings of some detectors on a copy.
         deadline: `time.monotonic()` by which a copy must be done, as far as the time that the
             picture itself and the copies before took can tell; otherwise it is not begun.
+        limits: what a copy may cost; one that passes them is skipped.
     """
     weighed = [finding for finding in findings if _weighs(finding, calibration)]
     accused = _accused(findings, drawn)
@@ -141,7 +144,7 @@ def check(
             skipped[change.name] = "no time was left; --max-seconds gives more"
             continue
         try:
-            answers = _answers(change, pixels, asked, ask)
+            answers = _answers(change, pixels, asked, ask, limits)
         except MediaError as error:  # an enlarged copy can be larger than is allowed
             skipped[change.name] = error.why
             continue
@@ -202,10 +205,14 @@ def _erased_by(finding: Finding) -> tuple[str, ...]:
 
 
 def _answers(
-    change: Change, pixels: NDArray[np.uint8], asked: Sequence[Finding], ask: Ask
+    change: Change,
+    pixels: NDArray[np.uint8],
+    asked: Sequence[Finding],
+    ask: Ask,
+    limits: Limits | None,
 ) -> Mapping[str, Finding]:
     """Detector → its finding on the copy, of those that could read it."""
-    copy = Image(change.apply(pixels), change.words)
+    copy = Image(change.apply(pixels), change.words, limits=limits)
     cards = tuple(registry.card(finding.detector) for finding in asked)
     return {
         finding.detector: finding

@@ -228,7 +228,7 @@ def _register_heif(name: str) -> None:
 def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
     mode = picture.mode
     if mode.startswith("I") or mode == "F":
-        return _stretch(np.asarray(picture), mode)
+        return _stretch(np.asarray(picture), mode, _depth(picture))
     picture.load()  # first, since a TIFF is turned upright by it
     width, height = picture.size
     pixels = np.empty((height, width, 3), np.uint8)
@@ -239,15 +239,28 @@ def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _stretch(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
-    """Grey values of more than 8 bits as RGB, in strips, since these pictures can be large."""
+def _depth(picture: Pillow.Image) -> int:
+    """Bits per sample of a grey TIFF of 9 to 15 bits, which Pillow hands over as 16; else 16."""
+    tags = getattr(picture, "tag_v2", {})
+    depth = max(tags.get(258, (16,)), default=16)  # BitsPerSample
+    return depth if 8 < depth < 16 else 16
+
+
+def _stretch(values: NDArray[Any], mode: str, depth: int) -> NDArray[np.uint8]:
+    """Grey values of more than 8 bits as RGB, in strips, since these pictures can be large.
+
+    Args:
+        values: H×W, of any number type.
+        mode: in Pillow's names.
+        depth: bits per sample: 2**depth - 1 becomes 255.
+    """
     strips = range(0, values.shape[0], 512)
     largest = 0.0
     for row in strips:
         strip = values[row : row + 512]
         largest = max(largest, float(strip.max(initial=0, where=np.isfinite(strip))))
-    # 16-bit pictures arrive as I or I;16; anything larger is scaled by its own maximum.
-    top = 255.0 if mode == "F" and largest <= 255 else max(65535.0, largest)
+    # 12- and 16-bit pictures arrive as I or I;16; larger values are scaled by their maximum.
+    top = 255.0 if mode == "F" and largest <= 255 else max(2.0**depth - 1, largest)
     pixels = np.empty((*values.shape, 3), np.uint8)
     for row in strips:
         grey = np.nan_to_num(values[row : row + 512].astype(np.float64)) * (255.0 / top)

@@ -6,6 +6,7 @@ import re
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,10 +145,11 @@ def read_coefficients(data: bytes) -> tuple[NDArray[np.int16], ...]:
     """
     import jpeglib
 
-    with _JPEGLIB_LOCK, tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        file.write(data)
-        file.flush()
-        dct = jpeglib.read_dct(file.name)
+    # Closed before it is read: Windows does not open a file that is held open for writing.
+    with _JPEGLIB_LOCK, tempfile.TemporaryDirectory(prefix="bonafide-") as folder:
+        path = Path(folder, "coefficients.jpg")
+        path.write_bytes(data)
+        dct = jpeglib.read_dct(str(path))
         planes = [dct.Y, dct.Cb, dct.Cr, dct.K]
     result = []
     for plane in planes:

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bonafide import workers
 from bonafide.examination import Settings
 from bonafide.types import Fact, Profile
 
@@ -59,7 +60,7 @@ class Config:
     @property
     def lease_seconds(self) -> float:
         """Longer than a worker can take, so that no file is given to two."""
-        return self.settings.limits.seconds + 60.0
+        return workers.TRIES * self.settings.limits.seconds + 60.0
 
     def webhook_secret(self, owner: str) -> str:
         """What signs the webhooks of one key; nobody can derive another's from it.
