@@ -45,7 +45,7 @@ class Outcome:
     """What became of a job.
 
     Attributes:
-        report: the report without its heatmaps, or the failure.
+        report: the report without its maps, or the failure.
         record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
         section: HTML for this file, "" when no page was asked for.
         perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
@@ -82,7 +82,7 @@ def perform(job: Job) -> Outcome:
 
         section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
-    return Outcome(_without_heatmaps(report), record, section, looks)
+    return Outcome(_without_maps(report), record, section, looks)
 
 
 def lost(job: Job, how: workers.Lost) -> Outcome:
@@ -121,10 +121,13 @@ def _failed(job: Job, failure: Failure) -> Outcome:
     return Outcome(failure, to_dict(failure), section)
 
 
-def _without_heatmaps(report: Report) -> Report:
-    """Full-size maps stay in the worker that made them."""
-    return replace(
-        report,
-        findings=tuple(replace(finding, heatmap=None) for finding in report.findings),
-        edits=report.edits and replace(report.edits, heatmap=None),
+def _without_maps(report: Report) -> Report:
+    """Maps stay in the worker that made them."""
+    findings = tuple(
+        replace(
+            finding,
+            parts=tuple((replace(found, maps=()), known) for found, known in finding.parts),
+        )
+        for finding in report.findings
     )
+    return replace(report, findings=findings, edits=report.edits and replace(report.edits, map=None))

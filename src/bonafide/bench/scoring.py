@@ -22,7 +22,7 @@ from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import open_media, sniff
-from bonafide.types import Edits, Finding, Kind, Label, Media, Profile, Question, Status
+from bonafide.types import Edits, Finding, Kind, Label, Media, Profile, Question, ScoreMap, Status
 
 VERDICT = "verdict"  # not a detector: all of them together, and their fused map
 NATIVE = "native"
@@ -128,7 +128,7 @@ def perform(task: Task) -> dict[str, Any]:
             mask = np.zeros((media.height, media.width), np.bool_)
     said = [_said(task, finding, mask) for finding in findings]
     if fused is not None:
-        said.append(fused | _on_pixels(mask, edits.heatmap if edits else None))
+        said.append(fused | _on_pixels(mask, edits.map if edits else None))
     return {**record, "said": said}
 
 
@@ -195,7 +195,8 @@ def _degrade(
 
 
 def _size(media: Media) -> tuple[int, int]:
-    return getattr(media, "height", 0), getattr(media, "width", 0)
+    track = media.image or media.video
+    return (track.height, track.width) if track else (0, 0)
 
 
 def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None, Edits | None]:
@@ -232,20 +233,18 @@ def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[
             said |= {"status": Status.FAILED.value, "why": f"its score is {score}"}
         else:
             said |= {"score": score, "probability": finding.probability}
-    return said | _on_pixels(mask, finding.heatmap)
+    return said | _on_pixels(mask, finding.map)
 
 
-def _on_pixels(
-    mask: NDArray[np.bool_] | None, heatmap: NDArray[np.float32] | None
-) -> dict[str, Any]:
+def _on_pixels(mask: NDArray[np.bool_] | None, found: ScoreMap | None) -> dict[str, Any]:
     """What a map marks, and how well that agrees with the mask where there is one."""
     said: dict[str, Any] = {}
-    if heatmap is not None:
-        said["marked_share"] = float((heatmap >= 0.5).mean())
-    if mask is not None and (heatmap is None or heatmap.shape == mask.shape):
+    if found is not None:
+        said["marked_share"] = found.marked_share
+    if mask is not None and (found is None or (found.height, found.width) == mask.shape):
         # A map of zeros is no map, to which the answer is known without sorting its pixels.
-        blank = heatmap is None or not heatmap.any()
-        pixels = score_picture(mask, None if blank else heatmap)
+        blank = found is None or found.peak == 0
+        pixels = score_picture(mask, None if blank or found is None else found.enlarge())
         counts = pixels.counts
         said |= {
             "tp": counts.true_positives,
@@ -258,7 +257,7 @@ def _on_pixels(
 
 
 def _claims(finding: Finding, question: str) -> bool:
-    return finding.claim is not None and _CLAIMS.get(finding.claim) == question
+    return finding.claim is not None and _CLAIMS.get(finding.claim.label) == question
 
 
 def _blank(detector: str, version: str, status: str, why: str) -> dict[str, Any]:
