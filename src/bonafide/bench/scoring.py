@@ -21,17 +21,12 @@ from bonafide.evidence.calibration import default_calibration
 from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.media.media import Media
 from bonafide.media.source import open_media, sniff
-from bonafide.types import Edits, Finding, Kind, Label, Media, Profile, Question, ScoreMap, Status
+from bonafide.types import ACCUSATIONS, Edits, Finding, Kind, Profile, Question, ScoreMap, Status
 
 VERDICT = "verdict"  # not a detector: all of them together, and their fused map
 NATIVE = "native"
-
-_CLAIMS = {
-    Label.AI_GENERATED: Question.SYNTHETIC,
-    Label.MANIPULATED: Question.EDITED,
-    Label.FACE_FORGED: Question.FACE_FORGED,
-}
 
 
 @dataclass(frozen=True)
@@ -257,7 +252,7 @@ def _on_pixels(mask: NDArray[np.bool_] | None, found: ScoreMap | None) -> dict[s
 
 
 def _claims(finding: Finding, question: str) -> bool:
-    return finding.claim is not None and _CLAIMS.get(finding.claim.label) == question
+    return finding.claim is not None and ACCUSATIONS.get(finding.claim.label) == question
 
 
 def _blank(detector: str, version: str, status: str, why: str) -> dict[str, Any]:
