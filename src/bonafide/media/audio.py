@@ -40,6 +40,7 @@ class AudioTrack:
     """One sound track. Nothing of its samples is kept between passes.
 
     Attributes:
+        index: of the stream in its container.
         codec: name of the codec, "" when it is not known.
         sample_rate: samples per second as coded, 0 when unknown.
         channels: their number as coded, 0 when unknown.
@@ -71,7 +72,7 @@ class AudioTrack:
             bit_rate: see above.
         """
         self._source, self.name, self._format, self._limits = place
-        self._index = index
+        self.index = index
         self._defects = Defects()
         self.codec = codec
         self.sample_rate = sample_rate
@@ -159,7 +160,7 @@ class AudioTrack:
         left = self._limits.sound_seconds
         decoded = False
         with av_container.open_container(self._source, self.name, self._format) as container:
-            stream = container.streams[self._index]
+            stream = container.streams[self.index]
             if stream.codec_context is None:
                 raise DecodeError(self.name, "the codec of its sound is not known")
             # The duration of an MP3 file is a guess from its first frames.

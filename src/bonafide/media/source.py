@@ -10,32 +10,24 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bonafide.errors import SourceError, UnsupportedFormat
-from bonafide.media import remote
+from bonafide.media import remote, sources
 from bonafide.media.limits import Limits
 from bonafide.media.media import Media
 from bonafide.media.sniffing import sniff as sniff
-from bonafide.media.sources import (
-    HEAD,
-    BytesSource,
-    PathSource,
-    Source,
-    SpooledSource,
-    in_memory,
-)
+from bonafide.media.sources import HEAD, BytesSource, PathSource, SpooledSource, in_memory
 from bonafide.questions import Kind
 
-Given = str | os.PathLike[str] | bytes | BinaryIO
+Source = str | os.PathLike[str] | bytes | BinaryIO | sources.Source
+"""What a user may give: a path or address, bytes, a binary stream, or an opened source."""
 
 
-def open_media(
-    source: Given | Source, name: str | None = None, limits: Limits | None = None
-) -> Media:
+def open_media(source: Source, name: str | None = None, limits: Limits | None = None) -> Media:
     """Open one file.
 
     Pictures and documents are read into memory; of videos and sound only the header is read.
 
     Args:
-        source: a path or address, the bytes themselves, a binary stream, or a `Source`.
+        source: a path or address, the bytes themselves, a binary stream, or an opened source.
         name: how to call it in reports; defaults to the file name, or "bytes".
         limits: bounds on its size; the defaults of `Limits` otherwise.
 
@@ -73,8 +65,8 @@ def open_media(
 
 
 def open_source(
-    source: Given | Source, name: str | None = None, limits: Limits | None = None
-) -> Source:
+    source: Source, name: str | None = None, limits: Limits | None = None
+) -> sources.Source:
     """The bytes of one file, where they can be read again; pictures and documents in memory.
 
     Args:
@@ -98,11 +90,11 @@ def open_source(
                 return in_memory(SpooledSource(stream, name, limits, size), name, limits)
         return in_memory(PathSource(path, name), name, limits)
     if hasattr(source, "open"):
-        return in_memory(cast("Source", source), name, limits)
+        return in_memory(cast("sources.Source", source), name, limits)
     return in_memory(SpooledSource(cast("BinaryIO", source), name, limits), name, limits)
 
 
-def name_of(source: Given | Source) -> str:
+def name_of(source: Source) -> str:
     """How to call a file that was given without a name."""
     if isinstance(source, bytes):
         return "bytes"

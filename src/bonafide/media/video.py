@@ -64,6 +64,7 @@ class VideoTrack:
     """One video track. Nothing of its frames is kept between passes.
 
     Attributes:
+        index: of the stream in its container.
         codec: name of the codec, "" when it is not known.
         frame_rate: average frames per second by the header, 0.0 when unknown.
         duration: seconds by the header, 0.0 when unknown.
@@ -97,7 +98,7 @@ class VideoTrack:
             bit_rate: see above.
         """
         self._source, self.name, self._format, self._limits = place
-        self._index = index
+        self.index = index
         self._stored_size = stored_size
         self._defects = Defects()
         self.codec = codec
@@ -131,6 +132,8 @@ class VideoTrack:
     @lazy
     def turn(self) -> Turn:
         """How its frames are turned upright, by the first frame; no turn where none decodes."""
+        if not self.codec:
+            return Turn()
         with self._open() as (container, stream):
             first = Pass(container, stream, Defects()).next()
             return Turn() if first is None else turn_of(first)
@@ -187,7 +190,7 @@ class VideoTrack:
     @contextmanager
     def _open(self) -> Iterator[tuple[Any, Any]]:
         with av_container.open_container(self._source, self.name, self._format) as container:
-            stream = container.streams[self._index]
+            stream = container.streams[self.index]
             if stream.codec_context is None:
                 raise DecodeError(self.name, "the codec of its video is not known")
             yield container, stream

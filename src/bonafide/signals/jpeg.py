@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from bonafide.media.context import Signal
+from bonafide.media.shared import STORED_LUMA
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from bonafide.media.context import Signal
-from bonafide.media.shared import STORED_LUMA
 
 NO_VOTE = 255
 SMALLEST_PART = 9  # blocks that a part found by windows must hold together
