@@ -1,10 +1,9 @@
 """From raw scores to evidence, with fitted numbers that know where they were fitted.
 
 A score becomes a log-likelihood ratio by a monotone map. Where the file lies outside of what the
-calibration pictures cover (too small, too strongly compressed, unlike them in a fact that the
-detector names), the map was never checked: the finding says so, and its evidence counts half. A
-picture larger than all of them is said to be so and counts in full: it has more of the same to
-look at, and a detector that minds names the fact by which it does.
+calibration files cover (too small, too large, too strongly compressed, unlike them in a fact that
+the table names), the map was never checked: the finding says so, and its evidence counts half, for
+and against.
 """
 
 from __future__ import annotations
@@ -22,40 +21,50 @@ from types import MappingProxyType
 from typing import Any
 
 from bonafide.errors import InvalidInput
-from bonafide.media.image import Image
-from bonafide.signals.jpeg import estimate_quality
-from bonafide.types import Finding, Label, Media, Question, Status
+from bonafide.evidence.reference import HEAD, IMAGES, Reference, Stratum, needed
+from bonafide.types import Calibrated, Finding, Measurement, Question, Status
 
+SCHEMA = 2
 OUTSIDE_SHARE = 0.5  # of the evidence that is left where the map was never checked
-CLAIM_QUESTION: Mapping[Label | None, Question] = {
-    Label.AI_GENERATED: Question.SYNTHETIC,
-    Label.MANIPULATED: Question.EDITED,
-}
+NOTHING_MEASURED: Mapping[str, float] = MappingProxyType({})
 _MEASURED = {"short_side": "shorter side in pixels", "jpeg_quality": "JPEG quality"}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted numbers, written by `tools/calibrate.py` and `bonafide bench calibrate`.
+    """Fitted numbers, written by `bonafide bench calibrate`.
 
     Attributes:
-        detectors: id → {version, knots [[score, llr]…], threshold, false_positive_rate,
-            range {measure or fact → [low, high]}, …}.
-        claims: id → {llr, …}: how much a claim of this detector weighs.
-        fusion: question → {weights, bona_fide: sorted evidence, miss_rate, source}; without
-            `source` that of the whole counts.
+        detectors: id → {version, question, threshold, false_positive_rate, knots
+            [[score, llr]…], range {measure or fact → [low, high]}, …}; without knots a score is
+            shown and not weighed. An entry "id@video" or "id@audio" is of that kind of media.
+        questions: value of a question → its weights and calibration files.
         source: what it was fitted on, for people.
         id: short content hash, named in every report; of two tables, both joined by "+".
-        regions: how maps are read and joined, written by `tools/fit_regions.py`: {prior, detectors:
-            id → {version, knots [[map value, llr]…], threshold, weight, weight_below}}.
+        regions: how maps are read and joined, written by `bonafide bench regions`: {prior,
+            detectors: id → {version, knots [[map value, llr]…], threshold, weight,
+            weight_below}}.
     """
 
     detectors: Mapping[str, Mapping[str, Any]]
-    claims: Mapping[str, Mapping[str, Any]]
-    fusion: Mapping[str, Mapping[str, Any]]
+    questions: Mapping[str, Reference]
     source: str
     id: str
     regions: Mapping[str, Any] = field(default_factory=dict)
+
+    def uncertified(self) -> dict[str, str]:
+        """Question → why its table cannot accuse at the question's own bound; {} if all can."""
+        found = {}
+        for name, reference in self.questions.items():
+            weighing = frozenset(name for name in reference.detectors if reference.weight(name))
+            alpha = Question(name).alpha
+            comparison = reference.compare(weighing, Stratum(), alpha)
+            if not comparison.certifies(alpha):
+                found[name] = (
+                    f"{comparison.pool.sources} bona fide sources cannot certify a bound of "
+                    f"{100 * alpha:g} %; that takes {needed(alpha)}"
+                )
+        return found
 
 
 @cache
@@ -68,14 +77,14 @@ def default_calibration() -> Calibration:
 def load_calibration(path: str | None) -> Calibration:
     """The shipped calibration, with the user's own laid over it.
 
-    Entries of the user's table replace those of the same detector, and its fusion that of the
-    same question as a whole, since weights and bounds belong together.
+    Entries of the user's table replace those of the same detector, and its weights and files those
+    of the same question as a whole, since they belong together.
 
     Args:
         path: a file written by `bonafide bench calibrate`; None for the shipped table alone.
 
     Raises:
-        InvalidInput: it cannot be read, or is no calibration.
+        InvalidInput: it cannot be read, is of an earlier schema, or is no calibration.
     """
     if path is None:
         return default_calibration()
@@ -83,36 +92,55 @@ def load_calibration(path: str | None) -> Calibration:
         return _merged(Path(path).read_bytes())
     except OSError as error:
         raise InvalidInput(f"calibration {path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except _EarlierSchema:
+        raise InvalidInput(
+            f"{path} was written by an earlier version of bonafide; run `bonafide bench calibrate` "
+            "again"
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise InvalidInput(
             f"{path} is no calibration as `bonafide bench calibrate` writes it ({error})"
         ) from None
 
 
-def measures(media: Media) -> dict[str, float]:
-    """What of a file itself is compared with the calibration pictures.
+def measures(media: Any) -> dict[str, float]:
+    """What of a file itself is compared with the calibration files.
+
+    Args:
+        media: a `bonafide.media.media.Media`.
 
     Returns:
-        `short_side` in pixels and, for a JPEG, `jpeg_quality` as the nearest IJG quality, 1 to
-        100; {} for media without pixels of their own.
+        `short_side` in pixels and `megapixels` of what can be seen; `jpeg` (1.0 or 0.0) for a
+        picture, with `jpeg_quality` as the nearest IJG quality, 1 to 100; `seconds` for what
+        lasts. {} for media that are not decoded.
     """
-    if not isinstance(media, Image):
-        return {}
-    found = {"short_side": float(min(media.width, media.height))}
-    if media.jpeg and media.jpeg.quantisation:
-        found["jpeg_quality"] = float(estimate_quality(media.jpeg.quantisation[0]).quality)
+    image = getattr(media, "image", None)
+    video, audio = getattr(media, "video", None), getattr(media, "audio", None)
+    seen = image or video
+    found: dict[str, float] = {}
+    if seen is not None:
+        found["short_side"] = float(min(seen.width, seen.height))
+        found["megapixels"] = round(seen.width * seen.height / 1e6, 4)
+    if image is not None:
+        found["jpeg"] = float(image.jpeg is not None)
+        if image.jpeg and image.jpeg.quantisation:
+            from bonafide.signals.jpeg import estimate_quality
+
+            found["jpeg_quality"] = float(estimate_quality(image.jpeg.quantisation[0]).quality)
+    elif video is not None or audio is not None:
+        found["seconds"] = float(getattr(video or audio, "duration", 0.0) or 0.0)
     return found
 
 
 def calibrate(
     finding: Finding,
     calibration: Calibration,
-    measured: Mapping[str, float] = MappingProxyType({}),
+    measured: Mapping[str, float] = NOTHING_MEASURED,
 ) -> Finding:
-    """Fill `llr`, `probability`, `threshold`, `false_positive_rate` and `outside` where known.
+    """The finding with what calibration knows of each of its measurements.
 
-    A score of a detector version that was never calibrated is returned unchanged: it is shown
-    and does not vote.
+    A score of a detector version that was never calibrated is returned as it is: it is shown and
+    does not vote.
 
     Args:
         finding: as the detector returned it.
@@ -121,56 +149,57 @@ def calibrate(
     """
     if finding.status is not Status.OK:
         return finding
-    if finding.claim in CLAIM_QUESTION and finding.detector in calibration.claims:
-        llr = float(calibration.claims[finding.detector]["llr"])
-        return replace(finding, llr=llr, probability=probability(llr))
-    entry = calibration.detectors.get(finding.detector)
-    if entry is None or entry["version"] != finding.version or finding.score is None:
+    stratum = Stratum.of(measured)
+    still = stratum.container in ("", *IMAGES)
+    own = None if still else calibration.detectors.get(f"{finding.detector}@{stratum.container}")
+    entry = own or calibration.detectors.get(finding.detector)
+    if entry is None or entry["version"] != finding.version:
         return finding
-    known = replace(
+    foreign = not still and own is None
+    return replace(
         finding,
-        threshold=entry["threshold"],
-        false_positive_rate=entry["false_positive_rate"],
+        parts=tuple(
+            (part, _calibrated(part, entry, measured, stratum.words, foreign))
+            for part, _ in finding.parts
+        ),
     )
-    if "knots" not in entry:  # it counts contradictions, which are shown and not weighed
-        return known
-    outside, unchecked = beyond(entry.get("range", {}), {**measured, **finding.facts})
-    llr = interpolate(finding.score, entry["knots"]) * (OUTSIDE_SHARE if unchecked else 1.0)
-    return replace(known, llr=round(llr, 4), probability=probability(llr), outside=outside)
 
 
-def beyond(
+def _calibrated(
+    part: Measurement,
+    entry: Mapping[str, Any],
+    measured: Mapping[str, float],
+    stratum: str,
+    foreign: bool,
+) -> Calibrated | None:
+    if part.score is None:
+        return None
+    limit, rate = float(entry["threshold"]), float(entry["false_positive_rate"])
+    if "knots" not in entry or part.claim is not None:  # shown, and not weighed
+        return Calibrated(None, None, limit, rate, stratum)
+    warnings = out_of_range(entry.get("range", {}), {**measured, **part.facts})
+    if foreign:
+        warnings = (*warnings, "It was calibrated on pictures alone, so its evidence counts half.")
+    llr = interpolate(part.score, entry["knots"]) * (OUTSIDE_SHARE if warnings else 1.0)
+    return Calibrated(round(llr, 4), probability(llr), limit, rate, stratum, warnings)
+
+
+def out_of_range(
     ranges: Mapping[str, Sequence[float]], values: Mapping[str, Any]
-) -> tuple[tuple[str, ...], bool]:
-    """What lies outside of its range; a missing value is inside.
-
-    Returns:
-        A sentence for each, and whether evidence counts half because of them.
-    """
-    sentences, unchecked = [], False
-    for name, (low, high) in ranges.items():
-        value = values.get(name)
-        if not isinstance(value, int | float) or low <= value <= high:
-            continue
-        halved = value < low or limits_above(name)
-        unchecked |= halved
-        sentences.append(
-            f"Its {_MEASURED.get(name, name.replace('_', ' '))} is {_plain(value)}, where 98 % of "
-            f"the calibration pictures have {_plain(low)} to {_plain(high)}"
-            + (", so its evidence counts half." if halved else ".")
-        )
-    return tuple(sentences), unchecked
-
-
-def limits_above(name: str) -> bool:
-    """Whether a value over the range of a measure or fact leaves the map unchecked."""
-    return name != "short_side"
+) -> tuple[str, ...]:
+    """A sentence for each value that lies outside of its range; a missing value is inside."""
+    return tuple(
+        f"Its {_MEASURED.get(name, name.replace('_', ' '))} is {_plain(values[name])}, where 98 % "
+        f"of the calibration files have {_plain(low)} to {_plain(high)}, so its evidence counts "
+        "half."
+        for name, (low, high) in ranges.items()
+        if isinstance(values.get(name), int | float) and not low <= values[name] <= high
+    )
 
 
 def interpolate(score: float, knots: Sequence[Sequence[float]]) -> float:
     """Linear between knots, constant beyond them: evidence never grows past what was seen."""
-    scores = [knot[0] for knot in knots]
-    index = bisect.bisect_right(scores, score)
+    index = bisect.bisect_right(knots, score, key=lambda knot: knot[0])
     if index == 0:
         return float(knots[0][1])
     if index == len(knots):
@@ -184,12 +213,17 @@ def probability(llr: float) -> float:
     return round(1.0 / (1.0 + math.exp(-max(min(llr, 50.0), -50.0))), 4)
 
 
+class _EarlierSchema(Exception):
+    """The table is of a schema that is not read any more."""
+
+
 def _parse(raw: bytes) -> Calibration:
     table = json.loads(raw)
+    if table["schema"] != SCHEMA:
+        raise _EarlierSchema
     return Calibration(
         detectors=table["detectors"],
-        claims=table["claims"],
-        fusion=table["fusion"],
+        questions={name: Reference(one) for name, one in table["questions"].items()},
         source=table["source"],
         id=hashlib.sha256(raw).hexdigest()[:12],
         regions=table.get("regions", {}),
@@ -200,11 +234,11 @@ def _parse(raw: bytes) -> Calibration:
 def _merged(raw: bytes) -> Calibration:
     shipped, own = default_calibration(), _parse(raw)
     _check(own)
-    fusion = {question: {"source": own.source, **fused} for question, fused in own.fusion.items()}
+    for reference in own.questions.values():
+        reference.source = reference.source or own.source
     return Calibration(
         detectors={**shipped.detectors, **own.detectors},
-        claims={**shipped.claims, **own.claims},
-        fusion={**shipped.fusion, **fusion},
+        questions={**shipped.questions, **own.questions},
         source=shipped.source,
         id=f"{shipped.id}+{own.id}",
         regions=own.regions or shipped.regions,
@@ -215,15 +249,17 @@ def _check(own: Calibration) -> None:
     """Find out now, not in the middle of a verdict, what a hand-edited table lacks."""
     for name, entry in own.detectors.items():
         _ = entry["version"], float(entry["threshold"]), float(entry["false_positive_rate"])
-        scores = [float(score) for score, _ in entry["knots"]]
+        scores = [float(score) for score, _ in entry.get("knots", [[0.0, 0.0]])]
         if not scores or scores != sorted(set(scores)):
             raise ValueError(f"the knots of {name} do not rise")
         if not all(low <= high for low, high in entry.get("range", {}).values()):
             raise ValueError(f"a range of {name} ends before it begins")
-    for question, fused in own.fusion.items():
-        _ = Question(question), fused["weights"].items(), float(fused["miss_rate"])
-        if not fused["bona_fide"] or fused["bona_fide"] != sorted(fused["bona_fide"]):
-            raise ValueError(f"the evidence of bona fide pictures ({question}) is not in order")
+    for question, reference in own.questions.items():
+        _ = Question(question), reference.weights.items()
+        width = len(HEAD) + len(reference.detectors)
+        if not reference.rows or any(len(row) != width for row in reference.rows):
+            raise ValueError(f"a file of {question} has not {width} columns")
+        _ = reference.compare(frozenset(reference.detectors), Stratum(), Question(question).alpha)
 
 
 def _plain(value: float) -> str:

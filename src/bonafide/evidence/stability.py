@@ -5,7 +5,7 @@ detectors. What made a picture does not depend on its last save, so an accusatio
 copies do not share rests on an accident of these bytes, and is withdrawn.
 
 A change is no fair test of everything. Some traces are erased by it whether or not they were right
-(a save erases the history of earlier saves); their detectors say so in `erased_by`, and their
+(a save erases the history of earlier saves); their cards say so in `erased_by`, and their
 finding on the original is kept for the copy. Only a copy on which a finding that supports the
 accusation could be measured again counts.
 """
@@ -23,15 +23,14 @@ from PIL import Image as Pillow
 
 from bonafide import registry
 from bonafide.errors import MediaError
-from bonafide.evidence import verdict
+from bonafide.evidence import claims, verdict
 from bonafide.evidence.calibration import Calibration
-from bonafide.media.image import Image
-from bonafide.media.limits import Limits
 from bonafide.types import (
+    ACCUSATIONS,
     Card,
+    Decision,
     Finding,
     Label,
-    Media,
     Question,
     Stability,
     Status,
@@ -42,11 +41,14 @@ from bonafide.types import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bonafide.media.limits import Limits
+    from bonafide.media.media import Media
+
 STANDS_FROM = 0.5  # probability on a copy at which the accusation is still more likely than not
 
 _ENLARGED = 1.25**2  # the largest copy has so many times the pixels
 
-Ask = Callable[[Media, tuple[Card, ...]], tuple[Finding, ...]]
+Ask = Callable[["Media", tuple[Card, ...]], tuple[Finding, ...]]
 
 
 @dataclass(frozen=True)
@@ -173,11 +175,25 @@ def check(
     return Stability(tuple(variants), skipped, accusation, survived, text)
 
 
-def withdraw(drawn: Verdict, held: Stability) -> Verdict:
-    """The verdict after the check: an accusation that did not survive becomes inconclusive."""
+def withdraw(drawn: Verdict, held: Stability, findings: Sequence[Finding] = ()) -> Verdict:
+    """The verdict after the check: an accusation that did not survive becomes inconclusive.
+
+    Args:
+        drawn: the verdict that was checked.
+        held: the outcome.
+        findings: of the picture itself; what they declare of it stands, whatever copies say.
+    """
     if held.survived is not False:
         return drawn
-    return replace(drawn, label=Label.INCONCLUSIVE, caveat=held.text)
+    declared = claims.strongest(findings)
+    label = Label.INCONCLUSIVE if declared is None else declared.label
+    answers = tuple(
+        replace(answer, decision=Decision.INCONCLUSIVE, why=held.text)
+        if answer.question.accusation is drawn.label and answer.decision is Decision.ACCUSED
+        else answer
+        for answer in drawn.answers
+    )
+    return replace(drawn, label=label, answers=answers, caveat=held.text)
 
 
 def _weighs(finding: Finding, calibration: Calibration) -> bool:
@@ -191,17 +207,18 @@ def _weighs(finding: Finding, calibration: Calibration) -> bool:
 
 
 def _accused(findings: Sequence[Finding], drawn: Verdict) -> Question | None:
-    """The question of an accusation that pixels made; what a file declares needs no such test."""
-    if any(finding.claim is drawn.label for finding in findings):
+    """The question of an accusation that measurements made; what a file declares is not tested."""
+    declared = claims.strongest(findings)
+    if declared is not None and declared.label is drawn.label:
         return None
-    labels = {label: question for question, label in verdict.ACCUSATION.items()}
-    return labels.get(drawn.label)
+    return ACCUSATIONS.get(drawn.label)
 
 
 def _erased_by(finding: Finding) -> tuple[str, ...]:
-    if registry.card(finding.detector).needs.jpeg:  # for the history that the file brings along
+    card = registry.card(finding.detector)
+    if card.needs.jpeg:  # for the history that the file brings along
         return tuple(change.kind for change in CHANGES)
-    return getattr(registry.module(finding.detector).Detector, "erased_by", ())
+    return card.erased_by
 
 
 def _answers(
@@ -212,21 +229,15 @@ def _answers(
     limits: Limits | None,
 ) -> Mapping[str, Finding]:
     """Detector → its finding on the copy, of those that could read it."""
-    copy = Image(change.apply(pixels), change.words, limits=limits)
+    from bonafide.media.source import open_media
+
+    copy = open_media(change.apply(pixels), change.words, limits)
     cards = tuple(registry.card(finding.detector) for finding in asked)
     return {
         finding.detector: finding
         for finding in ask(copy, cards)
         if finding.status is Status.OK and finding.llr is not None
     }
-
-
-_OF = {
-    Question.SYNTHETIC: "a generator",
-    Question.EDITED: "an edit",
-    Question.FACE_FORGED: "a forged face",
-    Question.SPOOFED: "a presentation attack",
-}
 
 
 def _sentence(
@@ -251,18 +262,18 @@ def _sentence(
         )
     return (
         f"It is not accused: on {fallen} of {len(votes)} mildly changed copies the probability of "
-        f"{_OF[accused]} falls below {100 * STANDS_FROM:.0f} %, and what made a picture does not "
+        f"{accused.deed} falls below {100 * STANDS_FROM:.0f} %, and what made a picture does not "
         "depend on its last save."
     )
 
 
 def _spread(variants: Sequence[Variant]) -> str:
     parts = []
-    for question, name in _OF.items():
+    for question in Question:
         found = [v.probabilities[question] for v in variants if question in v.probabilities]
         if not found:
             continue
         low, high = f"{100 * min(found):.0f} %", f"{100 * max(found):.0f} %"
         lies = f"is {low}" if low == high else f"lies between {low} and {high}"
-        parts.append(f"the probability of {name} {lies}")
+        parts.append(f"the probability of {question.deed} {lies}")
     return " and ".join(parts)
