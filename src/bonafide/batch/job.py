@@ -130,4 +130,6 @@ def _without_maps(report: Report) -> Report:
         )
         for finding in report.findings
     )
-    return replace(report, findings=findings, edits=report.edits and replace(report.edits, map=None))
+    return replace(
+        report, findings=findings, edits=report.edits and replace(report.edits, map=None)
+    )
