@@ -10,6 +10,7 @@ from pathlib import Path
 from bonafide import workers
 from bonafide.batch.job import Job, Outcome, lost, perform
 from bonafide.examination import Settings
+from bonafide.media.sources import Source
 
 
 def scan(

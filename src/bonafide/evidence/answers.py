@@ -170,9 +170,7 @@ def _places(
             _, said = subjects.setdefault(part.where.subject, (where, {}))
             said.setdefault(
                 finding.detector,
-                Said(
-                    finding.detector, finding.question, part, known, weight(finding, calibration)
-                ),
+                Said(finding.detector, finding.question, part, known, weight(finding, calibration)),
             )
     for where, said in subjects.values():
         yield where, list(said.values())
