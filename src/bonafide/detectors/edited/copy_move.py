@@ -43,7 +43,7 @@ import cv2
 import numpy as np
 
 from bonafide.media.context import Context
-from bonafide.signals.copies import Proposal, invert, rescale, verify
+from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
 from bonafide.signals.keypoints import keypoint_proposals
 from bonafide.signals.lattice import sampled_map
 from bonafide.signals.likeness import NOTHING, Match
@@ -187,7 +187,7 @@ def _verified(luma: NDArray[np.float32], proposals: list[Proposal]) -> list[_Pai
     """What became of the proposals, strongest first; drawn parts are left out."""
     pairs: list[_Pair] = []
     for proposal in proposals:
-        if any(pair.score > DECISION and _same(pair.match, proposal) for pair in pairs):
+        if any(_same(pair.match, proposal) for pair in pairs):
             continue
         match = verify(luma, proposal)
         if match is not None and not _drawn(luma, match):
@@ -224,17 +224,8 @@ def _same(match: Match, proposal: Proposal) -> bool:
 
 def _directed(luma: NDArray[np.float32], pair: _Pair) -> _Pair:
     """The pair with the copy as its marked side, where resampling tells which one that is."""
-    match = pair.match
-    y, x = np.nonzero(match.mask)
-    points = np.stack([x + match.left, y + match.top], axis=1)[:: max(1, len(x) // 2000)]
-    moved = match.carry(points).astype(np.float32)
-    back = verify(luma, Proposal(invert(match.matrix), moved))
-    if back is None:
-        return pair
-    # Predicting the resampled side from the original leaves less than the reverse.
-    one, two = sorted((match, back), key=lambda side: side.difference)
-    known = two.difference > 1.4 * one.difference + 0.002
-    return replace(pair, match=one if known else match, direction_known=known)
+    match, known = directed(luma, pair.match)
+    return replace(pair, match=match, direction_known=known)
 
 
 def _enlarge(pair: _Pair, factor: float) -> _Pair:
