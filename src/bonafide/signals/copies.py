@@ -117,8 +117,8 @@ def directed(luma: NDArray[np.float32], match: Match) -> tuple[Match, bool]:
 
 def _settled(before: Match, after: Match) -> bool:
     """Whether another round found the same part."""
-    sizes = [np.count_nonzero(match.mask) for match in (before, after)]
-    return abs(sizes[1] - sizes[0]) <= SETTLED * sizes[0]
+    one, two = (int(np.count_nonzero(match.mask)) for match in (before, after))
+    return abs(two - one) <= SETTLED * one
 
 
 def _polished(luma: NDArray[np.float32], match: Match) -> Match:

@@ -106,7 +106,7 @@ def _pairs(found: Keypoints, mirrored: bool) -> _Pairs:
     rows, columns, distances = [], [], []
     for start in range(0, len(asked), 1000):
         similarity = asked[start : start + 1000] @ found.descriptors.T
-        best = _largest(similarity, enough)
+        best = largest(similarity, enough)
         values = np.take_along_axis(similarity, best, 1)
         offsets = found.points[start : start + 1000, None] - found.points[best]
         values[(offsets * offsets).sum(axis=2) < NEAR**2] = -1
@@ -129,7 +129,7 @@ def _pairs(found: Keypoints, mirrored: bool) -> _Pairs:
     return _Pairs(found.points[here], found.points[there], scale[alike], turn)
 
 
-def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+def largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """int64 N×count: columns of the `count` largest values of each row of N×M, in no order.
 
     They lie in the `count` groups of columns with the largest maxima, so only those are searched.

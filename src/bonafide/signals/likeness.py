@@ -218,14 +218,14 @@ def measure(
         matrix: float64 2×3, of the whole picture.
         corner: left and top of the surroundings in the picture.
     """
-    rows, columns = (_span(part.any(axis=axis), FRAME) for axis in (1, 0))
+    rows, columns = (_span(part, axis, FRAME) for axis in (0, 1))
     best = _core(comparison.cropped(rows, columns), part[rows, columns], matrix, corner)
     if best is None:
         return None
     core = np.zeros(part.shape, bool)
     core[rows, columns] = best.mask
     whole = _outlined(comparison, core, best.light)
-    rows, columns = (_span(whole.any(axis=axis), 0) for axis in (1, 0))
+    rows, columns = (_span(whole, axis, 0) for axis in (0, 1))
     return replace(
         best,
         left=corner[0] + columns.start,
@@ -283,10 +283,11 @@ def _judge(
     )
 
 
-def _span(marks: NDArray[np.bool_], margin: int) -> slice:
-    """From the first to the last mark (bool N), and `margin` more on both sides."""
-    every = np.flatnonzero(marks)
-    return slice(max(0, int(every[0]) - margin), min(len(marks), int(every[-1]) + 1 + margin))
+def _span(mask: NDArray[np.bool_], axis: int, margin: int) -> slice:
+    """From the first to the last marked row (axis 0) or column (1), and `margin` more each way."""
+    every = np.flatnonzero(mask.any(axis=1 - axis))
+    last = min(mask.shape[axis], int(every[-1]) + 1 + margin)
+    return slice(max(0, int(every[0]) - margin), last)
 
 
 def _outlined(comparison: Comparison, part: NDArray[np.bool_], light: float) -> NDArray[np.bool_]:
@@ -329,7 +330,7 @@ def _touching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.b
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
     chosen = np.zeros(count, bool)
     chosen[labels[seeds & mask]] = True
-    return chosen[labels]
+    return np.asarray(chosen[labels], bool)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
