@@ -106,9 +106,7 @@ def test_miss_and_quiet_rates_are_those_of_the_stratum() -> None:
     st.lists(st.tuples(st.integers(0, 6), st.floats(-9, 9)), min_size=1, max_size=60),
     st.lists(st.floats(-10, 10), min_size=1, max_size=20),
 )
-def test_shares_are_what_counting_gives(
-    files: list[tuple[int, float]], asked: list[float]
-) -> None:
+def test_shares_are_what_counting_gives(files: list[tuple[int, float]], asked: list[float]) -> None:
     source = np.array([name for name, _ in files])
     evidence = np.array([value for _, value in files])
     shares = Shares.of(evidence, source)

@@ -70,9 +70,7 @@ def test_between_the_bounds_is_inconclusive_and_below_no_trace(made: SimpleNames
 
 def test_rare_is_not_enough_when_the_probability_is_low(made: SimpleNamespace) -> None:
     rows = [[f"s{n}", 0, "", "jpeg", 1.5, 0, -1.0] for n in range(999)]
-    weak = Reference(
-        {"weights": {"grid": 1.0}, "columns": [*made_head(), "grid"], "files": rows}
-    )
+    weak = Reference({"weights": {"grid": 1.0}, "columns": [*made_head(), "grid"], "files": rows})
     table = replace(made.table, questions={"edited": weak})
     drawn = decide([made.calibrated("grid", 30 / 7)], table)  # evidence 2.0, P = 0.88
     assert drawn.label is Label.INCONCLUSIVE
@@ -135,9 +133,7 @@ def test_one_detector_is_compared_with_itself_alone(made: SimpleNamespace) -> No
     )  # fmt: skip
     assert alone.miss_rate != both.miss_rate
     silent = Finding("grid", "1", Question.EDITED, Status.NOT_APPLICABLE, "no JPEG")
-    absent = answer_of(
-        decide([made.calibrated("noise", 10.0), silent], made.table, made.JPEG)
-    )
+    absent = answer_of(decide([made.calibrated("noise", 10.0), silent], made.table, made.JPEG))
     assert absent == alone
 
 
@@ -169,7 +165,9 @@ def test_a_detector_without_weight_can_only_forbid_to_be_clear(made: SimpleNames
 
 
 def test_a_hit_with_little_weight_is_still_named(made: SimpleNamespace) -> None:
-    low = replace(made.table, questions={"edited": made.reference(("grid",), weights={"grid": 0.1})})
+    low = replace(
+        made.table, questions={"edited": made.reference(("grid",), weights={"grid": 0.1})}
+    )
     drawn = decide([made.calibrated("grid", 5.5)], low, made.JPEG)
     assert drawn.label is Label.INCONCLUSIVE
     assert [reason.detector for reason in drawn.because] == ["grid"]

@@ -337,9 +337,7 @@ def _overlap(one: EditedRegion | Region, two: EditedRegion | Region) -> float:
     return max(0, width) * max(0, height) / smaller
 
 
-def _stands_out(
-    scores: ScoreMap, labels: NDArray[np.int32], label: int, lattice: Lattice
-) -> bool:
+def _stands_out(scores: ScoreMap, labels: NDArray[np.int32], label: int, lattice: Lattice) -> bool:
     """Whether a map is much stronger in a part than where nothing is marked."""
     if (scores.width, scores.height) != (lattice.width, lattice.height) or not scores.values.size:
         return False
