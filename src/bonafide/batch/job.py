@@ -9,10 +9,11 @@ from typing import Any
 from bonafide import workers
 from bonafide.errors import MediaError
 from bonafide.examination import Settings, examine
-from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.media.source import open_media
+from bonafide.media.sources import Source
 from bonafide.report.to_dict import to_dict
-from bonafide.types import Failure, Media, Report
+from bonafide.types import Failure, Report
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Job:
 
     Attributes:
         path: where it is, None if it has no place.
-        data: its bytes, where they were read before.
+        source: its bytes, where they were read or opened before.
         name: how to call it.
         settings: how to examine it.
         maps: folder for heatmaps, None to write none.
@@ -31,7 +32,7 @@ class Job:
     """
 
     path: str | None
-    data: bytes | None
+    source: bytes | Source | None
     name: str
     settings: Settings
     maps: str | None = None
@@ -61,7 +62,7 @@ def perform(job: Job) -> Outcome:
     """Examine one file in this process."""
     digest = None
     try:
-        source = job.data if job.data is not None else job.path
+        source = job.source if job.source is not None else job.path
         assert source is not None
         media = open_media(source, job.name, job.settings.limits)
         media.path = job.path
@@ -103,13 +104,13 @@ def lost(job: Job, how: workers.Lost) -> Outcome:
 
 def perceptual_hash(media: Media) -> int | None:
     """The hash by which near-duplicates are found, uint64; None but for pictures with content."""
-    if not isinstance(media, Image):
+    if media.image is None:
         return None
     import cv2
 
     from bonafide.signals import phash
 
-    return phash.phash(phash.thumbnail(cv2.cvtColor(media.pixels, cv2.COLOR_RGB2GRAY)))
+    return phash.phash(phash.thumbnail(cv2.cvtColor(media.image.pixels, cv2.COLOR_RGB2GRAY)))
 
 
 def _failed(job: Job, failure: Failure) -> Outcome:

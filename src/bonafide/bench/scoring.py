@@ -22,7 +22,7 @@ from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.media import Media
-from bonafide.media.source import open_media, sniff
+from bonafide.media.source import open_media, open_source
 from bonafide.types import ACCUSATIONS, Edits, Finding, Kind, Profile, Question, ScoreMap, Status
 
 VERDICT = "verdict"  # not a detector: all of them together, and their fused map
@@ -105,22 +105,23 @@ def perform(task: Task) -> dict[str, Any]:
         "notes": "",
     }
     try:
-        data = _read(task.file, task.limits)
-        record["sha256"] = hashlib.sha256(data).hexdigest()
+        media = open_media(task.file, Path(task.path).name, task.limits)
+        record["sha256"] = media.sha256
         mask = None
         if task.pixel and task.mask is not None:
             drawn = _read(task.mask, task.limits)
             record["mask_sha256"] = _mask_key(drawn, task.marks)
             mask = marked(Image(drawn, Path(task.mask).name).pixels, task.marks)
-        media, mask, notes = _degrade(task, data, mask)
+        media, mask, notes = _degrade(task, media, mask)
         record["notes"] = "; ".join(notes)
         findings, fused, edits = _ask(task, media)
     except MediaError as error:
         return {**record, "said": failed(task.detectors, error.why)}
-    if isinstance(media, Image):
-        record["megapixels"] = round(media.width * media.height / 1e6, 6)
+    if media.image is not None:
+        height, width = _size(media)
+        record["megapixels"] = round(width * height / 1e6, 6)
         if task.pixel and task.authentic:
-            mask = np.zeros((media.height, media.width), np.bool_)
+            mask = np.zeros((height, width), np.bool_)
     said = [_said(task, finding, mask) for finding in findings]
     if fused is not None:
         said.append(fused | _on_pixels(mask, edits.map if edits else None))
@@ -130,7 +131,7 @@ def perform(task: Task) -> dict[str, Any]:
 def digests(file: str, mask: str | None, marks: str, limits: Limits) -> tuple[str, str]:
     """SHA-256 of a file and of its mask, "" for what cannot be read, as `perform` records them."""
     try:
-        sha256 = hashlib.sha256(_read(file, limits)).hexdigest()
+        sha256 = open_source(file, limits=limits).sha256
     except MediaError:
         return "", ""
     try:
@@ -164,29 +165,28 @@ def _read(path: str, limits: Limits) -> bytes:
 
 
 def _degrade(
-    task: Task, data: bytes, mask: NDArray[np.bool_] | None
+    task: Task, media: Media, mask: NDArray[np.bool_] | None
 ) -> tuple[Media, NDArray[np.bool_] | None, tuple[str, ...]]:
-    name = Path(task.path).name
     notes: tuple[str, ...] = ()
     if mask is not None:
-        size = _size(open_media(data, name, task.limits))
+        size = _size(media)
         if mask.shape != size:
             # Of no use, but no fault of the picture.
             notes = (f"its mask has {mask.shape[1]}×{mask.shape[0]} pixels, it has "
                      f"{size[1]}×{size[0]}",)  # fmt: skip
             mask = None
-    if task.degradation != NATIVE:
-        video = sniff(data)[0] is Kind.VIDEO
-        module: Any = degrade_video if video else degrade
-        try:
-            module.GRAMMAR.canonical(task.degradation)
-        except ValueError as error:
-            raise MediaError(name, str(error)) from None
-        extra = {} if video else {"mask": mask}
-        degraded = module.apply(data, task.degradation, task.seed, limits=task.limits, **extra)
-        data, notes = degraded.data, notes + degraded.notes
-        mask = None if video else degraded.mask
-    return open_media(data, name, task.limits), mask, notes
+    if task.degradation == NATIVE:
+        return media, mask, notes
+    video = media.kind is Kind.VIDEO
+    module: Any = degrade_video if video else degrade
+    try:
+        module.GRAMMAR.canonical(task.degradation)
+    except ValueError as error:
+        raise MediaError(media.name, str(error)) from None
+    extra = {} if video else {"mask": mask}
+    degraded = module.apply(media.read(), task.degradation, task.seed, limits=task.limits, **extra)
+    mask = None if video else degraded.mask
+    return open_media(degraded.data, media.name, task.limits), mask, notes + degraded.notes
 
 
 def _size(media: Media) -> tuple[int, int]:

@@ -104,7 +104,6 @@ def perform(pair: Pair) -> Outcome:
     """Compare in this process."""
     from bonafide.comparison.compare import compare as compare_media
     from bonafide.errors import MediaError
-    from bonafide.media.image import Image
     from bonafide.media.source import open_media
     from bonafide.report.comparison_dict import comparison_dict
 
@@ -129,8 +128,8 @@ def perform(pair: Pair) -> Outcome:
     if pair.page:
         from bonafide.report.comparison_page import render_page
 
-        first, second = media
-        assert isinstance(first, Image) and isinstance(second, Image)
+        first, second = (one.image for one in media)
+        assert first is not None and second is not None
         page = render_page(result, first, second)
     return Outcome(replace(result, mask=None, strength=None), record, page)
 

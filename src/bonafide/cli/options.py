@@ -14,9 +14,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # One per field of `Limits`; spelt out, since 0.15 s of start-up buy no import.
 _HELPS = {
-    "file_bytes": "Bytes one file may have.  [default: 256 MiB]",
+    "file_bytes": "Bytes a picture or document may have.  [default: 256 MiB]",
+    "media_bytes": "Bytes a video or sound file may have.  [default: 16 GiB]",
     "pixels": "Width × height of a picture.  [default: 64,000,000]",
-    "frames": "Frames read from a video.  [default: 1,000]",
+    "frames": "Frames kept of a video.  [default: 1,000]",
+    "sound_seconds": "Seconds of sound decoded.  [default: 14,400]",
     "seconds": "Wall time one file may take.  [default: 120]",
     "metadata_bytes": "Bytes of one metadata block.  [default: 4 MiB]",
     "nesting": "Depth of folders and structures.  [default: 32]",
@@ -32,7 +34,7 @@ def limit_options(function: F) -> F:
 
 def limit_option(name: str) -> Callable[[F], F]:
     """The `--max-…` option of one field of `Limits`."""
-    kind = click.FLOAT if name == "seconds" else click.INT
+    kind = click.FLOAT if name.endswith("seconds") else click.INT
     flag = f"--max-{name.replace('_', '-')}"
     return click.option(flag, f"max_{name}", type=kind, metavar="N", help=_HELPS[name])
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from bonafide import workers
 from bonafide.batch.job import Job, Outcome, lost, perform
 from bonafide.examination import Settings
+from bonafide.media.sources import Source
 
 
 def scan(
-    files: Iterable[tuple[str | None, bytes | None, str]],
+    files: Iterable[tuple[str | None, bytes | Source | None, str]],
     settings: Settings,
     jobs: int = 0,
     maps: str | None = None,
@@ -25,7 +26,7 @@ def scan(
     """Start to examine files; their outcomes come in input order.
 
     Args:
-        files: (path, None, name) or (None, bytes, name).
+        files: (path, None, name) or (None, bytes or a picklable source, name).
         settings: the same for all.
         jobs: processes; 0 for one per core. With several, each runs one detector at a time.
         maps: folder for heatmaps, made if it is missing; None to write none.
@@ -52,7 +53,7 @@ def scan(
 
 
 def _jobs(
-    files: Iterable[tuple[str | None, bytes | None, str]],
+    files: Iterable[tuple[str | None, bytes | Source | None, str]],
     settings: Settings,
     maps: str | None,
     page: bool,

@@ -100,7 +100,8 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
         if not isinstance(record["versions"], dict):
             raise TypeError("versions without names")
         limits = {
-            name: min(type(most)(told["limits"][name]), most)
+            # A report of an older version does not know the limits that came later.
+            name: min(type(most)(told["limits"].get(name, most)), most)
             for name, most in vars(allowed).items()
         }
         return Settings(

@@ -9,11 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bonafide.errors import UnsupportedFormat
-from bonafide.media.image import Image
-from bonafide.media.media import Media
+
+if TYPE_CHECKING:
+    from bonafide.media.audio import AudioTrack
+    from bonafide.media.image import Image
+    from bonafide.media.media import Media
+    from bonafide.media.video import VideoTrack
 
 T = TypeVar("T")
 
@@ -56,6 +60,28 @@ class Context:
         if self.media.image is None:
             raise UnsupportedFormat(self.media.name, "it has no picture")
         return self.media.image
+
+    @property
+    def video(self) -> VideoTrack:
+        """The video track of a media.
+
+        Raises:
+            UnsupportedFormat: the media has no video track.
+        """
+        if self.media.video is None:
+            raise UnsupportedFormat(self.media.name, "it has no video")
+        return self.media.video
+
+    @property
+    def audio(self) -> AudioTrack:
+        """The sound track of a media.
+
+        Raises:
+            UnsupportedFormat: the media has no sound track.
+        """
+        if self.media.audio is None:
+            raise UnsupportedFormat(self.media.name, "it has no sound")
+        return self.media.audio
 
     def get(self, signal: Signal[T]) -> T:
         """The value of a signal, computed at the first call.

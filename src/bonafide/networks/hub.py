@@ -29,7 +29,6 @@ from bonafide.errors import (
     WeightsError,
 )
 from bonafide.files import whole
-from bonafide.media.image import Image
 from bonafide.media.source import open_media
 from bonafide.networks import runtime
 from bonafide.networks.catalogue import Published, RemoteFile
@@ -241,9 +240,9 @@ def _trusted_before(record: Path) -> dict[str, str]:
 
 def _pixels(path: Path) -> Any:
     media = open_media(path)
-    if not isinstance(media, Image):
+    if media.image is None:
         raise InvalidInput(f"{path}: the self-check reads still pictures only")
-    return media.pixels
+    return media.image.pixels
 
 
 def _parameters(published: Published, weights: runtime.Weights) -> Check:

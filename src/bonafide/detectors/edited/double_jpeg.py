@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -237,15 +238,23 @@ def _single(below: NDArray[np.float64], step: int) -> NDArray[np.float64]:
 
 def _twice(below: NDArray[np.float64], earlier: int, step: int) -> NDArray[np.float64]:
     """The same after a save with `earlier` and one with `step` (Bianchi and Piva 2012, eq. 7)."""
+    transfer, multiples = _transfer(earlier, step)
+    weights = _mass(below, (multiples - 0.5) * earlier, (multiples + 0.5) * earlier)
+    return _normalised(transfer @ weights)
+
+
+@lru_cache(maxsize=2048)  # few pairs of steps recur in all pictures
+def _transfer(earlier: int, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Chance that the k-th multiple of `earlier` is saved as 1…LARGEST times `step`; all k."""
     values = np.arange(1, LARGEST + 1)[:, None]
     multiples = np.arange(float(int((LARGEST + 1) * step / earlier) + 2))
-    weights = _mass(below, (multiples - 0.5) * earlier, (multiples + 0.5) * earlier)
     centres = multiples * float(earlier)
     upper = scipy.special.ndtr(((values + 0.5) * step - centres) / ROUNDING)
     lower = scipy.special.ndtr(((values - 0.5) * step - centres) / ROUNDING)
     transfer = upper - lower
     transfer[:, 0] /= 2  # the zero bin holds both signs
-    return _normalised(transfer @ weights)
+    transfer.flags.writeable = multiples.flags.writeable = False
+    return transfer, multiples
 
 
 def _aligned(
@@ -349,13 +358,19 @@ def _strongest_shift(
     levels: NDArray[np.int16], waves: NDArray[np.float64]
 ) -> tuple[float, int, int]:
     """How far the best of 63 shifts stands out from the others, that shift, and the step index."""
-    strengths = np.zeros((64, waves.shape[1]))
-    for shift in range(64):
-        histogram = np.bincount(levels[shift // 8 :: 8, shift % 8 :: 8].ravel(), minlength=2048)
-        # A flat area fills one bin; the cap keeps it from speaking for the picture.
-        around = cv2.blur(histogram.astype(np.float64)[None, :], (65, 1))[0]
-        capped = np.minimum(histogram, 4 * around + 2)
-        strengths[shift] = capped @ waves / np.sqrt(max(float(capped.sum()), 1.0) / 2)
+    # Levels beyond those of the tile count nothing; the margin is half of the blur below.
+    lowest, highest = int(levels.min()), int(levels.max())
+    first, last = max(lowest - 32, 0), min(highest + 33, len(waves))
+    width = last - first
+    rows, columns = (np.arange(length) % 8 for length in levels.shape)
+    shifts = 8 * rows[:, None] + columns
+    histogram = np.bincount((shifts * width + (levels - first)).ravel(), minlength=64 * width)
+    histogram = histogram.reshape(64, width)
+    # A flat area fills one bin; the cap keeps it from speaking for the picture.
+    around = cv2.blur(histogram.astype(np.float64), (65, 1))
+    capped = np.minimum(histogram, 4 * around + 2)
+    weights = np.sqrt(np.maximum(capped.sum(axis=1), 1.0) / 2)
+    strengths = (capped @ waves[first:last]) / weights[:, None]
     others = strengths[1:]
     middle = np.median(others, axis=0)
     spread = 1.4826 * np.median(np.abs(others - middle), axis=0) + 0.5

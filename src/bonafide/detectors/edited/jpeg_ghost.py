@@ -30,7 +30,7 @@ Reference
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,15 @@ BOUND = -2 - math.log10(len(LADDER))
 
 
 @dataclass(frozen=True)
+class _Spoken:
+    """Magnitudes of one frequency (n,) and the flat numbers of their blocks (n,)."""
+
+    frequency: int
+    places: NDArray[np.intp]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class _Rung:
     quality: int
     rate: float  # share of coefficients in place
@@ -118,15 +127,14 @@ class Detector:
         origin = (0, 0) if media.format == "JPEG" else _main_origin(ctx, luma)
         blocks = jpeg.block_dct(luma, origin)
         usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
-        # Where all rows or columns of a block are alike, rounding errors add up in one value.
-        usable &= (np.abs(blocks[..., 1:]) >= 2).sum(axis=(2, 3)) >= 2
-        usable &= (np.abs(blocks[..., 1:, :]) >= 2).sum(axis=(2, 3)) >= 2
+        usable &= _textured(blocks)
         if usable.sum() < 100:
             return NotApplicable("too little of the picture is textured enough to compare")
-        values = np.abs(blocks.reshape(*blocks.shape[:2], 64)[..., FREQUENCIES])
-        values[~usable] = 0
+        spoken = _spoken(blocks, usable)
         del blocks
-        rungs = [rung for quality in _ladder(media) if (rung := _climb(values, quality))]
+        rungs = [
+            rung for quality in _ladder(media) if (rung := _climb(spoken, usable.shape, quality))
+        ]
         if not rungs:
             return NotApplicable("the picture is too smooth to compare its parts")
         penalty = math.log10(len(LADDER))
@@ -176,36 +184,72 @@ def _ladder(media: Image) -> tuple[int, ...]:
     return tuple(quality for quality in LADDER if quality <= own - 4)
 
 
-def _climb(values: NDArray[np.float32], quality: int) -> _Rung | None:
+def _textured(blocks: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Blocks that change along both axes.
+
+    Where all rows or columns of a block are alike, rounding errors add up in one value.
+    """
+    textured = np.empty(blocks.shape[:2], bool)
+    for row, strip in enumerate(blocks):
+        # Eight flags are one word; in a sum of eight words no byte overflows.
+        flags = (np.abs(strip) >= 2).view(np.uint64)[..., 0]
+        below = flags[:, 1:].sum(axis=1, dtype=np.uint64)
+        across = (flags[:, 0] + below).view(np.uint8).reshape(-1, 8)[:, 1:].sum(axis=1)
+        down = below.view(np.uint8).reshape(-1, 8).sum(axis=1)
+        textured[row] = (across >= 2) & (down >= 2)
+    return textured
+
+
+def _spoken(blocks: NDArray[np.float32], usable: NDArray[np.bool_]) -> list[_Spoken]:
+    """Coefficients of usable blocks that reach half of the smallest step, per frequency."""
+    places = np.flatnonzero(usable)
+    flat = blocks.reshape(-1, 64)
+    spoken = []
+    for frequency in FREQUENCIES:
+        values = np.abs(flat[places, frequency])
+        large = values >= SMALLEST_STEP / 2
+        spoken.append(_Spoken(frequency, places[large], values[large]))
+    return spoken
+
+
+def _climb(spoken: Sequence[_Spoken], shape: tuple[int, ...], quality: int) -> _Rung | None:
     """Test one quality.
 
     A coefficient speaks when a save at `quality` would keep it as 1 to 5 steps. Its chance to be
     in place is read off the whole picture, per frequency and number of steps, so that textured
     and smooth parts have the same expectation.
     """
-    shape = values.shape[:2]
-    hits, trials, expected = (np.zeros(shape, np.float32) for _ in range(3))
+    places, kept, chances = [], [], []
     table = jpeg.standard_table(quality).ravel()
-    for index, frequency in enumerate(FREQUENCIES):
-        step = int(table[frequency])
+    for coefficients in spoken:
+        step = int(table[coefficients.frequency])
         if step < SMALLEST_STEP:
             continue
-        steps = values[..., index] / np.float32(step)
-        multiple = np.rint(steps)
-        in_place = np.abs(steps - multiple) < TOLERANCE
-        for wanted in range(1, LARGEST_MULTIPLE + 1):
-            chosen = multiple == wanted
-            count = int(np.count_nonzero(chosen))
-            if count < 50:
-                continue
-            kept = chosen & in_place
-            trials += chosen
-            hits += kept
-            expected += chosen * np.float32(np.count_nonzero(kept) / count)
-    total = float(trials.sum())
-    if total < 500:
+        large = np.flatnonzero(coefficients.values >= step / 2)
+        steps = coefficients.values[large] / np.float32(step)
+        nearest = np.rint(steps)
+        multiple = np.minimum(nearest, LARGEST_MULTIPLE + 1).astype(np.intp)
+        in_place = np.abs(steps - nearest) < TOLERANCE
+        counts = np.bincount(multiple, minlength=LARGEST_MULTIPLE + 2)
+        often = counts >= 50
+        often[[0, LARGEST_MULTIPLE + 1]] = False
+        chance = np.bincount(multiple, in_place, LARGEST_MULTIPLE + 2) / np.maximum(counts, 1)
+        chosen = often[multiple]
+        places.append(coefficients.places[large[chosen]])
+        kept.append(in_place[chosen])
+        chances.append(chance[multiple[chosen]])
+    if not places:
         return None
-    rate = float(hits.sum()) / total
+    where, blocks = np.concatenate(places), math.prod(shape)
+    if where.size < 500:
+        return None
+
+    def per_block(weights: NDArray[Any] | None) -> NDArray[np.float32]:
+        return np.bincount(where, weights, blocks).astype(np.float32).reshape(shape)
+
+    trials = per_block(None)
+    hits, expected = per_block(np.concatenate(kept)), per_block(np.concatenate(chances))
+    rate = float(hits.sum(dtype=np.float64)) / where.size
     if rate > 0.5:
         hits, expected, kind = trials - hits, trials - expected, "lacks"
     else:

@@ -42,7 +42,6 @@ from bonafide.media.image import Image
 from bonafide.networks import runtime
 from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.signals.quantised import planes
-from bonafide.signals.tiles import Mosaic, grid
 from bonafide.types import Card, Fact, Measured, Measurement, Needs, NotApplicable, Question
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ CARD = Card(
 )
 
 BLOCK = 8
-SIDE = 384  # blocks; larger pictures are read in overlapping squares of this side
+SIDE = 384  # blocks; larger pictures are read in overlapping parts of at most this side
 OVERLAP = 32
 HELD = 0.499  # what must not be marked stays below half
 
@@ -145,14 +144,24 @@ def localise(session: runtime.Session, media: Image) -> Local | None:
     if max(rows, columns) <= SIDE:
         said = session.run(_read(seen))
         return Local(said["map"][0], float(said["logit"][0]))
-    odds, logit = Mosaic(rows, columns, SIDE, OVERLAP), -np.inf
-    for tile in grid(rows, columns, SIDE, OVERLAP):
-        part = seen[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-        said = session.run(_read(part))
-        beyond = ((0, SIDE - tile.height), (0, SIDE - tile.width))
-        odds.paste(tile, np.pad(said["map"][0], beyond))
-        logit = max(logit, float(said["logit"][0]))
-    return Local(odds.mean(), logit)
+    odds, counts = (np.zeros((rows, columns), np.float32) for _ in range(2))
+    logit = -np.inf
+    for down in _parts(rows):
+        for across in _parts(columns):
+            said = session.run(_read(seen[down, across]))
+            odds[down, across] += said["map"][0]
+            counts[down, across] += 1
+            logit = max(logit, float(said["logit"][0]))
+    odds /= counts
+    return Local(odds, logit)
+
+
+def _parts(length: int) -> list[slice]:
+    """The fewest equal parts of at most `SIDE` that cover `length` and share about `OVERLAP`."""
+    count = max(1, -(-(length - OVERLAP) // (SIDE - OVERLAP)))
+    side = min(length, -(-(length + (count - 1) * OVERLAP) // count))
+    starts = np.linspace(0, length - side, count).round().astype(int)
+    return [slice(int(start), int(start) + side) for start in starts]
 
 
 def decide(found: Local, operating: Operating) -> NDArray[np.float32]:

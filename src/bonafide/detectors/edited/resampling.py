@@ -186,22 +186,25 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
     excluded = near_fractions(size, 8)
     vertical, horizontal = frequencies(size)
     excluded |= np.hypot(vertical, horizontal) < _LOWEST_FREQUENCY
-    corners, levels, lines = [], [], []
-    for y in tile_origins(height, size, step):
-        for x in tile_origins(width, size, step):
+    kept = (~excluded).astype(np.float32)
+    corners, levels = [], []
+    rows, columns = tile_origins(height, size, step), tile_origins(width, size, step)
+    lines = np.empty((len(rows) * len(columns), size, size // 2 + 1), np.float16)
+    for y in rows:
+        for x in columns:
             level = float(np.median(error[y : y + size : 8, x : x + size : 8]))
             if level < _FLAT:
                 continue
             values = crossed(prominence(periodogram(predictable[y : y + size, x : x + size])))
-            values[excluded] = 0
+            np.minimum(values, np.float32(6e4), out=values)
+            np.multiply(values, kept, out=lines[len(corners)], casting="same_kind")
             corners.append((y, x))
             levels.append(level)
-            lines.append(np.minimum(values, 6e4).astype(np.float16))
     return _Tiles(
         size,
         np.array(corners, np.intp).reshape(-1, 2),
         np.array(levels, np.float32),
-        np.array(lines, np.float16).reshape(-1, size, size // 2 + 1),
+        lines[: len(corners)],
     )
 
 
