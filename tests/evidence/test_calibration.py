@@ -102,12 +102,8 @@ def test_inside_nothing_is_said_and_nothing_shrunk(made: SimpleNamespace) -> Non
 def test_a_video_needs_a_table_of_its_own_to_count_in_full(made: SimpleNamespace) -> None:
     clip = {"short_side": 480.0, "megapixels": 0.3, "seconds": 9.0}
     found = calibrate(made.finding("grid", 10.0), table(made), clip)
-    assert found.llr == 3.0 and "pictures alone" in found.calibrated.warnings[0]  # type: ignore[union-attr]
-    own_table = Calibration(
-        {"grid": made.entry(), "grid@video": made.entry(knots=[[0.0, 0.0], [10.0, 2.0]])},
-        {}, "", "",
-    )  # fmt: skip
-    assert calibrate(made.finding("grid", 10.0), own_table, clip).llr == 2.0
+    assert found.llr == 3.0 and "on images alone" in found.calibrated.warnings[0]  # type: ignore[union-attr]
+    assert calibrate(made.finding("grid", 10.0), table(made, kind="video"), clip).llr == 6.0
 
 
 def test_measures_of_files() -> None:

@@ -84,8 +84,7 @@ class Said:
     @property
     def laundered(self) -> bool:
         """Whether a trace of synthesis is more like that of a processed photograph."""
-        share = self.measurement.laundered
-        return self.question is Question.SYNTHETIC and share is not None and share >= LAUNDERED
+        return self.question is Question.SYNTHETIC and _laundered(self.measurement)
 
 
 def answer_all(
@@ -135,6 +134,15 @@ def weight(finding: Finding, calibration: Calibration) -> float:
     return 0.0 if reference is None else reference.weight(finding.detector)
 
 
+def laundered(finding: Finding) -> bool:
+    """Whether a trace of synthesis is more like that of a processed photograph.
+
+    "Laundered": it went through an autoencoder, an upscaler or an enhancer, of which a decoder made
+    the pixels and nobody the content.
+    """
+    return finding.question is Question.SYNTHETIC and _laundered(finding.main)
+
+
 def main_parts(
     findings: Iterable[Finding], question: Question, calibration: Calibration
 ) -> list[Said]:
@@ -154,6 +162,10 @@ def reasons(said: Iterable[Said]) -> tuple[Reason, ...]:
         if one.llr is not None and abs(one.llr) >= 0.01
     ]
     return tuple(sorted(moved, key=lambda reason: -abs(reason.llr or 0.0)))
+
+
+def _laundered(measurement: Measurement) -> bool:
+    return measurement.laundered is not None and measurement.laundered >= LAUNDERED
 
 
 def _places(

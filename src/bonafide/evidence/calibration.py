@@ -21,8 +21,8 @@ from types import MappingProxyType
 from typing import Any
 
 from bonafide.errors import InvalidInput
-from bonafide.evidence.reference import HEAD, IMAGES, Reference, Stratum, needed
-from bonafide.types import Calibrated, Finding, Measurement, Question, Status
+from bonafide.evidence.reference import HEAD, Reference, Stratum, needed
+from bonafide.types import Calibrated, Finding, Kind, Measurement, Question, Status
 
 SCHEMA = 2
 OUTSIDE_SHARE = 0.5  # of the evidence that is left where the map was never checked
@@ -36,8 +36,8 @@ class Calibration:
 
     Attributes:
         detectors: id → {version, question, threshold, false_positive_rate, knots
-            [[score, llr]…], range {measure or fact → [low, high]}, …}; without knots a score is
-            shown and not weighed. An entry "id@video" or "id@audio" is of that kind of media.
+            [[score, llr]…], range {measure or fact → [low, high]}, kind of media, …}; without
+            knots a score is shown and not weighed.
         questions: value of a question → its weights and calibration files.
         source: what it was fitted on, for people.
         id: short content hash, named in every report; of two tables, both joined by "+".
@@ -150,12 +150,10 @@ def calibrate(
     if finding.status is not Status.OK:
         return finding
     stratum = Stratum.of(measured)
-    still = stratum.container in ("", *IMAGES)
-    own = None if still else calibration.detectors.get(f"{finding.detector}@{stratum.container}")
-    entry = own or calibration.detectors.get(finding.detector)
+    entry = calibration.detectors.get(finding.detector)
     if entry is None or entry["version"] != finding.version:
         return finding
-    foreign = not still and own is None
+    foreign = bool(stratum.kind) and entry.get("kind", Kind.IMAGE.value) != stratum.kind
     return replace(
         finding,
         parts=tuple(
@@ -179,7 +177,8 @@ def _calibrated(
         return Calibrated(None, None, limit, rate, stratum)
     warnings = out_of_range(entry.get("range", {}), {**measured, **part.facts})
     if foreign:
-        warnings = (*warnings, "It was calibrated on pictures alone, so its evidence counts half.")
+        known = f"It was calibrated on {entry.get('kind', Kind.IMAGE.value)}s alone"
+        warnings = (*warnings, f"{known}, so its evidence counts half.")
     llr = interpolate(part.score, entry["knots"]) * (OUTSIDE_SHARE if warnings else 1.0)
     return Calibrated(round(llr, 4), probability(llr), limit, rate, stratum, warnings)
 

@@ -70,6 +70,11 @@ class Stratum:
         return cls(container, "" if pixels is None else band(pixels))
 
     @property
+    def kind(self) -> str:
+        """The kind of media, a value of `bonafide.types.Kind`; "" if unknown."""
+        return "image" if self.container in IMAGES else self.container
+
+    @property
     def words(self) -> str:
         """For people: "JPEG, large"."""
         return ", ".join(filter(None, (_NAMES.get(self.container, ""), self.band)))

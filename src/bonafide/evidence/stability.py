@@ -109,7 +109,7 @@ CHANGES = (
 
 
 def check(
-    pixels: NDArray[np.uint8],
+    media: Media,
     findings: Sequence[Finding],
     drawn: Verdict,
     calibration: Calibration,
@@ -120,7 +120,7 @@ def check(
     """Ask again on changed copies.
 
     Args:
-        pixels: uint8 H×W×3 RGB of the upright picture.
+        media: a still picture.
         findings: of the picture itself, calibrated.
         drawn: the verdict drawn from them.
         calibration: the tables behind both.
@@ -129,6 +129,8 @@ def check(
             picture itself and the copies before took can tell; otherwise it is not begun.
         limits: what a copy may cost; one that passes them is skipped.
     """
+    assert media.image is not None
+    pixels = media.image.pixels
     weighed = [finding for finding in findings if _weighs(finding, calibration)]
     accused = _accused(findings, drawn)
     supporting = {r.detector for r in drawn.because if r.question is accused and (r.llr or 0) > 0}
@@ -232,6 +234,8 @@ def _answers(
     from bonafide.media.source import open_media
 
     copy = open_media(change.apply(pixels), change.words, limits)
+    if copy.image is not None:
+        _ = copy.image.pixels  # what is too large is said here, once for all detectors
     cards = tuple(registry.card(finding.detector) for finding in asked)
     return {
         finding.detector: finding

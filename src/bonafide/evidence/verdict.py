@@ -24,6 +24,7 @@ from bonafide.evidence.answers import LEAST_PROBABILITY as LEAST_PROBABILITY
 from bonafide.evidence.answers import WORTH_NAMING as WORTH_NAMING
 from bonafide.evidence.answers import answer_all
 from bonafide.evidence.answers import fused as fused
+from bonafide.evidence.answers import laundered as laundered
 from bonafide.evidence.answers import weight as weight
 from bonafide.evidence.calibration import NOTHING_MEASURED, Calibration
 from bonafide.types import (
