@@ -113,8 +113,19 @@ class ScoreMap:
 
     @property
     def marked_share(self) -> float:
-        """Share of the lattice at 0.5 and more, in [0, 1]."""
-        return float((self.values >= 0.5).mean()) if self.values.size else 0.0
+        """Share of the picture at 0.5 and more, in [0, 1]."""
+        import numpy as np
+
+        if not self.values.size:
+            return 0.0
+        rows, columns = (  # pixels of the picture that lie in each
+            np.bincount(self._index(length, 1, 0, first, count), minlength=count)
+            for length, first, count in zip(
+                (self.height, self.width), (self.top, self.left), self.values.shape, strict=True
+            )
+        )
+        marked = rows @ (self.values >= 0.5) @ columns
+        return float(marked) / (self.width * self.height)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ScoreMap):

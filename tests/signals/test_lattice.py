@@ -77,7 +77,12 @@ def test_cells_outside_of_the_picture_do_not_count() -> None:
     assert turned.resample(16).max() == turned.enlarge().max() == 0.0
 
 
-def test_peak_and_share() -> None:
+@given(maps())
+def test_the_marked_share_is_that_of_pixels(found: ScoreMap) -> None:
+    assert found.marked_share == pytest.approx(float((pixel_by_pixel(found) >= 0.5).mean()))
+
+
+def test_peak_and_share_of_little() -> None:
     found = ScoreMap(np.array([[0.1, 0.5], [0.9, 0.4]], np.float32), 8, 16, 16)
     assert found.peak == pytest.approx(0.9) and found.marked_share == 0.5
     empty = ScoreMap(np.zeros((0, 0), np.float32), 8, 0, 0)
