@@ -41,7 +41,8 @@ _MEANINGS: Mapping[Label, str] = {
     Label.MANIPULATED: "The evidence says that this was changed after it was captured or signed.",
     Label.FACE_FORGED: "The evidence says that a face in this was forged.",
     Label.VOICE_CLONED: "The evidence says that a voice in this is synthetic.",
-    Label.SPOOFED: "The evidence says that this shows a photo, a screen or a mask, not a live face.",
+    Label.SPOOFED: "The evidence says that this shows a print, a screen or a mask, not a live "
+    "face.",
     Label.MISCAPTIONED: "The evidence says that the caption does not belong to this.",
     Label.AUTHENTICATED: "A trusted signature covers this file, and the file is unchanged since.",
     Label.DECLARED_AI: "The file itself says that it was made by AI, but anyone could have written "
@@ -236,11 +237,11 @@ def _reservations(finding: Finding, moved: bool) -> list[str]:
 
 
 def _assessments(verdict: Verdict) -> list[str]:
-    spoken = [
-        " ".join(filter(None, (answer.question.words, about(answer.where)))) + f": {strength(answer)}"
-        for answer in verdict.answers
-        if answer.probability is not None
-    ]
+    spoken = []
+    for answer in verdict.answers:
+        if answer.probability is not None:
+            subject = ", ".join(filter(None, (answer.question.words, about(answer.where))))
+            spoken.append(f"{subject}: {strength(answer)}")
     if not spoken:
         return []
     return [f"Probabilities at even odds before looking: {'; '.join(spoken)}."]

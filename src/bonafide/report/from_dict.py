@@ -98,9 +98,7 @@ def _answer(record: Mapping[str, Any]) -> Answer:
 
 
 def _reasons(records: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
-    return tuple(
-        _made(Reason, reason, question=Question(reason["question"])) for reason in records
-    )
+    return tuple(_made(Reason, reason, question=Question(reason["question"])) for reason in records)
 
 
 def _finding(record: Mapping[str, Any]) -> Finding:
@@ -134,9 +132,7 @@ def _part(record: Mapping[str, Any]) -> tuple[Measurement, Calibrated | None]:
 
 def _where(record: Mapping[str, Any]) -> Where:
     span, box = record["span"], record["box"]
-    return _made(
-        Where, record, span=span and _made(Span, span), box=box and _made(Box, box)
-    )
+    return _made(Where, record, span=span and _made(Span, span), box=box and _made(Box, box))
 
 
 def _series(record: Mapping[str, Any]) -> Series:

@@ -32,6 +32,7 @@ from bonafide.types import (
     Label,
     Question,
     Report,
+    Series,
     Stability,
     Status,
 )
@@ -144,6 +145,19 @@ CARRIERS: Mapping[Carrier, str] = {
 }
 
 
+def limit(threshold: float) -> str:
+    """The score from which a finding counts; some count at no score."""
+    return number(threshold) if math.isfinite(threshold) else "no score"
+
+
+def along(series: Series, most: int = 200) -> str:
+    """Times and values of a series, one pair a line, at most `most` of them."""
+    pairs = list(zip(series.times.tolist(), series.values.tolist(), strict=True))
+    lines = [f"{clock(time)}  {fact_text(value)}" for time, value in pairs[:most]]
+    more = [f"… ({len(pairs)} in all)"] if len(pairs) > most else []
+    return "\n".join(lines + more)
+
+
 def rate(share: float) -> str:
     """A false-positive rate such as "0.8 %", with two significant digits."""
     return f"{100 * share:.2g} %" if share > 0 else "0 %"
@@ -240,7 +254,7 @@ def method(detector: str) -> dict[str, str]:
         return {}
     sections: dict[str, str] = {}
     heading = ""
-    for line in (registry.module(detector).__doc__ or "").splitlines():
+    for line in (registry.module(detector.removesuffix(registry.FRAMES)).__doc__ or "").splitlines():
         if line and not line[0].isspace():
             heading = line.strip()
             sections[heading] = ""
@@ -265,15 +279,25 @@ def extent(probabilities: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def moved(held: Stability) -> list[tuple[Question, list[float]]]:
-    """Question → its probability on each copy that was a fair test of it."""
+def moved(report: Report) -> list[tuple[Question, list[float]]]:
+    """Question → its probability on each changed copy that was a fair test of it.
+
+    Only questions of which the probability is stated for the file as it is.
+    """
+    held = report.stability
+    stated = {
+        asked for asked, answer in answers(report) if answer and strength(answer).endswith("%")
+    }
+    if held is None:
+        return []
     return [
         (
             question,
             [v.probabilities[question] for v in held.variants if question in v.probabilities],
         )
         for question in Question
-        if any(question in variant.probabilities for variant in held.variants)
+        if question in stated
+        and any(question in variant.probabilities for variant in held.variants)
     ]
 
 

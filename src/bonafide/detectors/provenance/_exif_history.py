@@ -1,4 +1,4 @@
-"""What the facts of `exif_consistency` tell of a file's history. A private part of that detector."""
+"""What the facts of `exif_consistency` tell of a file's history; a private part of it."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ from bonafide.types import (
     Question,
 )
 
+
 def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
     """The generation, if the metadata name a generator."""
     generator = facts.get("generator")
