@@ -397,6 +397,13 @@ class Report:
     stability: Stability | None = None
     edits: Edits | None = None
 
+    def _repr_html_(self) -> str:
+        """The page of this report, shown by a notebook in a frame of its own."""
+        # The one import that points up, and only when a notebook asks.
+        from bonafide.report.notebook import framed
+
+        return framed(self)
+
 
 @dataclass(frozen=True)
 class Failure:

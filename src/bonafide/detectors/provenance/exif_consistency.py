@@ -36,6 +36,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from bonafide.detectors.provenance._exif_history import history
 from bonafide.errors import MediaError
 from bonafide.media.context import Context
 from bonafide.media.image import Image
@@ -90,6 +91,7 @@ CARD = Card(
         "thumbnail_correlation": "best correlation of thumbnail and picture [-1 to 1]",
         "notes": "weak signs that do not count [list of sentences]",
     },
+    history=history,
     paper="CIPA DC-008-2023 (Exif 3.0), 2023; Kee, Johnson, Farid, TIFS 6(3), 2011",
     limits="A score of 2 or more was reached by 5 of 5 files with forged EXIF (all forged alike), "
     "1 of 49 genuine ones (a camera with a wrong clock) and 2 of 45 bona fide pictures (both "

@@ -29,7 +29,7 @@ Reference
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
@@ -40,6 +40,7 @@ from bonafide.types import (
     Card,
     Carrier,
     Claim,
+    Event,
     Fact,
     Label,
     Measured,
@@ -47,6 +48,21 @@ from bonafide.types import (
     Profile,
     Question,
 )
+
+
+def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
+    """The generation, if the metadata name a generator."""
+    generator = facts.get("generator")
+    if generator:
+        named = "" if generator == "not named" else f" with {generator}"
+        details = [
+            f"{name.capitalize()}: {facts[name]}"
+            for name in ("model", "seed", "sampler", "prompt")
+            if facts.get(name) not in (None, "")
+        ]
+        where = str(facts.get("where_found") or "metadata")
+        yield Event("", f"Generated{named}", "\n".join(details), where, "stated")
+
 
 CARD = Card(
     id="generator_metadata",
@@ -71,6 +87,7 @@ CARD = Card(
         "aigc_producer": "producer's code in that label",
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
+    history=history,
     paper="IPTC Photo Metadata Standard 2025.1, 2025; GB 45438-2025, 2025",
     limits="Metadata are easily removed and easily written: nothing found proves nothing, and what "
     "is found is the file's own word. Pixels and hidden watermarks are not looked at. All 20 "
