@@ -18,7 +18,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-_PROFILE = {"triage": "every profile", "standard": "`standard`, `thorough`", "thorough": "`thorough`"}
+_PROFILE = {
+    "triage": "every profile",
+    "standard": "`standard`, `thorough`",
+    "thorough": "`thorough`",
+}
 
 
 def main() -> None:

@@ -172,7 +172,9 @@ def _common(record: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any
     return {
         "media": {name: record["media"][name] for name in _MEDIA},
         "verdict": record["verdict"],
-        "probabilities": {name: record["probabilities"].get(name) for name in then["probabilities"]},
+        "probabilities": {
+            name: record["probabilities"].get(name) for name in then["probabilities"]
+        },
         "findings": [
             _common_of(finding["detector"], findings.get(finding["detector"]))
             for finding in then["findings"]

@@ -254,7 +254,9 @@ def method(detector: str) -> dict[str, str]:
         return {}
     sections: dict[str, str] = {}
     heading = ""
-    for line in (registry.module(detector.removesuffix(registry.FRAMES)).__doc__ or "").splitlines():
+    for line in (
+        registry.module(detector.removesuffix(registry.FRAMES)).__doc__ or ""
+    ).splitlines():
         if line and not line[0].isspace():
             heading = line.strip()
             sections[heading] = ""
