@@ -171,7 +171,7 @@ def scan(
     """
     from pathlib import Path
 
-    from bonafide import workers
+    from bonafide.batch import workers
 
     if out:
         workers.prepare("bonafide.batch.work")  # while this process imports what it needs

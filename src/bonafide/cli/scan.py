@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.job import Job, Outcome, lost, perform
 from bonafide.cli.stdin import read_stdin
 from bonafide.examination import Settings
