@@ -107,7 +107,7 @@ def measure_file(task: Task) -> Record:
     from bonafide.examination import Settings, examine
     from bonafide.media.source import open_media
 
-    settings = Settings(profile=Profile.THOROUGH, only=task.detectors, threads=1)
+    settings = Settings(only=task.detectors, threads=1)
     try:
         media = open_media(task.path)
         report = examine(media, settings)
