@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.media.context import Signal
 from bonafide.media.shared import STORED_LUMA
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
 from bonafide.media.context import Signal
+from bonafide.signals.heavy import cv2, scipy
 
 BLOCK = 8
 STRIP = 64  # rows of blocks worked on at once

@@ -33,12 +33,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
 
 from bonafide.media.context import Context
 from bonafide.signals.acontrario import log10_false_alarms
+from bonafide.signals.heavy import cv2, scipy
 from bonafide.signals.lattice import marked_regions
 from bonafide.signals.resample import prediction_error, probability_map
 from bonafide.signals.spectrum import (
