@@ -186,7 +186,8 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
     vertical, horizontal = frequencies(size)
     excluded |= np.hypot(vertical, horizontal) < _LOWEST_FREQUENCY
     kept = (~excluded).astype(np.float32)
-    corners, levels = [], []
+    corners: list[tuple[int, int]] = []
+    levels: list[float] = []
     rows, columns = tile_origins(height, size, step), tile_origins(width, size, step)
     lines = np.empty((len(rows) * len(columns), size, size // 2 + 1), np.float16)
     for y in rows:
@@ -196,8 +197,9 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
                 continue
             values = crossed(prominence(periodogram(predictable[y : y + size, x : x + size])))
             np.minimum(values, np.float32(6e4), out=values)
-            np.multiply(values, kept, out=lines[len(corners)], casting="same_kind")
-            corners.append((y, x))
+            values *= kept
+            lines[len(corners)] = values
+            corners.append((int(y), int(x)))
             levels.append(level)
     return _Tiles(
         size,
