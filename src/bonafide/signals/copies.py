@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from bonafide.signals.heavy import cv2
 from bonafide.signals.likeness import SMALLEST, Match, compare, measure, places
 from bonafide.signals.polish import polish
 

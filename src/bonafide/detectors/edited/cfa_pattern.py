@@ -35,13 +35,13 @@ Reference
 from __future__ import annotations
 
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.colour import VOTER, contrary_windows, lattice_votes
+from bonafide.signals.heavy import scipy
 from bonafide.types import (
     Card,
     EditKind,
