@@ -32,6 +32,7 @@ def test_vocabulary_stands_alone() -> None:
     words = {f"bonafide.{name}" for name in ("questions", "regions", "cards")}
     assert internal("bonafide.types") == words
     assert internal("bonafide.regions") == internal("bonafide.errors") == set()
+    assert internal("bonafide.questions") == {"bonafide.regions"}
     assert internal("bonafide.cards") == {"bonafide.questions"}
 
 

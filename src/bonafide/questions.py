@@ -1,4 +1,4 @@
-"""The questions that detectors answer: one row each, read by everything else.
+"""The questions that detectors answer, one row each, and what an answer is.
 
 Adding a question is adding a member here, the label of its accusation to `Label`, and detectors.
 The bound on false accusations (`alpha`) belongs to its question alone: no other question, and no
@@ -7,7 +7,10 @@ choice of detectors, changes it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+from bonafide.regions import WHOLE, Where
 
 
 class Label(StrEnum):
@@ -113,3 +116,86 @@ class Question(StrEnum):
 ACCUSATIONS: dict[Label, Question] = {
     question.accusation: question for question in Question if question.accusation is not None
 }
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One finding that moved an answer.
+
+    Attributes:
+        detector: id of the finding.
+        question: the question that it moved.
+        llr: by how much (natural log of the likelihood ratio); None for what is not weighed.
+        text: why, in one sentence.
+    """
+
+    detector: str
+    question: Question
+    llr: float | None
+    text: str
+
+
+class Decision(StrEnum):
+    """How a question was answered."""
+
+    ACCUSED = "accused"  # beyond the bound of the question
+    CLEAR = "clear"  # nothing unusual
+    INCONCLUSIVE = "inconclusive"
+    NOT_ASSESSED = "not_assessed"  # nothing calibrated spoke
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question, about the whole file or one place, time or subject in it.
+
+    Attributes:
+        question: which.
+        where: what it is about.
+        probability: P in [0, 1] at even prior odds; None where nothing calibrated spoke.
+        p_value: share of bona fide calibration sources with at least this evidence, in (0, 1].
+        decision: what follows.
+        because: the findings that moved it, strongest first.
+        why: the decision in one sentence, with its figures.
+        alpha: the bound that the p-value was compared with.
+        miss_rate: share of altered calibration files that are not accused here; None if unknown.
+        stratum: which calibration files it was compared with, for people.
+    """
+
+    question: Question
+    where: Where
+    probability: float | None
+    p_value: float | None
+    decision: Decision
+    because: tuple[Reason, ...] = ()
+    why: str = ""
+    alpha: float = 0.01
+    miss_rate: float | None = None
+    stratum: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the findings together amount to.
+
+    Attributes:
+        label: the headline.
+        answers: one per question, and per subject where detectors speak of one.
+        because: the findings that moved the headline, strongest first.
+        caveat: what the reader must know before relying on it, one sentence.
+    """
+
+    label: Label
+    answers: tuple[Answer, ...]
+    because: tuple[Reason, ...]
+    caveat: str
+
+    @property
+    def probabilities(self) -> dict[Question, float | None]:
+        """Question → P in [0, 1] over the whole file; None where nothing calibrated spoke."""
+        found: dict[Question, float | None] = {
+            question: None for question in Question if question.accusation is not None
+        }
+        for answer in self.answers:
+            if answer.where == WHOLE:
+                found[answer.question] = answer.probability
+        return found

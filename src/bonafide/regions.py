@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,12 @@ class Where:
 WHOLE = Where()
 
 
+def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    import numpy as np
+
+    return np.array_equal(one, other)
+
+
 @dataclass(frozen=True, eq=False)
 class ScoreMap:
     """Evidence by place, kept on the lattice on which it was measured.
@@ -80,13 +86,21 @@ class ScoreMap:
         """
         import numpy as np
 
-        rows = self._index(self.height, cell, self.top, self.values.shape[0])
-        columns = self._index(self.width, cell, self.left, self.values.shape[1])
         if cell <= self.cell:
-            return self.values[np.ix_(rows[:-1], columns[:-1])]
+            rows = self._index(self.height, cell, cell // 2, self.top, self.values.shape[0])
+            columns = self._index(self.width, cell, cell // 2, self.left, self.values.shape[1])
+            return self.values[np.ix_(rows, columns)]
         # Larger cells: the maximum of what they cover, so that nothing marked is lost.
-        maximum = np.maximum.reduceat(self.values, rows[:-1], axis=0)
-        return np.maximum.reduceat(maximum, columns[:-1], axis=1)
+        maximum = self.values
+        for axis, length, first in ((0, self.height, self.top), (1, self.width, self.left)):
+            count = self.values.shape[axis]
+            begins = self._index(length, cell, 0, first, count)
+            ends = self._index(length, cell, cell - 1, first, count)
+            seen = maximum.take(range(ends[-1] + 1), axis)
+            # What lies across an edge of a new cell counts on both sides of it.
+            inside, across = np.maximum.reduceat(seen, begins, axis), seen.take(ends, axis)
+            maximum = np.maximum(inside, across)
+        return maximum
 
     def enlarge(self) -> NDArray[np.float32]:
         """The map at the size of the picture, float32 height×width in [0, 1]."""
@@ -99,14 +113,40 @@ class ScoreMap:
 
     @property
     def marked_share(self) -> float:
-        """Share of the lattice at 0.5 and more, in [0, 1]."""
-        return float((self.values >= 0.5).mean()) if self.values.size else 0.0
-
-    def _index(self, length: int, cell: int, first: int, count: int) -> NDArray[np.intp]:
+        """Share of the picture at 0.5 and more, in [0, 1]."""
         import numpy as np
 
-        edges = np.arange(-(-length // cell) + 1) * cell
-        return np.minimum((edges - first) // self.cell, count - 1).astype(np.intp)
+        if not self.values.size:
+            return 0.0
+        rows, columns = (  # pixels of the picture that lie in each
+            np.bincount(self._index(length, 1, 0, first, count), minlength=count)
+            for length, first, count in zip(
+                (self.height, self.width), (self.top, self.left), self.values.shape, strict=True
+            )
+        )
+        marked = rows @ (self.values >= 0.5) @ columns
+        return float(marked) / (self.width * self.height)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ScoreMap):
+            return NotImplemented
+        return self._frame == other._frame and _equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash(self._frame)
+
+    @property
+    def _frame(self) -> tuple[int, ...]:
+        return (self.cell, self.width, self.height, self.left, self.top)
+
+    def _index(
+        self, length: int, cell: int, within: int, first: int, count: int
+    ) -> NDArray[np.intp]:
+        """Of each new cell, where on the lattice its pixel `within` lies."""
+        import numpy as np
+
+        places = np.minimum(np.arange(0, length, cell) + within, length - 1)
+        return np.clip((places - first) // self.cell, 0, count - 1).astype(np.intp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +162,15 @@ class Series:
     times: NDArray[np.float64] = field(repr=False)
     values: NDArray[np.float32] = field(repr=False)
     name: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Series):
+            return NotImplemented
+        same = self.name == other.name and _equal(self.times, other.times)
+        return same and _equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.times.shape))
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,13 @@ from bonafide.cards import JsonScalar as JsonScalar
 from bonafide.cards import Needs as Needs
 from bonafide.cards import Profile as Profile
 from bonafide.questions import ACCUSATIONS as ACCUSATIONS
+from bonafide.questions import Answer as Answer
+from bonafide.questions import Decision as Decision
 from bonafide.questions import Kind as Kind
 from bonafide.questions import Label as Label
 from bonafide.questions import Question as Question
+from bonafide.questions import Reason as Reason
+from bonafide.questions import Verdict as Verdict
 from bonafide.regions import WHOLE as WHOLE
 from bonafide.regions import Box as Box
 from bonafide.regions import EditedRegion as EditedRegion
@@ -233,89 +237,6 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True)
-class Reason:
-    """One finding that moved an answer.
-
-    Attributes:
-        detector: id of the finding.
-        question: the question that it moved.
-        llr: by how much (natural log of the likelihood ratio); None for what is not weighed.
-        text: why, in one sentence.
-    """
-
-    detector: str
-    question: Question
-    llr: float | None
-    text: str
-
-
-class Decision(StrEnum):
-    """How a question was answered."""
-
-    ACCUSED = "accused"  # beyond the bound of the question
-    CLEAR = "clear"  # nothing unusual
-    INCONCLUSIVE = "inconclusive"
-    NOT_ASSESSED = "not_assessed"  # nothing calibrated spoke
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one question, about the whole file or one place, time or subject in it.
-
-    Attributes:
-        question: which.
-        where: what it is about.
-        probability: P in [0, 1] at even prior odds; None where nothing calibrated spoke.
-        p_value: share of bona fide calibration sources with at least this evidence, in (0, 1].
-        decision: what follows.
-        because: the findings that moved it, strongest first.
-        why: the decision in one sentence, with its figures.
-        alpha: the bound that the p-value was compared with.
-        miss_rate: share of altered calibration files that are not accused here; None if unknown.
-        stratum: which calibration files it was compared with, for people.
-    """
-
-    question: Question
-    where: Where
-    probability: float | None
-    p_value: float | None
-    decision: Decision
-    because: tuple[Reason, ...] = ()
-    why: str = ""
-    alpha: float = 0.01
-    miss_rate: float | None = None
-    stratum: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the findings together amount to.
-
-    Attributes:
-        label: the headline.
-        answers: one per question, and per subject where detectors speak of one.
-        because: the findings that moved the headline, strongest first.
-        caveat: what the reader must know before relying on it, one sentence.
-    """
-
-    label: Label
-    answers: tuple[Answer, ...]
-    because: tuple[Reason, ...]
-    caveat: str
-
-    @property
-    def probabilities(self) -> dict[Question, float | None]:
-        """Question → P in [0, 1] over the whole file; None where nothing calibrated spoke."""
-        found: dict[Question, float | None] = {
-            question: None for question in Question if question.accusation is not None
-        }
-        for answer in self.answers:
-            if answer.where == WHOLE:
-                found[answer.question] = answer.probability
-        return found
-
-
-@dataclass(frozen=True)
 class Variant:
     """A copy of the picture, changed in memory and asked about again.
 
@@ -396,6 +317,13 @@ class Report:
     schema: int = 2
     stability: Stability | None = None
     edits: Edits | None = None
+
+    def _repr_html_(self) -> str:
+        """The page of this report, shown by a notebook in a frame of its own."""
+        # The one import that points up, and only when a notebook asks.
+        from bonafide.report.notebook import framed
+
+        return framed(self)
 
 
 @dataclass(frozen=True)

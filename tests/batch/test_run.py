@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from bonafide import Settings, workers
+from bonafide import Settings
+
+from bonafide.batch import workers
 from bonafide.batch import work
 from bonafide.batch.job import Job, Outcome, perform
 from bonafide.batch.names import expand

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.errors import MediaError
 from bonafide.examination import Settings, examine
 from bonafide.media.media import Media

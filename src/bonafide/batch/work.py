@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.job import Job, Outcome, lost
 from bonafide.batch.job import perform as examine_job
 from bonafide.errors import BonafideError, MediaError

@@ -114,7 +114,7 @@ class _State:
         base = Fraction(1, 90_000) if rate is None else 1 / Fraction(rate).limit_denominator(1001)
         with av.open(io.BytesIO(self.data), "r") as container:
             try:
-                stream = container.streams[source.index]
+                stream: Any = container.streams[source.index]
                 for number, stored in enumerate(container.decode(stream)):
                     frame = _upright(stored, source.turn)
                     seconds = stored.time

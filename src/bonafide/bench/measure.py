@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import registry, workers
+from bonafide import registry
+from bonafide.batch import workers
 from bonafide.bench.labelled import Labelled
 from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bonafide import registry, workers
+from bonafide import registry
+from bonafide.batch import workers
 from bonafide.bench import manifest as manifests
 from bonafide.bench import scores as store
 from bonafide.bench.foreign import read_foreign

@@ -77,7 +77,7 @@ def compare(
                unrelated · inconclusive
     Exit status: 0 done · 1 an input failed · 2 wrong usage · 3 --fail-on met.
     """
-    from bonafide import workers
+    from bonafide.batch import workers
 
     if reference == suspect == "-":
         raise click.UsageError("only one of the two can come from standard input")

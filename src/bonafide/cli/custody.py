@@ -286,6 +286,9 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
         yield Check("verdict", True, now["verdict"])
     else:
         yield Check("verdict", False, f"{record.get('verdict')} then, {now['verdict']} now")
+    if compare.older(record):
+        told = "is 1: compared is what schema 2 has as well, without sentences"
+        yield Check("schema", None, told)
     different = compare.differences(record, now)
     for one in different[:_MOST]:
         yield Check(_shown(one.where), False, f"{_shown(one.then)} then, {_shown(one.now)} now")
@@ -298,6 +301,8 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
         more = f", and {len(others)} more" if others else ""
         last = f"{_shown(first.where)} {_shown(first.then)} then, {_shown(first.now)} now"
         yield Check("last digits", None, f"{last}{more}")
+    if compare.other_processor(record, now):
+        yield Check("processor", None, "is another one: last digits may differ")
     for one in compare.other_versions(record, now):
         yield Check(one.where, None, f"{_shown(one.then)} then, {_shown(one.now)} now")
 

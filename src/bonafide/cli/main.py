@@ -171,7 +171,7 @@ def scan(
     """
     from pathlib import Path
 
-    from bonafide import workers
+    from bonafide.batch import workers
 
     if out:
         workers.prepare("bonafide.batch.work")  # while this process imports what it needs
@@ -179,6 +179,7 @@ def scan(
     from bonafide.cli import output
     from bonafide.cli.batch import run_batch
     from bonafide.cli.report_sink import Keeper
+    from bonafide.cli.scan import given_files
     from bonafide.cli.scan import scan as scan_files
     from bonafide.store import open_store
 
@@ -212,7 +213,7 @@ def scan(
         sys.exit(SOME_FAILED if counted.failed else DONE)
     if html and not Path(html).absolute().parent.is_dir():
         raise click.UsageError(f"--html: there is no folder to write {html} into")
-    files = list(_files(expand(given, column, settings.limits, ordered=True), settings))
+    files = list(given_files(expand(given, column, settings.limits, ordered=True), settings.limits))
     if not files:
         raise click.UsageError("no files there")
     count = min(jobs or os.cpu_count() or 1, len(files))
@@ -369,19 +370,6 @@ def _check_trust(path: str) -> None:
     files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
     if not any(b"-----BEGIN CERTIFICATE" in file.read_bytes() for file in files):
         raise click.UsageError(f"--trust: {path} holds no PEM certificate")
-
-
-def _files(
-    paths: Iterator[str], settings: Settings
-) -> Iterator[tuple[str | None, bytes | None, str]]:
-    from pathlib import Path
-
-    for path in paths:
-        if path == "-":
-            data = sys.stdin.buffer.read(settings.limits.file_bytes + 1)
-            yield None, data, "stdin"
-        else:
-            yield path, None, Path(path).name
 
 
 class _Tally:

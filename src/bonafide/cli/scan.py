@@ -7,14 +7,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.job import Job, Outcome, lost, perform
+from bonafide.cli.stdin import read_stdin
 from bonafide.examination import Settings
+from bonafide.media.limits import Limits
 from bonafide.media.sources import Source
+
+Given = tuple[str | None, bytes | Source | None, str]
+
+
+def given_files(paths: Iterable[str], limits: Limits) -> Iterator[Given]:
+    """(path, None, name) of each path; (None, its bytes or a source, "stdin") of "-"."""
+    for path in paths:
+        if path == "-":
+            yield None, read_stdin(limits), "stdin"
+        else:
+            yield path, None, Path(path).name
 
 
 def scan(
-    files: Iterable[tuple[str | None, bytes | Source | None, str]],
+    files: Iterable[Given],
     settings: Settings,
     jobs: int = 0,
     maps: str | None = None,
@@ -53,7 +66,7 @@ def scan(
 
 
 def _jobs(
-    files: Iterable[tuple[str | None, bytes | Source | None, str]],
+    files: Iterable[Given],
     settings: Settings,
     maps: str | None,
     page: bool,

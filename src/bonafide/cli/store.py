@@ -182,11 +182,11 @@ def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str 
     bonafide report 2c0357a5 --pdf case.pdf
     bonafide report 2c0357a5 --pdf case.pdf --file elsewhere/photo.jpg
     """
-    from bonafide.report.original import find_picture
+    from bonafide.report.original import find_media
     from bonafide.report.pdf import write_pdf
 
     record = _record(hash_, id_, url)
-    media, why = find_picture(record["media"], picture)
+    media, why = find_media(record["media"], picture)
     write_pdf(record, Path(pdf), media)
     click.echo(f"written to {pdf}" + (f"; without a picture: {why}" if why else ""), err=True)
 

@@ -91,7 +91,7 @@ def open_source(
         return in_memory(PathSource(path, name), name, limits)
     if hasattr(source, "open"):
         return in_memory(cast("sources.Source", source), name, limits)
-    return in_memory(SpooledSource(cast("BinaryIO", source), name, limits), name, limits)
+    return in_memory(SpooledSource(source, name, limits), name, limits)
 
 
 def name_of(source: Source) -> str:

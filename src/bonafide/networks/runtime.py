@@ -23,7 +23,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,7 +52,8 @@ class Weights:
         origin: "own" (BONAFIDE_WEIGHTS), "shipped" or "pulled".
         sha256: hexadecimal, of the file.
         metadata: the JSON object that it carries: id, version, recipe, settings, preprocessing,
-            training_data, commit, created, perhaps calibration.
+            training_data, commit, created, perhaps calibration, and `inputs`, the names of its
+            inputs, where it has others than one called "pixels".
     """
 
     id: str
@@ -61,6 +62,11 @@ class Weights:
     origin: str
     sha256: str
     metadata: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the network's inputs, in its order."""
+        return tuple(self.metadata.get("inputs", ("pixels",)))
 
 
 @dataclass(frozen=True)
@@ -87,18 +93,29 @@ class Session:
         self._process = os.getpid()
         self._lock = threading.Lock()
 
-    def run(self, pixels: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def run(
+        self, pixels: NDArray[np.float32] | None = None, **inputs: NDArray[Any]
+    ) -> dict[str, NDArray[np.float32]]:
         """Run the network.
 
         Args:
-            pixels: float32 N×3×H×W, RGB in [0, 1].
+            pixels: the input of that name, float32 N×3×H×W, RGB in [0, 1] for most networks.
+            inputs: further inputs by name, as the network's card describes them.
 
         Returns:
             Every output by its name: "logit" (N,), and "map" (N, h, w) where there is one.
+
+        Raises:
+            TypeError: these are not the inputs of the network.
         """
+        given = inputs if pixels is None else {"pixels": pixels, **inputs}
+        if set(given) != set(self.weights.inputs):
+            raise TypeError(
+                f"{self.weights.id} has {_inputs(self.weights.inputs)}, not {_inputs(given)}"
+            )
         opened = self._of_this_process()
         names = [output.name for output in opened.get_outputs()]
-        return dict(zip(names, opened.run(names, {"pixels": pixels}), strict=True))
+        return dict(zip(names, opened.run(names, given), strict=True))
 
     def _of_this_process(self) -> Any:
         with self._lock:
@@ -182,11 +199,12 @@ def open_session(found: Found, verified: bool = True) -> Session:
     except Exception as error:  # ONNX Runtime has no common class of errors
         raise DamagedWeights(found.id, f"{found.path} cannot be opened: {error}") from error
     metadata = _metadata(found, opened)
-    if [value.name for value in opened.get_inputs()] != ["pixels"]:
-        raise DamagedWeights(found.id, f"{found.path} must have one input, called pixels")
-    return Session(
-        Weights(found.id, found.version, found.path, found.origin, digest, metadata), opened
-    )
+    weights = Weights(found.id, found.version, found.path, found.origin, digest, metadata)
+    has = tuple(value.name for value in opened.get_inputs())
+    if has != weights.inputs:
+        why = f"{found.path} must have {_inputs(weights.inputs)}, and has {_inputs(has)}"
+        raise DamagedWeights(found.id, why)
+    return Session(weights, opened)
 
 
 def user_folder() -> Path:
@@ -313,7 +331,16 @@ def _metadata(found: Found, opened: Any) -> Mapping[str, Any]:
         raise DamagedWeights(found.id, f"{found.path} does not say what it is") from None
     if named != (found.id, found.version):
         raise DamagedWeights(found.id, f"{found.path} says that it is {named[0]} {named[1]}")
+    inputs = metadata.get("inputs", ["pixels"])
+    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
+        raise DamagedWeights(found.id, f"{found.path} does not say what its inputs are")
     return dict(metadata)
+
+
+def _inputs(names: Iterable[str]) -> str:
+    """For messages: "the input pixels", "the inputs pixels and residual"."""
+    listed = list(names)
+    return f"the {'input' if len(listed) == 1 else 'inputs'} {' and '.join(listed) or 'none'}"
 
 
 def _open(path: Path) -> Any:

@@ -126,7 +126,7 @@ def _stage(comparison: Comparison, suspect: Image, warp: Warp | None) -> _Stage 
     overlay = ""
     heat = heatmap(comparison)
     if heat is not None:
-        overlay = preview.overlay(heat, _LONGEST).uri
+        overlay = preview.overlay(preview.shrink(heat, size[1], size[0])).uri
     enlarge = max(1, 400 // max(size))
     return _Stage(
         suspect.width,

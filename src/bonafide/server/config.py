@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.examination import Settings
 from bonafide.types import Fact, Profile
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.job import Job, Outcome, perform
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key

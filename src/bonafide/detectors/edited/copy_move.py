@@ -43,7 +43,8 @@ import cv2
 import numpy as np
 
 from bonafide.media.context import Context
-from bonafide.signals.copies import Proposal, invert, rescale, verify
+from bonafide.signals.coincidence import EQUAL, NO_CLAIM, log10_coincidences
+from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
 from bonafide.signals.keypoints import keypoint_proposals
 from bonafide.signals.lattice import sampled_map
 from bonafide.signals.likeness import NOTHING, Match
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="copy_move",
-    version="3",
+    version="4",
     question=Question.EDITED,
     title="Copied and moved parts",
     needs=Needs(min_side=64),
@@ -79,6 +80,8 @@ CARD = Card(
         "correlation of fine detail [-1–1], difference of fine detail [share of its energy], "
         "difference of light after a common offset [levels], "
         "log_odds of a copy against a lookalike [natural log], direction_known [yes/no]",
+        "nfa_log10": "log10 of the expected number of places that would be equal pixel by pixel by "
+        "chance, at most 0; nothing for JPEG; see bonafide.signals.coincidence [log10 of a count]",
     },
     paper="I. Amerini et al., IEEE TIFS 2011; G. Evangelidis, E. Psarakis, IEEE TPAMI 2008",
     limits="Of 9 CoMoFoD forgeries of 512² pixels 8 are found, mean pixel F1 0.74 over all 9; of 4 "
@@ -95,6 +98,8 @@ DECISION = 3.0  # log odds from which a pair is reported
 SAME = 3.0  # pixels by which proposals of one copy differ at most
 FLAT = 0.3  # share of exactly flat pixels from which a repeated part counts as drawn
 DRAWN = 0.6  # the same for a whole picture
+NO_TURN = 0.01  # change of scale or turn from which a copy cannot be equal pixel by pixel
+AROUND = 1  # pixels around a shift at which the copy is compared pixel by pixel
 FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
 
 
@@ -149,6 +154,7 @@ class Detector:
             "pair_count": len(kept),
             "marked_share": round(share, 5),
             "pairs": [_describe(pair, target) for pair, target, _ in kept],
+            "nfa_log10": None if media.jpeg else _coincidences(luma, [pair for pair, *_ in kept]),
         }
         score = round(max((pair.score for pair in pairs), default=NOTHING), 4)
         found = sampled_map(marked, max(1, math.ceil(1 / scale)))
@@ -187,7 +193,7 @@ def _verified(luma: NDArray[np.float32], proposals: list[Proposal]) -> list[_Pai
     """What became of the proposals, strongest first; drawn parts are left out."""
     pairs: list[_Pair] = []
     for proposal in proposals:
-        if any(pair.score > DECISION and _same(pair.match, proposal) for pair in pairs):
+        if any(_same(pair.match, proposal) for pair in pairs):
             continue
         match = verify(luma, proposal)
         if match is not None and not _drawn(luma, match):
@@ -224,17 +230,8 @@ def _same(match: Match, proposal: Proposal) -> bool:
 
 def _directed(luma: NDArray[np.float32], pair: _Pair) -> _Pair:
     """The pair with the copy as its marked side, where resampling tells which one that is."""
-    match = pair.match
-    y, x = np.nonzero(match.mask)
-    points = np.stack([x + match.left, y + match.top], axis=1)[:: max(1, len(x) // 2000)]
-    moved = match.carry(points).astype(np.float32)
-    back = verify(luma, Proposal(invert(match.matrix), moved))
-    if back is None:
-        return pair
-    # Predicting the resampled side from the original leaves less than the reverse.
-    one, two = sorted((match, back), key=lambda side: side.difference)
-    known = two.difference > 1.4 * one.difference + 0.002
-    return replace(pair, match=one if known else match, direction_known=known)
+    match, known = directed(luma, pair.match)
+    return replace(pair, match=match, direction_known=known)
 
 
 def _enlarge(pair: _Pair, factor: float) -> _Pair:
@@ -265,7 +262,29 @@ def _drawn(luma: NDArray[np.float32], match: Match) -> bool:
 def _flat(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Pixels equal to the ones above and to the left, (H − 1)×(W − 1)."""
     inner = luma[1:, 1:]
-    return np.asarray((inner == luma[:-1, 1:]) & (inner == luma[1:, :-1]), bool)
+    above, left = (np.abs(inner - other) < EQUAL for other in (luma[:-1, 1:], luma[1:, :-1]))
+    return np.asarray(above & left, bool)
+
+
+def _coincidences(luma: NDArray[np.float32], pairs: list[_Pair]) -> float:
+    """The least log10 of the expected number of chance coincidences over all pairs."""
+    found = [NO_CLAIM]
+    for pair in pairs:
+        match = pair.match
+        if np.abs(match.matrix[:, :2] - np.eye(2)).max() > NO_TURN:
+            continue
+        mask = np.zeros(luma.shape, bool)
+        rows = slice(match.top, match.top + match.mask.shape[0])
+        place = mask[rows, match.left : match.left + match.mask.shape[1]]
+        place[:] = match.mask[: place.shape[0], : place.shape[1]]
+        centre = np.array([match.left, match.top]) + np.array(match.mask.shape[::-1]) / 2
+        right, down = np.round(match.carry(centre[None])[0] - centre).astype(int)
+        found += [
+            log10_coincidences(luma, mask, (int(down) + y, int(right) + x))
+            for y in range(-AROUND, AROUND + 1)
+            for x in range(-AROUND, AROUND + 1)
+        ]
+    return round(min(found), 1)
 
 
 def _mark(marked: NDArray[np.bool_], pair: _Pair, number: int) -> tuple[Region, Region] | None:

@@ -37,12 +37,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.networks import runtime
 from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.signals.quantised import planes
-from bonafide.types import Card, Fact, Measured, Measurement, Needs, NotApplicable, Question
+from bonafide.types import Card, Fact, Failed, Measured, Measurement, Needs, NotApplicable, Question
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,17 +108,17 @@ class Operating:
 class Detector:
     """Runs the network over the quantised coefficients of brightness."""
 
-    def __init__(self) -> None:
-        self._session = runtime.session(CARD.id)
-        self._operating = Operating.of(self._session.weights.metadata)
-
     def measure(self, ctx: Context) -> Measured:
         """Return a finding with score, map, regions and facts."""
         media = ctx.image
-        found = localise(self._session, media)
+        try:
+            session = runtime.session(CARD.id)
+        except WeightsError as error:
+            return Failed(error.why)
+        found = localise(session, media)
         if found is None:
             return NotApplicable("it reads JPEG compression history; this is no JPEG")
-        blocks = decide(found, self._operating)
+        blocks = decide(found, Operating.of(session.weights.metadata))
         marked = upright_map(media, blocks, BLOCK)
         score = round(found.logit, 4)
         regions = marked_regions(marked, score)

@@ -37,6 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import runtime
 from bonafide.signals.lattice import sampled_map
@@ -44,6 +45,7 @@ from bonafide.signals.tiles import Mosaic, Tile, grid, spread
 from bonafide.types import (
     Card,
     Fact,
+    Failed,
     Measured,
     Measurement,
     Needs,
@@ -118,17 +120,20 @@ class Detector:
 
     def __init__(self, profile: Profile = Profile.STANDARD) -> None:
         self.profile = profile
-        self._session = runtime.session(CARD.id)
 
     def measure(self, ctx: Context) -> Measured:
         """Return a finding with score, map and facts."""
+        try:
+            session = runtime.session(CARD.id)
+        except WeightsError as error:
+            return Failed(error.why)
         pixels = ctx.image.pixels
         height, width = pixels.shape[:2]
         small = grid(height, width, SMALL_TILE)
         if self.profile is Profile.THOROUGH or len(small) <= MOST:
-            read = self._cover(pixels)
+            read = _cover(session, pixels)
         else:
-            read = self._sample(pixels, spread(small, MOST), len(small))
+            read = _sample(session, pixels, spread(small, MOST), len(small))
         score, marked = read.score, float((read.patches > 0).mean())
         launder = _share(read.laundered + EVEN_ODDS)
         facts: dict[str, Fact] = {
@@ -150,43 +155,47 @@ class Detector:
             )
         ]
 
-    def _cover(self, pixels: NDArray[np.uint8]) -> _Read:
-        height, width = pixels.shape[:2]
-        side = min(LARGEST_TILE, -(-max(height, width) // COARSEST) * COARSEST)
-        tiles = grid(height, width, side)
-        mosaic = Mosaic(height, width, side)
-        laundered = weight = 0.0
-        for tile, outputs in runtime.over_tiles(self._session, pixels, tiles, side, batch=1):
-            mosaic.paste(tile, outputs["map"])
-            area = tile.height * tile.width
-            laundered += area * float(outputs["laundered"])
-            weight += area
-        local = mosaic.mean()
-        patches = sampled_map(local, PATCH).values
-        count = len(tiles)
-        return _Read(
-            float(local.mean()), laundered / weight, patches, _probability(patches), count, count
-        )
 
-    def _sample(self, pixels: NDArray[np.uint8], tiles: Sequence[Tile], tiles_of: int) -> _Read:
-        height, width = pixels.shape[:2]
-        values = np.zeros((-(-height // PATCH), -(-width // PATCH)), np.float32)
-        rim = RIM // PATCH
-        read, laundered = [], []
-        for tile, outputs in runtime.over_tiles(self._session, pixels, tiles, SMALL_TILE, batch=1):
-            odds = outputs["map"][: -(-tile.height // PATCH), : -(-tile.width // PATCH)]
-            inner = odds[_within(len(odds), rim), _within(odds.shape[1], rim)]
-            read.append(inner.ravel())
-            laundered.append(float(outputs["laundered"]))
-            # The last tiles of a row or column are flush with the border, not with the patches.
-            top, left = -(-tile.top // PATCH), -(-tile.left // PATCH)
-            top += _within(len(odds), rim).start or 0
-            left += _within(odds.shape[1], rim).start or 0
-            place = values[top : top + len(inner), left : left + inner.shape[1]]
-            place[...] = _probability(inner)[: place.shape[0], : place.shape[1]]
-        patches = np.concatenate(read)
-        score = float(patches.mean())
-        return _Read(score, float(np.mean(laundered)), patches, values, len(tiles), tiles_of)
+def _cover(session: runtime.Session, pixels: NDArray[np.uint8]) -> _Read:
+    height, width = pixels.shape[:2]
+    side = min(LARGEST_TILE, -(-max(height, width) // COARSEST) * COARSEST)
+    tiles = grid(height, width, side)
+    mosaic = Mosaic(height, width, side)
+    laundered = weight = 0.0
+    for tile, outputs in runtime.over_tiles(session, pixels, tiles, side, batch=1):
+        mosaic.paste(tile, outputs["map"])
+        area = tile.height * tile.width
+        laundered += area * float(outputs["laundered"])
+        weight += area
+    local = mosaic.mean()
+    patches = sampled_map(local, PATCH).values
+    count = len(tiles)
+    return _Read(
+        float(local.mean()), laundered / weight, patches, _probability(patches), count, count
+    )
+
+
+def _sample(
+    session: runtime.Session, pixels: NDArray[np.uint8], tiles: Sequence[Tile], tiles_of: int
+) -> _Read:
+    height, width = pixels.shape[:2]
+    values = np.zeros((-(-height // PATCH), -(-width // PATCH)), np.float32)
+    rim = RIM // PATCH
+    read, laundered = [], []
+    for tile, outputs in runtime.over_tiles(session, pixels, tiles, SMALL_TILE, batch=1):
+        odds = outputs["map"][: -(-tile.height // PATCH), : -(-tile.width // PATCH)]
+        inner = odds[_within(len(odds), rim), _within(odds.shape[1], rim)]
+        read.append(inner.ravel())
+        laundered.append(float(outputs["laundered"]))
+        # The last tiles of a row or column are flush with the border, not with the patches.
+        top, left = -(-tile.top // PATCH), -(-tile.left // PATCH)
+        top += _within(len(odds), rim).start or 0
+        left += _within(odds.shape[1], rim).start or 0
+        place = values[top : top + len(inner), left : left + inner.shape[1]]
+        place[...] = _probability(inner)[: place.shape[0], : place.shape[1]]
+    patches = np.concatenate(read)
+    score = float(patches.mean())
+    return _Read(score, float(np.mean(laundered)), patches, values, len(tiles), tiles_of)
 
 
 def _share(odds: float) -> float:

@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonafide.detectors.provenance._c2pa_history import history
 from bonafide.media.context import Context
 from bonafide.media.credentials import (
     as_list,
@@ -91,6 +92,7 @@ CARD = Card(
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
     options=("trust", "network"),
+    history=history,
     paper="C2PA Technical Specification 2.2, Coalition for Content Provenance and Authenticity, "
     "2025",
     limits="Absence proves nothing. Without a trust list no signer is Trusted. Identity (CAWG) "

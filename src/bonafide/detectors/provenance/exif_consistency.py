@@ -36,6 +36,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from bonafide.detectors.provenance._exif_history import history
 from bonafide.errors import MediaError
 from bonafide.media.context import Context
 from bonafide.media.image import Image
@@ -90,6 +91,7 @@ CARD = Card(
         "thumbnail_correlation": "best correlation of thumbnail and picture [-1 to 1]",
         "notes": "weak signs that do not count [list of sentences]",
     },
+    history=history,
     paper="CIPA DC-008-2023 (Exif 3.0), 2023; Kee, Johnson, Farid, TIFS 6(3), 2011",
     limits="A score of 2 or more was reached by 5 of 5 files with forged EXIF (all forged alike), "
     "1 of 49 genuine ones (a camera with a wrong clock) and 2 of 45 bona fide pictures (both "
@@ -118,7 +120,6 @@ _DATES = {
     "DateTime": "last changed",
 }
 CONTRADICTORY = 2  # weighted contradictions, reached by 1 of 89 honest files and 5 of 5 forged ones
-CELL = 16  # pixels of a map cell; a thumbnail tells less
 _DAY = datetime.timedelta(days=1)
 _GPS_ROLLOVER = 1024 * 7  # days: receivers older than their firmware lose 1,024 weeks
 
@@ -231,10 +232,15 @@ def _marked(
         top, bottom = y * media.height // rows, -(-(y + height) * media.height // rows)
         share = area / found.changed.size
         regions.append(Region(left, top, right - left, bottom - top, round(share, 4)))
-    size = (-(-media.width // CELL), -(-media.height // CELL))
-    cells = cv2.resize(np.float32(found.changed), size, interpolation=cv2.INTER_NEAREST)
+    # Cells of about a pixel of the thumbnail; it tells no more.
+    cell = max(1, min(media.height // rows, media.width // columns))
+    down, right = (
+        np.minimum(np.arange(0, length, cell) + cell // 2, length - 1) * count // length
+        for length, count in ((media.height, rows), (media.width, columns))
+    )
+    cells = found.changed[np.ix_(down, right)].astype(np.float32)
     ordered = sorted(regions, key=lambda region: -(region.score or 0.0))
-    return tuple(ordered[:20]), (ScoreMap(np.float32(cells), CELL, media.width, media.height),)
+    return tuple(ordered[:20]), (ScoreMap(cells, cell, media.width, media.height),)
 
 
 def _check_size(media: Image) -> _Result:

@@ -8,7 +8,8 @@ What it looks for
 Why it works
     Nobody asks for these marks to be forged: a file that says in a generator's own format how it
     was made is rarely lying. Formats are recognised by several fields that belong together, never
-    by a word in a caption.
+    by a word in a caption. A field meant for a program's name counts where it is a generator's name
+    as a whole, perhaps with a version, a build or an address behind it.
 
 When it fails
     Metadata are gone after most uploads, screenshots and exports, so that nothing found means
@@ -28,7 +29,7 @@ Reference
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
@@ -39,6 +40,7 @@ from bonafide.types import (
     Card,
     Carrier,
     Claim,
+    Event,
     Fact,
     Label,
     Measured,
@@ -47,9 +49,24 @@ from bonafide.types import (
     Question,
 )
 
+
+def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
+    """The generation, if the metadata name a generator."""
+    generator = facts.get("generator")
+    if generator:
+        named = "" if generator == "not named" else f" with {generator}"
+        details = [
+            f"{name.capitalize()}: {facts[name]}"
+            for name in ("model", "seed", "sampler", "prompt")
+            if facts.get(name) not in (None, "")
+        ]
+        where = str(facts.get("where_found") or "metadata")
+        yield Event("", f"Generated{named}", "\n".join(details), where, "stated")
+
+
 CARD = Card(
     id="generator_metadata",
-    version="1",
+    version="2",
     question=Question.PROVENANCE,
     title="Marks of image generators in metadata",
     profile=Profile.TRIAGE,
@@ -70,6 +87,7 @@ CARD = Card(
         "aigc_producer": "producer's code in that label",
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
+    history=history,
     paper="IPTC Photo Metadata Standard 2025.1, 2025; GB 45438-2025, 2025",
     limits="Metadata are easily removed and easily written: nothing found proves nothing, and what "
     "is found is the file's own word. Pixels and hidden watermarks are not looked at. All 20 "
@@ -93,42 +111,66 @@ _NAMING = (
 )
 _CREDITING = ("IPTC Credit", "IPTC Source", "XMP Credit")
 
-# Anchored at the start of such a field; names that are also ordinary words must fill it.
+# What may follow a generator's name in such a field; anything else makes it another name.
+_VERSION = r"v?\d+(?:[.-]\d+)*(?:[-+. ]?(?:alpha|beta|rc)\.?\d*)?(?:-g[0-9a-f]{7,40})?o?"
+_EDITION = (
+    "sd|sdxl|xl|large|medium|small|mini|base|refiner|turbo|lightning|flash|ultra|pro|max|plus|hd|"
+    "dev|schnell|kontext|alpha|beta|image|ai|bot|app|web"
+)
+_SYSTEM = "build|commit|windows|macos|linux|ios|ipados|android|discord|automatic1111|comfyui|forge"
+_URL = r"(?:https?://|www\.)[^\s()\[\]]{1,150}"
+_PART = rf"(?:{_VERSION}|{_EDITION}|{_SYSTEM}|[0-9a-f]{{7,40}}|{_URL})(?!\w)"
+_GAP = r"[\s,;:#_./-]*"
+# Atomic and possessive, so that no text makes the search slow.
+_PARTS = rf"(?>{_GAP}{_PART})*+"
+_REST = rf"(?>{_GAP}(?:{_PART}|\({_PARTS}{_GAP}\)|\[{_PARTS}{_GAP}\]))*+[\s.,;]*"
+
+# Names of programs and makers; each must fill its field, but for `_REST`.
 _NAMES = (
-    (r"dall[·\-. ]?e\b|openai\b|chatgpt\b|gpt-image\b|gpt-4o image", "OpenAI"),
-    (r"adobe firefly\b", "Adobe Firefly"),
-    (r"google (ai|imagen|gemini)\b|nano banana\b", "Google AI"),
-    (r"midjourney\b|niji ?journey\b", "Midjourney"),
-    (r"bing image creator\b|microsoft image creator\b|image creator from designer", "Microsoft"),
-    (r"(xai )?grok( imagine| \d)?[\d.]*$|aurora by xai", "xAI Grok"),
-    (r"black forest labs\b|flux[.\s-]?\d[\w.\s-]*$", "Black Forest Labs FLUX"),
-    (r"stable ?diffusion\b|stability ai\b|dreamstudio\b|automatic1111\b", "Stable Diffusion"),
-    (r"comfyui\b", "ComfyUI"),
-    (r"invokeai\b", "InvokeAI"),
-    (r"novelai\b", "NovelAI"),
-    (r"fooocus\b|ruinedfooocus\b", "Fooocus"),
-    (r"draw things\b", "Draw Things"),
-    (r"diffusionbee\b", "DiffusionBee"),
-    (r"easy diffusion\b", "Easy Diffusion"),
-    (r"swarmui\b|stableswarmui\b", "SwarmUI"),
-    (r"leonardo\.?\s?ai\b", "Leonardo.Ai"),
-    (r"ideogram( ai)?\b", "Ideogram"),
-    (r"recraft( ai)?$|recraft\.ai", "Recraft"),
-    (r"krea\.?ai|krea( ai)?$", "Krea"),
-    (r"playground ai\b|craiyon\b|nightcafe\b|starryai\b|seaart\b|tensor\.art\b", "a generator"),
-    (r"jimeng\b|doubao\b|seedream\b|即梦|豆包", "ByteDance"),
-    (r"ai generated;\s*(txt2img|img2img)", "Black Forest Labs FLUX"),
+    (r"(openai )?(dall[·\-. ]?e|chatgpt|gpt-image|gpt-4o image( generation)?)|openai", "OpenAI"),
+    (r"adobe firefly", "Adobe Firefly"),
+    (r"google (ai|imagen|gemini)|(google )?nano banana", "Google AI"),
+    (r"midjourney(\.com)?|niji ?journey", "Midjourney"),
+    (r"(microsoft )?bing image creator( from designer)?|microsoft image creator", "Microsoft"),
+    (r"image creator from (microsoft )?designer", "Microsoft"),
+    (r"(xai )?grok( imagine)?|aurora by xai", "xAI Grok"),
+    (r"black forest labs|(black forest labs )?flux(?=[.\s_-]?\d)", "Black Forest Labs FLUX"),
+    (r"ai generated;\s*(txt2img|img2img)(;\s*flux)?", "Black Forest Labs FLUX"),
+    (r"(stability ai )?stable[ -]?diffusion([ -]web[ -]?ui)?", "Stable Diffusion"),
+    (r"stability ai|dreamstudio|automatic1111", "Stable Diffusion"),
+    (r"comfyui", "ComfyUI"),
+    (r"invoke ?ai", "InvokeAI"),
+    (r"novelai( diffusion)?", "NovelAI"),
+    (r"(ruined)?fooocus(-mre)?", "Fooocus"),
+    (r"draw things", "Draw Things"),
+    (r"diffusionbee", "DiffusionBee"),
+    (r"easy diffusion", "Easy Diffusion"),
+    (r"(stable)?swarmui", "SwarmUI"),
+    (r"leonardo\.?\s?ai", "Leonardo.Ai"),
+    (r"ideogram(\.ai)?", "Ideogram"),
+    (r"recraft(\.ai)?", "Recraft"),
+    (r"krea(\.?ai)?", "Krea"),
+    (r"playground ai|craiyon|nightcafe( creator| studio)?|starryai|seaart|tensor\.art", ""),
+    (r"jimeng|doubao|(bytedance )?seedream|即梦(ai)?|豆包", "ByteDance"),
 )
 # A credit line may name a company for a genuine photograph, so only products count there.
+_BY = r"((made|created|generated) (with|by|using) )"
 _CREDITS = (
-    (r"made with google ai\b", "Google AI"),
-    (r"(made|created|generated) (with|by|using) (dall[·\-. ]?e|chatgpt)|dall[·\-. ]?e\b", "OpenAI"),
-    (r"((made|created|generated) (with|by|using) )?adobe firefly\b", "Adobe Firefly"),
-    (r"((made|created|generated) (with|by|using) )?midjourney\b", "Midjourney"),
-    (r"bing image creator\b", "Microsoft"),
+    (r"made with google ai", "Google AI"),
+    (rf"{_BY}?dall[·\-. ]?e|{_BY}chatgpt", "OpenAI"),
+    (rf"{_BY}?adobe firefly", "Adobe Firefly"),
+    (rf"{_BY}?midjourney", "Midjourney"),
+    (rf"{_BY}?bing image creator", "Microsoft"),
 )
-_CREDIT_PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in _CREDITS)
-_NAME_PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), name) for pattern, name in _NAMES)
+
+
+def _compiled(names: Sequence[tuple[str, str]]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple(
+        (re.compile(rf"(?:{name})(?!\w){_REST}", re.IGNORECASE), maker) for name, maker in names
+    )
+
+
+_NAME_PATTERNS, _CREDIT_PATTERNS = _compiled(_NAMES), _compiled(_CREDITS)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GROK = re.compile(r"Signature:\s*[A-Za-z0-9+/=]{40,}\s*")
@@ -218,13 +260,12 @@ def _by_name(fields: Mapping[str, str], properties: Sequence[Property]) -> Gener
     for where, text in naming.items():
         text = text.strip()[:200]
         for pattern, generator in _CREDIT_PATTERNS if where in _CREDITING else _NAME_PATTERNS:
-            if pattern.match(text):
+            if pattern.fullmatch(text):
                 found: dict[str, str | int | float | bool] = {}
                 model = fields.get("EXIF Model", "")
                 if generator.endswith("FLUX") and model:
                     found = {"model": clean(model, 200)}
-                named = clean(text, 60) if generator == "a generator" else generator
-                return Generation(named, where, found)
+                return Generation(generator or clean(text, 60), where, found)
         if where == "XMP AISystemUsed" and text:
             return Generation(clean(text, 60), where)
     if _UUID.fullmatch(fields.get("EXIF Artist", "").strip()) and _GROK.fullmatch(
