@@ -115,13 +115,13 @@ def measure_file(task: Task) -> Record:
         media = open_media(task.path)
         if media.image is not None:
             _ = media.image.pixels  # what cannot be decoded is one failure, not one per detector
-        examiner = _examiner(task.detectors)
+        examiner = examiner_of(task.detectors)
         findings = examiner.ask(media, examiner.chosen)
         measured = measures(media)
     except MediaError as error:
         return _failed(task, error.why)
     edits = fuse_maps(findings, examiner.calibration)
-    mask = _mask(task.mask)
+    mask = read_mask(task.mask)
     record: Record = {
         "path": task.path,
         "container": Stratum.of(measured).container,
@@ -134,7 +134,7 @@ def measure_file(task: Task) -> Record:
 
 
 @lru_cache(maxsize=4)
-def _examiner(detectors: tuple[str, ...]) -> Examiner:
+def examiner_of(detectors: tuple[str, ...]) -> Examiner:
     """One per choice of detectors, so that networks stay open."""
     from bonafide.examination import Examiner, Settings
 
@@ -210,7 +210,8 @@ def _on_pixels(found: ScoreMap, mask: NDArray[np.bool_] | None) -> Record:
     return said
 
 
-def _mask(path: str | None) -> NDArray[np.bool_] | None:
+def read_mask(path: str | None) -> NDArray[np.bool_] | None:
+    """bool H×W of a mask that marks in white; None without one, or where it cannot be read."""
     from bonafide.media.source import open_media
 
     if path is None:
