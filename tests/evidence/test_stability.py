@@ -2,60 +2,92 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 from skimage import data as photographs
 
 import bonafide
 from bonafide import registry
 from bonafide.evidence import stability
 from bonafide.evidence.calibration import Calibration, calibrate
+from bonafide.evidence.reference import HEAD, Reference
 from bonafide.evidence.verdict import decide
-from bonafide.media.image import Image
 from bonafide.media.limits import Limits
-from bonafide.types import Card, Finding, Label, Media, Question, Stability, Status
+from bonafide.media.media import Media
+from bonafide.media.source import open_media
+from bonafide.types import (
+    Card,
+    Carrier,
+    Claim,
+    Decision,
+    Finding,
+    Label,
+    Measurement,
+    Question,
+    Stability,
+    Status,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (90, 130, 3), np.uint8)
-BONA_FIDE = sorted(np.random.default_rng(1).normal(-1, 1, 999).tolist())
 
 
 def entry(detector: str) -> dict[str, object]:
-    version = registry.card(detector).version
+    card = registry.card(detector)
     return {
-        "version": version,
+        "version": card.version,
+        "question": card.question.value,
         "knots": [[0.0, -3.0], [10.0, 7.0]],
         "threshold": 5.0,
         "false_positive_rate": 0.01,
     }
 
 
-def fused(detector: str) -> dict[str, object]:
-    return {"weights": {detector: 1.0}, "bona_fide": BONA_FIDE, "miss_rate": 0.4}
+def reference(*detectors: str) -> Reference:
+    drawn = np.random.default_rng(1).normal(-1, 1, (999, len(detectors)))
+    rows = [[f"s{n}", 0, "", "other", 1.0, 0, *row] for n, row in enumerate(drawn.tolist())]
+    weights = dict.fromkeys(detectors, 1.0)
+    return Reference({"weights": weights, "columns": [*HEAD, *detectors], "files": rows})
 
 
-# Real detectors, since what a change erases is read from their classes.
+# Real detectors, since what a change erases is read from their cards.
 TABLE = Calibration(
     {name: entry(name) for name in ("copy_move", "jpeg_ghost", "spectral_peaks")},
-    {"generator_metadata": {"llr": 4.0}},
     {
-        "edited": {
-            "weights": {"copy_move": 1.0, "jpeg_ghost": 1.0},
-            "bona_fide": BONA_FIDE,
-            "miss_rate": 0.4,
-        },
-        "synthetic": fused("spectral_peaks"),
+        "edited": reference("copy_move", "jpeg_ghost"),
+        "synthetic": reference("spectral_peaks"),
     },
     "made up",
     "test",
 )
 
 
+def opened(data: bytes) -> Media:
+    return open_media(data, "copy")
+
+
+def size(media: Media) -> tuple[int, int]:
+    assert media.image is not None
+    return media.image.width, media.image.height
+
+
+def plain() -> Media:
+    out = io.BytesIO()
+    Pillow.fromarray(PIXELS).save(out, "PNG")
+    return opened(out.getvalue())
+
+
+def measured(card: Card, score: float) -> Finding:
+    return Finding.of(card, Measurement(score=score, summary="s."))
+
+
 def finding(detector: str, score: float) -> Finding:
-    return calibrate(registry.card(detector).finding(score=score, summary="s."), TABLE)
+    return calibrate(measured(registry.card(detector), score), TABLE)
 
 
 def held(found: list[Finding], on_copy: Callable[[Media, Card], Finding]) -> Stability:
@@ -63,27 +95,26 @@ def held(found: list[Finding], on_copy: Callable[[Media, Card], Finding]) -> Sta
         return tuple(calibrate(on_copy(media, card), TABLE) for card in cards)
 
     drawn = decide(found, TABLE)
-    return stability.check(PIXELS, found, drawn, TABLE, ask, time.monotonic() + 60)
+    return stability.check(plain(), found, drawn, TABLE, ask, time.monotonic() + 600)
 
 
 def always(score: float) -> Callable[[Media, Card], Finding]:
-    return lambda media, card: card.finding(score=score)
+    return lambda media, card: measured(card, score)
 
 
 @pytest.mark.parametrize("detector", registry.ids())
 def test_detectors_say_things_that_exist_about_themselves(detector: str) -> None:
-    known = registry.module(detector).Detector
-    kinds = {change.kind for change in stability.CHANGES}
-    assert set(getattr(known, "erased_by", ())) <= kinds
-    assert set(getattr(known, "options", ())) <= {f.name for f in fields(bonafide.Settings)}
+    card = registry.card(detector)
+    assert set(card.erased_by) <= {change.kind for change in stability.CHANGES}
+    assert set(card.options) <= {field.name for field in fields(bonafide.Settings)}
 
 
 def test_the_copies_are_what_they_say() -> None:
-    size = {}
+    found = {}
     for change in stability.CHANGES:
-        copy = Image(change.apply(PIXELS))
-        size[change.name] = copy.format, copy.width, copy.height
-    assert size == {
+        copy = opened(change.apply(PIXELS))
+        found[change.name] = copy.format, *size(copy)
+    assert found == {
         "jpeg:90": ("JPEG", 130, 90),
         "jpeg:75": ("JPEG", 130, 90),
         "scale:1.25": ("BMP", 162, 112),
@@ -93,14 +124,14 @@ def test_the_copies_are_what_they_say() -> None:
         "crop:0.75": ("BMP", 98, 68),
     }
     shifted = next(change for change in stability.CHANGES if change.name == "crop:1")
-    assert np.array_equal(Image(shifted.apply(PIXELS)).pixels, PIXELS[5:, 3:])
+    copy = opened(shifted.apply(PIXELS)).image
+    assert copy is not None and np.array_equal(copy.pixels, PIXELS[5:, 3:])
 
 
 @pytest.mark.parametrize("side", [1, 2])
 def test_the_smallest_pictures_have_copies_too(side: int) -> None:
     for change in stability.CHANGES:
-        copy = Image(change.apply(np.zeros((side, side, 3), np.uint8)))
-        assert min(copy.width, copy.height) >= 1
+        assert min(size(opened(change.apply(np.zeros((side, side, 3), np.uint8))))) >= 1
 
 
 def test_an_accusation_that_holds_on_the_copies_stands() -> None:
@@ -122,8 +153,8 @@ def test_an_accusation_that_most_mild_copies_do_not_share_is_withdrawn() -> None
 
 def test_strong_changes_are_reported_and_do_not_count() -> None:
     def weak_when_small(media: Media, card: Card) -> Finding:
-        small = media.format == "BMP" and min(media.width, media.height) <= 45  # type: ignore[attr-defined]
-        return card.finding(score=0.0 if small else 9.0)
+        small = media.format == "BMP" and min(size(media)) <= 45
+        return measured(card, 0.0 if small else 9.0)
 
     outcome = held([finding("copy_move", 10.0)], weak_when_small)
     fallen = [v.name for v in outcome.variants if v.probabilities[Question.EDITED] < 0.5]
@@ -144,7 +175,7 @@ def test_what_a_save_erases_cannot_refute() -> None:
 
 def test_without_a_fair_test_an_accusation_is_neither_confirmed_nor_refuted() -> None:
     def unreadable(media: Media, card: Card) -> Finding:
-        return card.not_applicable("too small")
+        return Finding.silent(card, "too small")
 
     found = [finding("copy_move", 10.0)]
     outcome = held(found, unreadable)
@@ -154,8 +185,8 @@ def test_without_a_fair_test_an_accusation_is_neither_confirmed_nor_refuted() ->
 
 def test_a_part_may_lie_in_what_a_crop_cut_away_but_a_whole_may_not() -> None:
     def only_off_the_middle(media: Media, card: Card) -> Finding:
-        cut = media.format == "BMP" and media.width == 98  # type: ignore[attr-defined]
-        return card.finding(score=0.0 if cut else 9.0)
+        cut = media.format == "BMP" and size(media)[0] == 98
+        return measured(card, 0.0 if cut else 9.0)
 
     edited = held([finding("copy_move", 10.0)], only_off_the_middle)
     assert "of 4 mildly" in edited.text
@@ -163,16 +194,31 @@ def test_a_part_may_lie_in_what_a_crop_cut_away_but_a_whole_may_not() -> None:
     assert "of 3 mildly" in synthetic.text  # scales erase it, both crops and a save do not
 
 
+def claim(carrier: Carrier) -> Finding:
+    said = Measurement(summary="s.", claim=Claim(Label.AI_GENERATED, carrier))
+    return Finding.of(registry.card("generator_metadata"), said)
+
+
 def test_claims_are_not_put_to_the_test() -> None:
-    card = registry.card("generator_metadata")
-    claim = calibrate(card.finding(claim=Label.AI_GENERATED, summary="s."), TABLE)
-    outcome = held([claim, finding("spectral_peaks", 0.0)], always(0.0))
+    found = [claim(Carrier.VALID_SIGNATURE), finding("spectral_peaks", 0.0)]
+    outcome = held(found, always(0.0))
     assert outcome.accusation is None and outcome.survived is None
-    assert outcome.text.endswith("the probability of a generator is 73 %.")
+    assert outcome.text.endswith("the probability of generation is 5 %.")
+
+
+def test_what_text_declares_stands_when_the_accusation_beside_it_falls() -> None:
+    found = [claim(Carrier.UNSIGNED_TEXT), finding("spectral_peaks", 10.0)]
+    drawn = decide(found, TABLE)
+    assert drawn.label is Label.AI_GENERATED
+    outcome = held(found, always(0.0))
+    assert outcome.accusation is Label.AI_GENERATED and outcome.survived is False
+    fallen = stability.withdraw(drawn, outcome, found)
+    assert fallen.label is Label.DECLARED_AI
+    assert [answer.decision for answer in fallen.answers] == [Decision.INCONCLUSIVE]
 
 
 def test_nothing_weighed_is_nothing_to_ask() -> None:
-    silent = Finding("copy_move", "1", Question.EDITED, Status.NOT_APPLICABLE, why="small")
+    silent = Finding.silent(registry.card("copy_move"), "small", Status.NOT_APPLICABLE)
     outcome = held([silent], always(9.0))
     assert outcome.variants == () and outcome.text
 
@@ -181,7 +227,7 @@ def test_it_stops_when_the_time_is_up() -> None:
     found = [finding("copy_move", 10.0)]
     drawn = decide(found, TABLE)
     outcome = stability.check(
-        PIXELS, found, drawn, TABLE, lambda media, cards: (), time.monotonic() - 1
+        plain(), found, drawn, TABLE, lambda media, cards: (), time.monotonic() - 1
     )
     assert outcome.variants == () and "--max-seconds" in outcome.skipped["jpeg:90"]
 
@@ -192,31 +238,31 @@ def test_copies_are_held_to_the_limits_of_the_settings() -> None:
     seen: list[Limits] = []
 
     def ask(media: Media, cards: tuple[Card, ...]) -> tuple[Finding, ...]:
-        assert isinstance(media, Image)
-        seen.append(media._limits)
+        assert media.image is not None
+        seen.append(media.image.limits)
         return tuple(calibrate(always(9.0)(media, card), TABLE) for card in cards)
 
     limits = Limits(pixels=PIXELS.shape[0] * PIXELS.shape[1], frames=7)
-    checked = stability.check(PIXELS, found, drawn, TABLE, ask, time.monotonic() + 60, limits)
+    checked = stability.check(plain(), found, drawn, TABLE, ask, time.monotonic() + 600, limits)
     assert seen and all(one == limits for one in seen)
     assert "--max-pixels" in checked.skipped["scale:1.25"]
     assert "scale:0.75" not in checked.skipped
 
 
 def test_no_copy_is_begun_that_would_take_too_long() -> None:
-    found = [replace(finding("copy_move", 10.0), seconds=100.0)]
+    found = [replace(finding("copy_move", 10.0), seconds=1000.0)]
     outcome = held(found, always(9.0))
     assert outcome.variants == () and len(outcome.skipped) == len(stability.CHANGES)
 
 
 def test_the_whole_path_reports_it_and_leaves_the_rest_alone() -> None:
     only = ("spectral_peaks", "noise_level")
-    media = Image(stability.CHANGES[0].apply(photographs.chelsea()[:200, :260]))
-    plain = bonafide.examine(media, bonafide.Settings(only=only))
+    media = opened(stability.CHANGES[0].apply(photographs.chelsea()[:200, :260]))
+    once = bonafide.examine(media, bonafide.Settings(only=only))
     checked = bonafide.examine(media, bonafide.Settings(only=only, stability=True))
-    assert plain.stability is None
+    assert once.stability is None
     assert checked.stability is not None and checked.stability.variants
     assert checked.stability.text in checked.explanation
-    timeless = [[replace(f, seconds=0) for f in r.findings] for r in (plain, checked)]
+    timeless = [[replace(f, seconds=0) for f in r.findings] for r in (once, checked)]
     assert timeless[0] == timeless[1]
-    assert plain.verdict == checked.verdict
+    assert once.verdict == checked.verdict

@@ -50,10 +50,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A calibration and the parts that it was made of."""
+    """A calibration, the parts that it was made of, and why questions were left out."""
 
     table: dict[str, Any]
     parts: Sequence[Part]
+    skipped: Mapping[str, str]
 
 
 def from_scores(
@@ -86,7 +87,8 @@ def from_scores(
     for name, file in (trained_on or {}).items():
         _leave_out(records, files, name, file)
     entries: dict[str, Any] = {}
-    parts = []
+    parts: list[Part] = []
+    skipped: dict[str, str] = {}
     for question in Question:
         if question.accusation is None:
             entries |= _contradictions(files, records, detectors)
@@ -94,9 +96,15 @@ def from_scores(
         names = _names(question, records, detectors)
         own = [one for one in files if question in one.answers]
         if names and any(one.answers[question] for one in own):
-            parts.append(_part(question, names, own, records))
+            try:
+                parts.append(_part(question, names, own, records))
+            except InvalidInput as error:
+                skipped[question.value] = str(error)
     if not parts:
-        raise InvalidInput("no detector spoke of files that are labelled for its question")
+        raise InvalidInput(
+            "; ".join(f"{name}: {why}" for name, why in skipped.items())
+            or "no detector spoke of files that are labelled for its question"
+        )
     for part in parts:
         entries |= part.fitted.detectors
     table = table_of(
@@ -111,7 +119,7 @@ def from_scores(
             for name, file in scores_of.items()
         }
     table["regions"] = dict(default_calibration().regions)
-    return Outcome(table, parts)
+    return Outcome(table, parts, skipped)
 
 
 def _part(

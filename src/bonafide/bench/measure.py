@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,14 @@ from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.evidence.calibration import measures
+from bonafide.evidence.edited_regions import fuse_maps
 from bonafide.evidence.reference import Stratum
 from bonafide.types import Finding, Profile, Question, ScoreMap, Status
 
 SECONDS = 600.0  # for all detectors on one file
+
+if TYPE_CHECKING:
+    from bonafide.examination import Examiner
 
 Record = dict[str, Any]
 Progress = Callable[[int, int, int], None]
@@ -104,26 +109,36 @@ def measure(
 
 def measure_file(task: Task) -> Record:
     """What the detectors of a task say of its file; `why` beside it where it cannot be read."""
-    from bonafide.examination import Settings, examine
     from bonafide.media.source import open_media
 
-    settings = Settings(only=task.detectors, threads=1)
     try:
         media = open_media(task.path)
-        report = examine(media, settings)
+        if media.image is not None:
+            _ = media.image.pixels  # what cannot be decoded is one failure, not one per detector
+        examiner = examiner_of(task.detectors)
+        findings = examiner.ask(media, examiner.chosen)
         measured = measures(media)
     except MediaError as error:
         return _failed(task, error.why)
-    mask = _mask(task.mask)
+    edits = fuse_maps(findings, examiner.calibration)
+    mask = read_mask(task.mask)
     record: Record = {
         "path": task.path,
         "container": Stratum.of(measured).container,
         "measured": measured,
-        "said": {finding.detector: _said(finding, mask) for finding in report.findings},
+        "said": {finding.detector: _said(finding, mask) for finding in findings},
     }
-    if report.edits is not None and report.edits.map is not None:
-        record["edits"] = _on_pixels(report.edits.map, mask)
+    if edits is not None and edits.map is not None:
+        record["edits"] = _on_pixels(edits.map, mask)
     return record
+
+
+@lru_cache(maxsize=4)
+def examiner_of(detectors: tuple[str, ...]) -> Examiner:
+    """One per choice of detectors, so that networks stay open."""
+    from bonafide.examination import Examiner, Settings
+
+    return Examiner(Settings(profile=Profile.THOROUGH, only=detectors, threads=1))
 
 
 def read_records(*scores: str | Path) -> dict[str, Record]:
@@ -195,7 +210,8 @@ def _on_pixels(found: ScoreMap, mask: NDArray[np.bool_] | None) -> Record:
     return said
 
 
-def _mask(path: str | None) -> NDArray[np.bool_] | None:
+def read_mask(path: str | None) -> NDArray[np.bool_] | None:
+    """bool H×W of a mask that marks in white; None without one, or where it cannot be read."""
     from bonafide.media.source import open_media
 
     if path is None:

@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from bonafide.evidence.verdict import FALSE_ACCUSATION_RATE
+from bonafide.evidence.reference import needed
+from bonafide.types import Question
 
 _WIDTH = 132  # where nothing says how wide the reader's screen is
 
@@ -98,16 +99,17 @@ def print_audit(found: Mapping[str, Any]) -> None:
 
 def print_calibration(table: Mapping[str, Any]) -> None:
     """What was fitted; to standard error, since the result is a file."""
-    for question, fused in table["fusion"].items():
-        for name, weight in fused["weights"].items():
+    for question, fitted in table["questions"].items():
+        for name, weight in fitted["weights"].items():
             entry = table["detectors"].get(name)
             auc = f", AUC {entry['auc']:.3f}" if entry else ", as it ships"
             click.echo(f"{name}: weight {weight:.2f} in {question}{auc}", err=True)
-        bona_fide = len(fused["bona_fide"])
-        if bona_fide < 2 / FALSE_ACCUSATION_RATE:
+        sources = len({row[0] for row in fitted["files"] if not row[1]})
+        fewest = needed(Question(question).alpha)
+        if sources < fewest:
             click.echo(
-                f"{bona_fide} bona fide pictures are too few to accuse any at "
-                f"{100 * FALSE_ACCUSATION_RATE:.0f} %: {2 / FALSE_ACCUSATION_RATE:.0f} are needed",
+                f"{sources} bona fide sources are too few to accuse any file of {question}: "
+                f"{fewest} are needed for a bound of {100 * Question(question).alpha:g} %",
                 err=True,
             )
 

@@ -4,44 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bonafide.bench import tables
-
-DONE, SOME_FAILED = 0, 1
-
-_Tick = Callable[[int, int, int], None]
-
-_manifest = click.argument("manifest", type=click.Path(dir_okay=False), metavar="MANIFEST")
-_protocol = click.option(
-    "--protocol",
-    default="generated-normalised",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="What is measured and how; see `bonafide bench protocols`.",
-)
-_jobs = click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core."
-)
-_quiet = click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
-_json = click.option("--json", "as_json", is_flag=True, help="The whole result as JSON.")
-_repeats = click.option(
-    "--repeats",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Resamples behind each interval.",
+from bonafide.cli.bench_calibration import calibrate, measure, regions
+from bonafide.cli.bench_options import (
+    DONE,
+    SOME_FAILED,
+    bar,
+    jobs_option,
+    json_option,
+    listed,
+    manifest_argument,
+    pairs,
+    protocol_option,
+    quiet_option,
+    repeats_option,
 )
 
 
 @click.group()
 def bench() -> None:
-    """Measure detectors: index, audit, run, report, compare, calibrate."""
+    """Measure detectors: index, audit, run, report, compare, measure, calibrate."""
+
+
+for _command in (measure, calibrate, regions):
+    bench.add_command(_command)
 
 
 @bench.command()
@@ -61,13 +52,13 @@ def index(folder: str, layout: str, out: str | None) -> None:
 
 
 @bench.command()
-@_manifest
-@_protocol
+@manifest_argument
+@protocol_option
 @click.option("--degradation", metavar="NAME",
               help="Look at files after this.  [default: the protocol's first]")  # fmt: skip
-@_jobs
-@_json
-@_quiet
+@jobs_option
+@json_option
+@quiet_option
 def audit(
     manifest: str,
     protocol: str,
@@ -86,15 +77,15 @@ def audit(
 
 
 @bench.command()
-@_manifest
-@_protocol
+@manifest_argument
+@protocol_option
 @click.option("--detectors", metavar="ID,...",
               help="Which to measure; `verdict` stands for all of them fused.  "
               "[default: those that answer the protocol's question]")  # fmt: skip
 @click.option("--scores", multiple=True, metavar="NAME=FILE",
               help="Scores of a detector run elsewhere: CSV with path and score.")  # fmt: skip
 @click.option("--out", required=True, metavar="DIR", help="Where the run lies; go on with it.")
-@_jobs
+@jobs_option
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=300.0, show_default=True,
               help="Wall time for all detectors on one file.")  # fmt: skip
@@ -102,9 +93,9 @@ def audit(
               help="Width × height of a picture.  [default: 64,000,000]")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Ask again where something failed before.")
 @click.option("--no-audit", is_flag=True, help="Leave the audit out; the report says so.")
-@_repeats
-@_json
-@_quiet
+@repeats_option
+@json_option
+@quiet_option
 @click.option("--debug", is_flag=True, help="Let decoders' complaints through.")
 def run(
     manifest: str,
@@ -133,11 +124,11 @@ def run(
     from bonafide.bench.protocol import load_protocol
     from bonafide.media.limits import Limits
 
-    chosen = tuple(part.strip() for part in (detectors or "").split(",") if part.strip())
+    chosen = listed(detectors)
     limits = Limits(seconds=max_seconds, **({"pixels": max_pixels} if max_pixels else {}))
     plan = running.plan(manifest, load_protocol(protocol), chosen, _named(scores))
     folder = Path(out)
-    with _bar("scoring", quiet) as tick:
+    with bar("scoring", quiet) as tick:
         running.run(plan, folder, jobs, seed, limits, retry_failed, tick, debug)
     if not no_audit and not _audited(folder, plan):
         found = _audit(manifest, protocol, None, jobs, quiet)
@@ -155,9 +146,9 @@ def run(
 
 @bench.command()
 @click.argument("folder", type=click.Path(exists=True), metavar="DIR")
-@_repeats
-@_json
-@_quiet
+@repeats_option
+@json_option
+@quiet_option
 def report(folder: str, repeats: int, as_json: bool, quiet: bool) -> None:
     """Compute every figure anew from DIR/scores.parquet; write results.json and report.html."""
     tables.print_results(_report(Path(folder), repeats, quiet), as_json)
@@ -166,8 +157,8 @@ def report(folder: str, repeats: int, as_json: bool, quiet: bool) -> None:
 @bench.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@_repeats
-@_json
+@repeats_option
+@json_option
 def compare(first: str, second: str, repeats: int, as_json: bool) -> None:
     """Test whether B differs from A; each is the folder of a run, or FOLDER:DETECTOR."""
     from bonafide.bench.compare import compare as comparing
@@ -180,45 +171,8 @@ def compare(first: str, second: str, repeats: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.argument("place", type=click.Path(exists=True), metavar="RUN|MANIFEST")
-@click.option("--detector", "detectors", multiple=True, required=True, metavar="ID",
-              help="Which is to join the verdict; may be repeated.")  # fmt: skip
-@_protocol
-@click.option("--out", metavar="FILE",
-              help="The calibration to write.  [default: among the user's data]")  # fmt: skip
-@_jobs
-@_quiet
-def calibrate(
-    place: str,
-    detectors: tuple[str, ...],
-    protocol: str,
-    out: str | None,
-    jobs: int,
-    quiet: bool,
-) -> None:
-    """Fit a calibration for any detector, from the folder of a run or a labelled manifest.
-
-    A run must hold the scores of all detectors that weigh in the same question. `bonafide scan
-    --calibration FILE` lays the result over the shipped calibration.
-    """
-    from bonafide.bench import calibrate as calibrating
-    from bonafide.bench.protocol import load_protocol
-
-    if Path(place).is_dir():
-        table = calibrating.calibrate(place, detectors)
-    else:
-        with _bar("scoring", quiet) as tick:
-            table = calibrating.calibrate_manifest(
-                place, load_protocol(protocol), detectors, jobs, tick
-            )
-    written = calibrating.write(table, out)
-    tables.print_calibration(table)
-    click.echo(str(written))
-
-
-@bench.command()
 @click.argument("name", required=False)
-@_json
+@json_option
 def protocols(name: str | None, as_json: bool) -> None:
     """List the protocols that ship, or show one of them in full."""
     from bonafide.bench.protocol import load_protocol, names
@@ -230,12 +184,12 @@ def protocols(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(known[name].to_dict(), indent=2, ensure_ascii=False))
         click.echo(f"sha256 {known[name].sha256}")
     else:
-        tables.print_pairs({one: protocol.description for one, protocol in known.items()})
+        tables.printpairs({one: protocol.description for one, protocol in known.items()})
 
 
 @bench.command()
 @click.argument("name", required=False)
-@_json
+@json_option
 def degradations(name: str | None, as_json: bool) -> None:
     """List what can be done to files before they are scored, or say what NAME does."""
     from bonafide.bench import degrade, degrade_video
@@ -253,7 +207,7 @@ def degradations(name: str | None, as_json: bool) -> None:
     if as_json:
         tables.print_json(known)
     else:
-        tables.print_pairs(known)
+        tables.printpairs(known)
 
 
 def _report(folder: Path, repeats: int, quiet: bool) -> dict[str, Any]:
@@ -261,7 +215,7 @@ def _report(folder: Path, repeats: int, quiet: bool) -> dict[str, Any]:
     from bonafide.bench.page import write_page
     from bonafide.bench.results import results, write_results
 
-    with _bar("measuring", quiet) as tick:
+    with bar("measuring", quiet) as tick:
         measured = results(folder, repeats, progress=lambda done, total: tick(done, total, 0))
     home = folder if folder.is_dir() else folder.parent
     write_results(home, measured)
@@ -289,7 +243,7 @@ def _audit(
     except ValueError as error:
         raise InvalidInput(str(error)) from None
     total = len(known.samples)
-    with _bar("auditing", quiet) as tick:
+    with bar("auditing", quiet) as tick:
         found = auditing(
             known,
             chosen.folds(known.samples),
@@ -314,30 +268,4 @@ def _audited(folder: Path, plan: Any) -> bool:
 
 
 def _named(given: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not (name and equals and path):
-            raise click.UsageError(f"--scores takes NAME=FILE, not {text!r}")
-        found[name] = path
-    return found
-
-
-@contextmanager
-def _bar(what: str, quiet: bool) -> Iterator[_Tick]:
-    """A progress bar on standard error, where somebody looks at it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total, failed: None
-        return
-    from rich.console import Console
-
-    from bonafide.report import terminal
-
-    with terminal.progress(what, Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=None)
-
-        def tick(done: int, total: int, failed: int) -> None:
-            text = f"{failed} failed" if failed else ""
-            progress.update(bar, completed=done, total=total, description=text)
-
-        yield tick
+    return pairs(given, "--scores", "NAME=FILE")

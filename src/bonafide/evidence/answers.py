@@ -39,7 +39,7 @@ CLEAR = 0.10
 WORTH_NAMING = 0.4  # log-likelihood ratio under which a finding is no reason to accuse
 LAUNDERED = 0.7  # share from which a trace is more like that of a processed photograph
 
-_LEAST_LLR = math.log(LEAST_PROBABILITY / (1 - LEAST_PROBABILITY))
+LEAST_LLR = math.log(LEAST_PROBABILITY / (1 - LEAST_PROBABILITY))
 _PROCESSED = (
     "It is not called AI-generated, since its traces are more like those of a photograph that went "
     "through an autoencoder, an upscaler or an enhancer than like those of a picture generated "
@@ -220,7 +220,7 @@ def _answer(
         because=_named(said),
         why=why,
         alpha=alpha,
-        miss_rate=_rounded(comparison.miss_rate(alpha, _LEAST_LLR)),
+        miss_rate=_rounded(comparison.miss_rate(alpha, LEAST_LLR)),
         stratum=comparison.stratum,
     )
 
@@ -271,7 +271,7 @@ def _accuses(comparison: Comparison, total: float, alpha: float) -> bool:
     return (
         comparison.certifies(alpha)
         and comparison.p_value(total) <= alpha + 1e-12
-        and total >= _LEAST_LLR
+        and total >= LEAST_LLR
     )
 
 

@@ -1,40 +1,30 @@
-"""Measure how maps speak inside and outside of edits, and fit the tables that join them.
+"""Fit the tables by which the maps of detectors are joined into regions.
 
-    bonafide tamper FOLDER --out MADE --count 400 --seed 1
-    python tools/fit_regions.py measure MADE/manifest.csv DATA/generated_images.csv --evidence DIR
-    python tools/fit_regions.py fit --evidence DIR
-
-Manifests hold tampering that was made, with masks (`bonafide tamper`), and untouched bona fide
-pictures; never the pictures that the fusion is judged on, and none that a learned detector was
-trained on (`--collections` names the folders that may be used). `measure` is resumable and asks
-only for what is missing or was measured by another version. `fit` writes the key "regions" of
-the shipped table: for each detector, value of its map → log-likelihood ratio, and
-two weights, of a finding at its threshold and below it; and the prior, chosen for the best mean F1
-among those that mark anything in at most `--false-regions` of untouched pictures. What is reported
-is out of fold, with folds by collection, the prior included; it and the prior rest on pictures that
-every detector was asked about.
+For each detector: value of its map → log-likelihood ratio, and two weights, of a finding at its
+threshold and below it; and a prior, chosen for the best mean F1 among those that mark anything in
+few untouched pictures. What is reported is out of fold, with folds by source, the prior included;
+it and the prior rest on pictures that every detector was asked about.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonafide import registry
+from bonafide.bench.calibration_file import dumps
 from bonafide.bench.fitting import fit_threshold, fit_weights
 from bonafide.bench.pixel_metrics import count_pixels
+from bonafide.bench.region_maps import DRAWN, Json, Picture, read_pictures
+from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.evidence import edited_regions as edits
-from region_evidence import PIXELS, Json, Picture, measure, read_evidence, usual_detectors
+from bonafide.files import whole
 
-ROOT = Path(__file__).resolve().parent.parent
-CALIBRATION = ROOT / "src/bonafide/evidence/calibration.json"
 BINS = 16  # of a map's values, half of them under the decision
 SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims what it did not see
 FOLDS = 5
@@ -44,29 +34,52 @@ HIT_RATE = 0.01  # of untouched pictures at a detector's threshold
 Floats = NDArray[np.float64]
 
 
-def fit(evidence: Path, calibration: Path, false_regions: float) -> Json:
-    """Fit the tables and write them into a calibration; return what was written."""
-    pictures = list(read_evidence(evidence))
+def fit_into(maps: Path, calibration: Path, false_regions: float) -> Json:
+    """Fit the tables and write them into a calibration; return what was written.
+
+    Args:
+        maps: folder that `region_maps.measure_maps` filled.
+        calibration: a file that `bonafide bench calibrate` wrote.
+        false_regions: share of untouched pictures in which anything may be marked.
+
+    Raises:
+        InvalidInput: there are too few pictures.
+        MissingExtra: scikit-learn is not installed.
+    """
+    fitted = fit(list(read_pictures(maps)), false_regions)
+    table = json.loads(calibration.read_text(encoding="utf-8"))
+    table["regions"] = fitted
+    with whole(calibration) as partial:
+        partial.write_text(dumps(table), encoding="utf-8")
+    return fitted
+
+
+def fit(pictures: Sequence[Picture], false_regions: float) -> Json:
+    """The entry `regions` of a calibration, fitted on pictures; see `fit_into`."""
     names = sorted(frozenset().union(*(one.asked for one in pictures)))
-    whole = np.array([one.asked >= set(names) for one in pictures])
-    edited = np.array([one.edited.any() for one in pictures])
-    collections = np.array([one.collection for one in pictures])
+    complete = np.array([one.asked >= set(names) for one in pictures], np.bool_)
+    edited = np.array([one.edited.any() for one in pictures], np.bool_)
+    sources = np.array([one.source for one in pictures])
+    if len(set(sources)) < FOLDS or not edited.any() or edited.all():
+        raise InvalidInput(
+            f"regions are fitted on edited and untouched pictures of at least {FOLDS} sources"
+        )
     outcome = np.zeros((len(pictures), len(PRIORS)))
-    folds = folds_by_collection(collections)
+    folds = folds_by_source(sources)
     for training, held_out in folds:
         tables = fit_tables([pictures[index] for index in training], names)
-        for index in held_out[whole[held_out]]:
+        for index in held_out[complete[held_out]]:
             outcome[index] = outcomes(pictures[index], tables)
     held = np.zeros(len(pictures))
     for training, held_out in folds:
-        known = training[whole[training]]
+        known = training[complete[training]]
         prior = best_prior(outcome[known], edited[known], false_regions)
         held[held_out] = outcome[held_out, prior]
-    held, truth = held[whole], edited[whole]
-    fitted = {
-        "fitted": date.today().isoformat(),
+    held, truth = held[complete], edited[complete]
+    return {
+        "fitted": datetime.now(UTC).date().isoformat(),
         "pictures": {"edited": int(edited.sum()), "untouched": int((~edited).sum())},
-        "collections": sorted(set(collections.tolist())),
+        "sources": len(set(sources.tolist())),
         "held_out": {
             "edited": int(truth.sum()),
             "untouched": int((~truth).sum()),
@@ -74,25 +87,21 @@ def fit(evidence: Path, calibration: Path, false_regions: float) -> Json:
             "found": round(float((held[truth] > 0).mean()), 4),
             "false_region_rate": round(float(held[~truth].mean()), 4),
         },
-        "prior": float(PRIORS[best_prior(outcome[whole], truth, false_regions)]),
+        "prior": float(PRIORS[best_prior(outcome[complete], truth, false_regions)]),
         "detectors": fit_tables(pictures, names),
     }
-    table = json.loads(calibration.read_text())
-    table["regions"] = fitted
-    calibration.write_text(json.dumps(table, indent=1) + "\n")
-    return fitted
 
 
-def folds_by_collection(
-    groups: NDArray[np.str_],
+def folds_by_source(
+    sources: NDArray[np.str_],
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """(training, held out) indices; every collection is held out once."""
-    names, sizes = np.unique(groups, return_counts=True)
+    """(training, held out) indices; every source is held out once."""
+    names, sizes = np.unique(sources, return_counts=True)
     number, full = {}, np.zeros(FOLDS)
     for index in np.argsort(-sizes, kind="stable"):  # the largest first, each into the emptiest
         number[names[index]] = int(full.argmin())
         full[number[names[index]]] += sizes[index]
-    fold = np.array([number[name] for name in groups])
+    fold = np.array([number[name] for name in sources])
     return [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(FOLDS)]
 
 
@@ -138,11 +147,11 @@ def fit_knots(pictures: Sequence[Picture], name: str) -> list[list[float]]:
         (counts[part][seen] + SMOOTHING) / (total[part] + SMOOTHING * seen.sum())
         for part in (True, False)
     ]
-    rising = _isotonic(np.log(shares[0] / shares[1]), both[seen] + SMOOTHING)
-    knots = list(zip(middles.tolist(), rising, strict=True))
+    rising = _rising(middles, np.log(shares[0] / shares[1]), both[seen] + SMOOTHING)
+    knots = list(zip(middles.tolist(), rising.tolist(), strict=True))
     below = [knot for knot in knots if knot[0] < edits.MARKED]
     above = [knot for knot in knots if knot[0] >= edits.MARKED]
-    if below and above:  # a map either marks a pixel or does not: a step at one half
+    if below and above:  # a map either marks a place or does not: a step at one half
         step = [(edits.MARKED - 1e-3, below[-1][1]), (edits.MARKED, above[0][1])]
         knots = [*below, *step, *above]
     return [[round(value, 4), round(ratio, 4)] for value, ratio in knots]
@@ -150,20 +159,21 @@ def fit_knots(pictures: Sequence[Picture], name: str) -> list[list[float]]:
 
 def outcomes(picture: Picture, tables: Json) -> Floats:
     """(priors,) F1 of an edited picture; of an untouched one 1.0 where anything is marked."""
-    layers = edits.read_layers(list(picture.findings.values()), {"detectors": tables})
+    findings = list(picture.findings.values())
+    layers = edits.read_layers(findings, {"detectors": tables}, picture.lattice)
     found = np.zeros(len(PRIORS))
     if not any(layer.hit for layer in layers):
         return found
     total = np.zeros(picture.edited.shape, np.float32)
     for layer in layers:
-        total += layer.evidence(slice(None), slice(None))
+        total += layer.evidence()
     for index, prior in enumerate(PRIORS):
-        heatmap = (total + prior >= 0).astype(np.float32)
-        edits.connect(heatmap)
+        fused = (total + prior >= 0).astype(np.float32)
+        edits.connect(fused, picture.lattice)
         if picture.edited.any():
-            found[index] = count_pixels(picture.edited, heatmap).f1
+            found[index] = count_pixels(picture.edited, fused).f1
         else:
-            found[index] = float((heatmap >= edits.MARKED).any())
+            found[index] = float((fused >= edits.MARKED).any())
     return found
 
 
@@ -176,11 +186,11 @@ def best_prior(outcome: Floats, truth: NDArray[np.bool_], false_regions: float) 
 def _sampled(
     pictures: Sequence[Picture], tables: Json, columns: Sequence[tuple[str, bool]]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """(pixels, columns) unweighted evidence, and whether each pixel was edited."""
+    """(cells, columns) unweighted evidence, and whether each cell was edited."""
     rows, truth = [], []
     for picture in pictures:
         for part, values in picture.drawn.items():
-            said = np.zeros((PIXELS, len(columns)))
+            said = np.zeros((DRAWN, len(columns)))
             for index, (name, hit) in enumerate(columns):
                 if name not in values:
                     continue
@@ -191,47 +201,15 @@ def _sampled(
                     )
             if any(name in values for name in tables):
                 rows.append(said)
-                truth.append(np.full(PIXELS, part))
+                truth.append(np.full(DRAWN, part))
     return np.concatenate(rows), np.concatenate(truth)
 
 
-def _isotonic(values: Floats, weights: Floats) -> list[float]:
-    """The closest rising sequence, by pooling adjacent violators."""
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        pool = (value, weight, 1)
-        while pools and pools[-1][0] >= pool[0]:
-            mean, heavy, count = pools.pop()
-            together = heavy + pool[1]
-            pool = ((mean * heavy + pool[0] * pool[1]) / together, together, count + pool[2])
-        pools.append(pool)
-    return [mean for mean, _, count in pools for _ in range(count)]
-
-
-def main() -> None:
-    """Parse arguments."""
-    layout = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    measuring = verbs.add_parser("measure")
-    measuring.add_argument("manifests", type=Path, nargs="+")
-    measuring.add_argument("--collections", default="", help="folders to use, comma separated")
-    measuring.add_argument("--only", default="", help="detector ids, comma separated")
-    measuring.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    fitting = verbs.add_parser("fit")
-    fitting.add_argument("--calibration", type=Path, default=CALIBRATION)
-    fitting.add_argument("--false-regions", type=float, default=0.03)
-    for verb in (measuring, fitting):
-        verb.add_argument("--evidence", type=Path, required=True)
-    options = parser.parse_args()
-    if options.verb == "measure":
-        collections = frozenset(filter(None, options.collections.split(",")))
-        detectors = tuple(filter(None, options.only.split(","))) or usual_detectors()
-        measure(options.manifests, options.evidence, collections, detectors, options.jobs)
-    else:
-        fitted = fit(options.evidence, options.calibration, options.false_regions)
-        print(json.dumps(fitted["held_out"]))
-
-
-if __name__ == "__main__":
-    main()
+def _rising(places: Floats, values: Floats, weights: Floats) -> Floats:
+    """The closest rising sequence to `values`."""
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError:
+        raise MissingExtra("bench", "fitting a calibration") from None
+    fitted = IsotonicRegression().fit(places, values, sample_weight=weights)
+    return np.asarray(fitted.predict(places), np.float64)

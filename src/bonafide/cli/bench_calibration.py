@@ -1,0 +1,203 @@
+"""The verbs of `bonafide bench` that make calibrations: measure, calibrate, regions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bonafide.bench import tables
+from bonafide.cli.bench_options import (
+    DONE,
+    SOME_FAILED,
+    bar,
+    files_of,
+    jobs_option,
+    listed,
+    manifests_argument,
+    most_option,
+    pairs,
+    protocol_option,
+    quiet_option,
+    where_option,
+)
+
+
+@click.command()
+@manifests_argument
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              metavar="FILE.jsonl", help="Gets a line per file; go on with it.")  # fmt: skip
+@click.option("--detectors", metavar="ID,...",
+              help="Which to ask.  [default: all that can be used]")  # fmt: skip
+@where_option
+@most_option
+@jobs_option
+@quiet_option
+def measure(
+    manifests: tuple[Path, ...],
+    out: Path,
+    detectors: str | None,
+    where: tuple[str, ...],
+    most: int,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Ask detectors about labelled files as they are, to calibrate on.
+
+    A manifest has the columns path and label, and origin, source or group. Started again, it asks
+    only for what is missing.
+
+    \b
+    Exit status: 0 done · 1 some file could not be read · 2 wrong usage.
+    """
+    from bonafide.bench.labelled import read_labelled
+    from bonafide.bench.measure import measure as measuring
+
+    files = read_labelled(manifests, pairs(where, "--where", "COLUMN=VALUE"), most)
+    with bar("measuring", quiet) as tick:
+        failed = measuring(files, out, listed(detectors), jobs or os.cpu_count() or 1, tick)
+    click.echo(str(out))
+    sys.exit(SOME_FAILED if failed else DONE)
+
+
+@click.command()
+@click.argument("places", type=click.Path(exists=True), nargs=-1, required=True,
+                metavar="FILE.jsonl...|RUN|MANIFEST")  # fmt: skip
+@click.option("--manifest", "manifests", multiple=True,
+              type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Labels and sources of the files in FILE.jsonl; may be repeated.")  # fmt: skip
+@click.option("--detector", "detectors", multiple=True, metavar="ID",
+              help="Which is to join the verdict; may be repeated.  [default: all in FILE.jsonl]")  # fmt: skip
+@click.option("--scores-of", multiple=True, metavar="ID=FILE.csv",
+              help="Out-of-fold scores of a trained detector (path, score, facts) in place of "
+              "those measured.")  # fmt: skip
+@click.option(
+    "--trained-on",
+    multiple=True,
+    metavar="ID=MANIFEST",
+    help="What a trained detector has seen: its sources are left out for it.",
+)
+@protocol_option
+@click.option("--out", metavar="FILE",
+              help="The calibration to write.  [default: among the user's data]")  # fmt: skip
+@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.md",
+              help="Write the figures by detector, source, generator and format.")  # fmt: skip
+@jobs_option
+@quiet_option
+def calibrate(
+    places: tuple[str, ...],
+    manifests: tuple[Path, ...],
+    detectors: tuple[str, ...],
+    scores_of: tuple[str, ...],
+    trained_on: tuple[str, ...],
+    protocol: str,
+    out: str | None,
+    page: Path | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Fit a calibration, from what `bonafide bench measure` wrote, a run, or a manifest.
+
+    From FILE.jsonl all questions are fitted that its files are labelled for, as for the calibration
+    that ships. From the folder of a run, or a manifest, the named detectors join the verdict; a run
+    must hold the scores of all detectors that weigh in the same question. `bonafide scan
+    --calibration FILE` lays the result over the shipped calibration.
+
+    \b
+    bonafide bench measure photos.csv --out scores.jsonl
+    bonafide bench calibrate scores.jsonl --manifest photos.csv --out own.json --page own.md
+    """
+    from bonafide.bench.calibration_file import write
+
+    if all(place.endswith(".jsonl") for place in places):
+        from bonafide.bench.calibrate import from_scores
+        from bonafide.bench.calibration_page import summary, write_page
+
+        if not manifests:
+            raise click.UsageError("FILE.jsonl needs --manifest, which holds the labels")
+        outcome = from_scores(
+            places, manifests, detectors, files_of(scores_of, "--scores-of"),
+            files_of(trained_on, "--trained-on"),
+        )  # fmt: skip
+        written = write(outcome.table, out)
+        if page is not None:
+            write_page(page, outcome)
+        if not quiet:
+            click.echo("\n".join(summary(outcome)), err=True)
+    else:
+        if len(places) > 1 or not detectors:
+            raise click.UsageError("a run or a manifest stands alone, with at least one --detector")
+        table = _of_own(places[0], detectors, protocol, jobs, quiet)
+        written = write(table, out)
+        tables.print_calibration(table)
+    click.echo(str(written))
+
+
+@click.command()
+@manifests_argument
+@click.option(
+    "--maps",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Gets what detectors marked in each picture; go on with it.",
+)
+@click.option("--out", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              metavar="FILE", help="The calibration that gets the tables.")  # fmt: skip
+@click.option("--detectors", metavar="ID,...",
+              help="Whose maps.  [default: those that outline edits]")  # fmt: skip
+@click.option(
+    "--false-regions",
+    type=click.FloatRange(0, 1),
+    default=0.03,
+    show_default=True,
+    metavar="SHARE",
+    help="Untouched pictures in which anything may be marked.",
+)
+@where_option
+@most_option
+@jobs_option
+@quiet_option
+def regions(
+    manifests: tuple[Path, ...],
+    maps: Path,
+    out: Path,
+    detectors: str | None,
+    false_regions: float,
+    where: tuple[str, ...],
+    most: int,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Fit how the maps of detectors are joined, on edited pictures with masks and untouched ones.
+
+    Never on pictures that the regions are judged on, or that a trained detector has seen. Exit
+    status: as `bonafide bench measure`.
+    """
+    from bonafide.bench.labelled import read_labelled
+    from bonafide.bench.region_fitting import fit_into
+    from bonafide.bench.region_maps import measure_maps
+
+    files = read_labelled(manifests, pairs(where, "--where", "COLUMN=VALUE"), most)
+    with bar("measuring", quiet) as tick:
+        failed = measure_maps(files, maps, listed(detectors), jobs or os.cpu_count() or 1, tick)
+    fitted = fit_into(maps, out, false_regions)
+    click.echo(json.dumps(fitted["held_out"]))
+    sys.exit(SOME_FAILED if failed else DONE)
+
+
+def _of_own(
+    place: str, detectors: tuple[str, ...], protocol: str, jobs: int, quiet: bool
+) -> dict[str, Any]:
+    """A calibration of the user's own, from the folder of a run or a labelled manifest."""
+    from bonafide.bench.calibrate_run import from_manifest, from_run
+    from bonafide.bench.protocol import load_protocol
+
+    if Path(place).is_dir():
+        return from_run(place, detectors)
+    with bar("scoring", quiet) as tick:
+        return from_manifest(place, load_protocol(protocol), detectors, jobs, tick)
