@@ -167,8 +167,8 @@ def test_a_clip_with_no_decodable_frame_is_a_media_error() -> None:
 
 
 def test_a_damaged_tail_is_named_and_the_rest_is_measured() -> None:
-    whole = clip([photograph(64, 48, seed) for seed in range(40)], container="avi")
-    media = open_media(whole[: len(whole) // 2], "clip.avi")
+    whole = clip([photograph(64, 48, seed) for seed in range(40)], container="matroska")
+    media = open_media(whole[: len(whole) // 2], "clip.mkv")
     finding = measure(Lifted(Brightness(), CARD), media, CARD)
     assert finding.status is Status.OK
     assert finding.facts["defects"] == list(media.video.defects) != []  # type: ignore[union-attr]
