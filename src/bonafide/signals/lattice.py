@@ -44,7 +44,8 @@ def upright_map(
         left = width - (left + columns * cell)
     if image.orientation in (3, 4, 7, 8):
         top = height - (top + rows * cell)
-    return ScoreMap(np.float32(image.orient(values)), cell, width, height, left, top)
+    upright = np.asarray(image.orient(values), np.float32)
+    return ScoreMap(upright, cell, width, height, left, top)
 
 
 def sampled_map(heatmap: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> ScoreMap:

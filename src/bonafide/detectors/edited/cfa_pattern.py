@@ -151,7 +151,7 @@ class Detector:
         facts: dict[str, float | int],
     ) -> list[Measurement]:
         cells = np.where(strength > 0, 0.5 + 0.5 * np.minimum(strength / 20.0, 1.0), 0.0)
-        found = ScoreMap(np.float32(cells), VOTER, media.width, media.height)
+        found = ScoreMap(cells.astype(np.float32), VOTER, media.width, media.height)
         labels, count = scipy.ndimage.label(strength > 0)
         boxes, shares = [], []
         for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
