@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
-from bonafide.media.media import Media
 from PIL import Image as Pillow
 
 from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.types import (
     WHOLE,
     Answer,
@@ -195,8 +195,8 @@ def make_report(image: Image, label: Label = Label.MANIPULATED, hostile: str = "
     )
     return Report(
         media=MediaFacts(
-            hostile + image.name, None, hashlib.sha256(image.data).hexdigest(), len(image.data), Kind.IMAGE, "JPEG",
-            width, height, {"orientation": 1, "comment": hostile},
+            hostile + image.name, None, hashlib.sha256(image.data).hexdigest(),
+            len(image.data), Kind.IMAGE, "JPEG", width, height, {"orientation": 1, "comment": hostile},
         ),
         findings=findings,
         verdict=Verdict(
