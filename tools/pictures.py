@@ -24,7 +24,7 @@ PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
 SHOWN = "03-splice.jpg"  # of `bonafide demo`
 MOST_BYTES = 200_000
-PAGE = (1200, 1000)  # pixels of the browser's window
+PAGE = (1100, 1000)  # pixels of the browser's window
 COLUMNS = 112  # of the terminal
 
 
@@ -47,7 +47,10 @@ def main() -> None:
         tab = browser.new_page(viewport={"width": PAGE[0], "height": PAGE[1]})
         tab.goto(page.as_uri())
         tab.wait_for_load_state("networkidle")
-        write("report.png", tab.screenshot())
+        box = tab.locator("figure.viewer").first.bounding_box()
+        assert box is not None, "the page shows no picture"
+        shown_until = {"x": 0, "y": 0, "width": PAGE[0], "height": box["y"] + box["height"] + 24}
+        write("report.png", tab.screenshot(full_page=True, clip=shown_until))
         tab.goto(card.as_uri())
         write("terminal.png", tab.locator("svg").first.screenshot())
         browser.close()
