@@ -64,7 +64,11 @@ def terminal(path: Path) -> str:
     from bonafide.report.terminal import print_card
 
     console = Console(
-        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+        record=True,
+        width=COLUMNS,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
     )
     console.print(f"[bold]$[/] bonafide {path.name}")
     print_card(bonafide.examine(path), console)
