@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from bonafide import edits, registry
 from bonafide.bench.fitting import fit_threshold, fit_weights
@@ -136,7 +137,8 @@ def fit_knots(pictures: Sequence[Picture], name: str) -> list[list[float]]:
         (counts[part][seen] + SMOOTHING) / (total[part] + SMOOTHING * seen.sum())
         for part in (True, False)
     ]
-    rising = _isotonic(np.log(shares[0] / shares[1]), both[seen] + SMOOTHING)
+    ratios = np.log(shares[0] / shares[1])
+    rising = isotonic_regression(ratios, weights=both[seen] + SMOOTHING).x.tolist()
     knots = list(zip(middles.tolist(), rising, strict=True))
     below = [knot for knot in knots if knot[0] < edits.MARKED]
     above = [knot for knot in knots if knot[0] >= edits.MARKED]
@@ -191,19 +193,6 @@ def _sampled(
                 rows.append(said)
                 truth.append(np.full(PIXELS, part))
     return np.concatenate(rows), np.concatenate(truth)
-
-
-def _isotonic(values: Floats, weights: Floats) -> list[float]:
-    """The closest rising sequence, by pooling adjacent violators."""
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        pool = (value, weight, 1)
-        while pools and pools[-1][0] >= pool[0]:
-            mean, heavy, count = pools.pop()
-            together = heavy + pool[1]
-            pool = ((mean * heavy + pool[0] * pool[1]) / together, together, count + pool[2])
-        pools.append(pool)
-    return [mean for mean, _, count in pools for _ in range(count)]
 
 
 def main() -> None:

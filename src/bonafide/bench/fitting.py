@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import isotonic_regression, minimize
 
 from bonafide import verdict
 from bonafide.bench.metrics import roc_auc
@@ -317,22 +317,13 @@ def _entry(
 
 
 def _steps(scores: Floats, truth: Bools, weight: Floats) -> list[NDArray[np.intp]]:
-    """Rows by rising score, in the steps of an isotonic regression of `truth` on `scores`.
-
-    Pool adjacent violators: M. Ayer et al., Annals of Mathematical Statistics 26, 1955.
-    """
-    _, member = np.unique(scores, return_inverse=True)
+    """Rows by rising score, in the steps of an isotonic regression of `truth` on `scores`."""
+    member = np.unique(scores, return_inverse=True)[1].reshape(-1)
     order = np.argsort(member, kind="stable")
-    pools: list[tuple[float, float, NDArray[np.intp]]] = []  # mean, weight, rows
-    for rows in np.split(order, np.flatnonzero(np.diff(member[order])) + 1):
-        total = float(weight[rows].sum())
-        mean = float(weight[rows] @ truth[rows]) / total
-        while pools and pools[-1][0] >= mean:
-            other, heavy, earlier = pools.pop()
-            mean = (mean * total + other * heavy) / (total + heavy)
-            total, rows = total + heavy, np.concatenate([earlier, rows])
-        pools.append((mean, total, rows))
-    return [rows for _, _, rows in pools]
+    total = np.bincount(member, weight)
+    fitted = isotonic_regression(np.bincount(member, weight * truth) / total, weights=total)
+    first = np.searchsorted(member[order], fitted.blocks[1:-1])  # row at which a step begins
+    return np.split(order, first)
 
 
 def _merged(blocks: list[list[int]], truth: Bools) -> list[list[int]]:
