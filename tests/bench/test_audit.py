@@ -342,7 +342,7 @@ class TestForest:
         assert np.isnan(scores[:5]).all()
         assert (scores[5:] == 0.5).all()
 
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=2, deadline=None)
     @given(st.integers(0, 2**32 - 1))
     def test_scores_are_shares_and_repeatable(self, seed: int) -> None:
         random = np.random.default_rng(seed)
