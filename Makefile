@@ -3,13 +3,28 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-portable test-newest lint docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bonafide demo demo
 
 test: $(VENV)/.test lint
 	$(BIN)/pytest -n auto
+
+# The tests of everything that computes, with the vector instructions of an older processor.
+test-portable: $(VENV)/.test
+	OPENCV_CPU_DISABLE=AVX512_SKX,AVX2,FMA3,AVX NPY_DISABLE_CPU_FEATURES="AVX512_SKX AVX2 FMA3" \
+	$(BIN)/pytest -n auto tests/detectors tests/signals tests/evidence tests/comparison
+
+# The same with the newest releases that `pyproject.toml` allows, in an environment of its own.
+test-newest:
+	test -x $(VENV)-newest/bin/python || $(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/pip install --quiet --upgrade torch==2.13.0 -e '.[test]'
+	$(VENV)-newest/bin/pytest -n auto -m "not browser and not cluster and not fuzz"
+
+docs: $(VENV)/.test
+	$(BIN)/python tools/docs.py
+	$(BIN)/mkdocs build --quiet --strict
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -30,4 +45,4 @@ $(VENV)/.test: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) $(VENV)-newest demo site build dist

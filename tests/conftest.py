@@ -22,6 +22,18 @@ def data_folder() -> Path | None:
     return folder if (folder / "forensic_media.csv").is_file() else None
 
 
+def absent(what: str, why: str) -> None:
+    """Skip a test that needs something, or fail it where `BONAFIDE_REQUIRE` says it must be there.
+
+    Args:
+        what: "chromium", "postgresql" or "pdftotext", as listed in `BONAFIDE_REQUIRE`.
+        why: said in either case.
+    """
+    if what in os.environ.get("BONAFIDE_REQUIRE", "").split(","):
+        pytest.fail(f"BONAFIDE_REQUIRE asks for {what}: {why}")
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def poor_contrast() -> str:
     """A script for a page: the texts on it that are hard to read."""
@@ -51,7 +63,7 @@ def browser() -> Iterator[Any]:
     """A headless Chromium, where there is one; with it ends the event loop of its driver."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
+        absent("chromium", "no Chromium on this machine")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield chromium
@@ -80,7 +92,10 @@ def postgres() -> Iterator[str]:
     pytest.importorskip("psycopg")
     binaries = _binaries()
     if binaries is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+        absent(
+            "postgresql",
+            "PostgreSQL's server is not installed (Debian: apt-get install postgresql)",
+        )
     # The server refuses to run as root.
     user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="bonafide-postgres-", dir=_memory()))

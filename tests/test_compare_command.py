@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide.compare_command import compare
+from bonafide.cli.compare import compare
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from bonafide.demo import TRUST_ANCHOR, DemoFile, make_demo
+from bonafide.cli.demo import TRUST_ANCHOR, DemoFile, make_demo
 from bonafide.errors import MissingExtra
 from bonafide.media.image import Image
 from bonafide.media.metadata import open_thumbnail

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from skimage import data
 
 from bonafide import registry
-from bonafide.cli import bonafide as command
+from bonafide.cli.main import bonafide as command
 from bonafide.testing import check_detector
 
 ROOT = Path(__file__).resolve().parent.parent

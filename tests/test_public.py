@@ -58,20 +58,20 @@ def test_the_registry_lists_detectors_without_loading_them() -> None:
     assert not loaded & {*HEAVY, "rich", "click"}
 
 
-@pytest.mark.skipif(not exists("bonafide.cli"), reason="there is no command line yet")
+@pytest.mark.skipif(not exists("bonafide.cli.main"), reason="there is no command line yet")
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "sys.argv = ['bonafide', '--help']\n"
-        "from bonafide.cli import main\n"
+        "from bonafide.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
     )
     assert not loaded_after(code) & set(HEAVY)
 
 
-@pytest.mark.skipif(not exists("bonafide.cli"), reason="there is no command line yet")
+@pytest.mark.skipif(not exists("bonafide.cli.main"), reason="there is no command line yet")
 def test_the_command_line_starts_as_a_module() -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "bonafide.cli", "--help"],
+        [sys.executable, "-m", "bonafide.cli.main", "--help"],
         capture_output=True,
         text=True,
         timeout=60,

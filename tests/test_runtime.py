@@ -16,8 +16,8 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from bonafide import runtime
 from bonafide.errors import DamagedWeights, InvalidInput, MissingWeights, UnverifiedWeights
+from bonafide.networks import runtime
 from bonafide.signals.tiles import Mosaic, grid
 
 Write = Callable[..., Path]
@@ -113,7 +113,12 @@ def test_a_pulled_file_needs_its_record_and_a_passed_check(
     [
         ({"metadata": {"id": "else", "version": "1"}}, "says that it is else 1"),
         ({"metadata": {"version": "1"}}, "does not say what it is"),
-        ({"input": "images"}, "one input"),
+        ({"input": "images"}, "must have the input pixels, and has the input images"),
+        (
+            {"metadata": {"id": "net", "version": "1", "inputs": ["pixels", "residual"]}},
+            "must have the inputs pixels and residual, and has the input pixels",
+        ),
+        ({"metadata": {"id": "net", "version": "1", "inputs": "pixels"}}, "what its inputs are"),
     ],
 )
 def test_a_file_that_contradicts_its_name_is_refused(
@@ -131,6 +136,60 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     record(path)
     with pytest.raises(DamagedWeights, match="cannot be opened"):
         runtime.session("net")
+
+
+def write_pair(path: Path) -> Path:
+    """A network of two inputs and two outputs: sum and difference of pixels and residual."""
+    from onnx import TensorProto, helper, save
+
+    def image(name: str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "h", "w"])
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["pixels", "residual"], ["sum"]),
+            helper.make_node("Sub", ["pixels", "residual"], ["difference"]),
+        ],
+        "pair",
+        [image("pixels"), image("residual")],
+        [image("sum"), image("difference")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    card = {"id": "pair", "version": "1", "inputs": ["pixels", "residual"]}
+    helper.set_model_props(model, {"bonafide": json.dumps(card)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(model, path)
+    return path
+
+
+def test_several_inputs_and_outputs_go_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.setenv("BONAFIDE_WEIGHTS", str(tmp_path / "own"))
+    write_pair(tmp_path / "own" / "pair-1.onnx")
+    opened = runtime.session("pair")
+    assert opened.weights.inputs == ("pixels", "residual")
+    pixels, residual = (np.full((1, 3, 4, 4), value, np.float32) for value in (0.75, 0.5))
+    by_name = {"residual": residual, "pixels": pixels}
+    for outputs in (opened.run(pixels, residual=residual), opened.run(**by_name)):
+        assert set(outputs) == {"sum", "difference"}
+        assert (outputs["sum"] == 1.25).all() and (outputs["difference"] == 0.25).all()
+
+
+def test_other_inputs_than_the_network_has_are_refused(
+    write_network: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BONAFIDE_WEIGHTS", str(tmp_path / "own"))
+    write_network(tmp_path / "own" / "net-1.onnx")
+    write_pair(tmp_path / "own" / "pair-1.onnx")
+    pixels = np.zeros((1, 3, 8, 8), np.float32)
+    with pytest.raises(TypeError, match="net has the input pixels, not the inputs pixels and mask"):
+        runtime.session("net").run(pixels, mask=pixels)
+    with pytest.raises(TypeError, match="pair has the inputs pixels and residual, not the input"):
+        runtime.session("pair").run(pixels)
+    with pytest.raises(TypeError, match="not the inputs none"):
+        runtime.session("net").run()
 
 
 def test_a_network_is_opened_once_and_shared_by_threads(
@@ -239,7 +298,7 @@ def test_a_picture_is_read_tile_by_tile_and_its_map_put_together(
 _MEASURE = """
 import sys, resource
 import numpy as np
-from bonafide import runtime
+from bonafide.networks import runtime
 from bonafide.signals.tiles import grid
 opened = runtime.session("net")
 side = int(sys.argv[1])

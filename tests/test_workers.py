@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bonafide.workers import Lost, run, stream
+from bonafide.batch.workers import Lost, run, stream
 
 
 def behave(task: str) -> str:

@@ -8,7 +8,7 @@ Manifests hold tampering that was made, with masks (`bonafide tamper`), and unto
 pictures; never the pictures that the fusion is judged on, and none that a learned detector was
 trained on (`--collections` names the folders that may be used). `measure` is resumable and asks
 only for what is missing or was measured by another version. `fit` writes the key "regions" of
-`src/bonafide/calibration.json`: for each detector, value of its map → log-likelihood ratio, and
+the shipped table: for each detector, value of its map → log-likelihood ratio, and
 two weights, of a finding at its threshold and below it; and the prior, chosen for the best mean F1
 among those that mark anything in at most `--false-regions` of untouched pictures. What is reported
 is out of fold, with folds by collection, the prior included; it and the prior rest on pictures that
@@ -28,12 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from bonafide import edits, registry
+from bonafide import registry
 from bonafide.bench.fitting import fit_threshold, fit_weights
 from bonafide.bench.pixel_metrics import count_pixels
+from bonafide.evidence import edited_regions as edits
 from region_evidence import PIXELS, Json, Picture, measure, read_evidence, usual_detectors
 
-CALIBRATION = Path(__file__).resolve().parent.parent / "src" / "bonafide" / "calibration.json"
+ROOT = Path(__file__).resolve().parent.parent
+CALIBRATION = ROOT / "src/bonafide/evidence/calibration.json"
 BINS = 16  # of a map's values, half of them under the decision
 SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims what it did not see
 FOLDS = 5

@@ -22,15 +22,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from bonafide import runtime
 from bonafide.bench.manifest import read_table, select
 from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.bench.protocol import load_protocol
-from bonafide.detectors.jpeg_history import BLOCK, Local, Operating, decide, localise
+from bonafide.detectors.edited.jpeg_history import BLOCK, Local, Operating, decide, localise
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.networks import runtime
 from bonafide.train.export import METADATA, read_card
 
 BIASES = np.arange(-1.0, 4.01, 0.25)

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from rich.progress import track
 
-from bonafide import registry, workers
+from bonafide import registry
+
+from bonafide.batch import workers
 from bonafide.bench.manifest import read_table, select
 from bonafide.bench.masks import marked
 from bonafide.bench.protocol import load_protocol

@@ -13,18 +13,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
+    "AudioTrack": "media.audio",
     "BonafideError": "errors",
     "Card": "types",
     "Failure": "types",
     "Finding": "types",
+    "Frame": "media.sampling",
     "Image": "media.image",
     "Kind": "types",
     "Label": "types",
     "Limits": "media.limits",
-    "Media": "types",
+    "Media": "media.media",
     "MediaError": "errors",
     "Needs": "types",
     "Profile": "types",
@@ -32,20 +34,23 @@ _HOMES = {
     "Reason": "types",
     "Region": "types",
     "Report": "types",
+    "Sampling": "media.sampling",
     "Settings": "examination",
     "Status": "types",
     "Verdict": "types",
-    "Video": "media.video",
+    "VideoTrack": "media.video",
     "examine": "examination",
     "open_media": "media.source",
     "to_dict": "report.to_dict",
 }
 
 __all__ = [
+    "AudioTrack",
     "BonafideError",
     "Card",
     "Failure",
     "Finding",
+    "Frame",
     "Image",
     "Kind",
     "Label",
@@ -58,10 +63,11 @@ __all__ = [
     "Reason",
     "Region",
     "Report",
+    "Sampling",
     "Settings",
     "Status",
     "Verdict",
-    "Video",
+    "VideoTrack",
     "__version__",
     "examine",
     "open_media",
@@ -71,10 +77,13 @@ __all__ = [
 if TYPE_CHECKING:
     from bonafide.errors import BonafideError, MediaError
     from bonafide.examination import Settings, examine
+    from bonafide.media.audio import AudioTrack
     from bonafide.media.image import Image
     from bonafide.media.limits import Limits
+    from bonafide.media.media import Media
+    from bonafide.media.sampling import Frame, Sampling
     from bonafide.media.source import open_media
-    from bonafide.media.video import Video
+    from bonafide.media.video import VideoTrack
     from bonafide.report.to_dict import to_dict
     from bonafide.types import (
         Card,
@@ -82,7 +91,6 @@ if TYPE_CHECKING:
         Finding,
         Kind,
         Label,
-        Media,
         Needs,
         Profile,
         Question,

@@ -1,5 +1,5 @@
 """`python -m bonafide`."""
 
-from bonafide.cli import main
+from bonafide.cli.main import main
 
 main()

@@ -1,4 +1,15 @@
-"""The one path that everybody takes: media → detectors → findings → verdict → report."""
+"""The one path that everybody takes: media → detectors → calibration → verdict → report.
+
+`examine` answers for one file. An `Examiner` keeps what is expensive to make (detectors and their
+networks) and examines any number of files with the same settings:
+
+1. `open_media` opens the file into tracks.
+2. Every detector that the settings choose measures it, in parallel; each gets the same `Context`,
+   so that decoding and shared signals are computed once.
+3. `calibrate` says what each score is worth, from tables fitted on held-out sources.
+4. `verdict.decide` gives one answer per question, from these findings alone.
+5. Maps are joined into one, sentences are made, and everything goes into one `Report`.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +17,44 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
+from functools import lru_cache
 from pathlib import Path
 
-from bonafide import __version__, registry, runtime, stability, verdict
-from bonafide.calibration import calibrate, default_calibration, load_calibration, measures
-from bonafide.edits import fuse_maps, regard
-from bonafide.errors import MediaError
+from bonafide import __version__, registry
+from bonafide.errors import InvalidDetector, MediaError
+from bonafide.evidence import stability, verdict
+from bonafide.evidence.calibration import calibrate, load_calibration, measures
+from bonafide.evidence.edited_regions import fuse_maps, regard
 from bonafide.explain import words
-from bonafide.media.image import Image
+from bonafide.media.context import Context
+from bonafide.media.facts import media_facts
 from bonafide.media.limits import Limits
+from bonafide.media.media import Media
 from bonafide.media.source import Source, open_media
-from bonafide.media.video import Video
-from bonafide.types import Card, Fact, Finding, Media, MediaFacts, Profile, Report
+from bonafide.networks import runtime
+from bonafide.networks.environment import versions
+from bonafide.types import (
+    Card,
+    Detector,
+    Fact,
+    Failed,
+    Finding,
+    Kind,
+    NotApplicable,
+    Profile,
+    Report,
+    Status,
+)
 
 _log = logging.getLogger("bonafide")
 
 STABILITY_SHARE = 0.8  # of the time that a file may take, by which changed copies are done
-
-_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "pillow",
-    "opencv-python-headless",
-    "jpeglib",
-    "c2pa-python",
-    "av",
-    "onnxruntime",
-)
 
 
 @dataclass(frozen=True)
@@ -50,19 +65,20 @@ class Settings:
         profile: how much time may be spent.
         only: ask just these detectors, whatever their profile; empty for all.
         limits: what one file may cost.
-        false_accusation_rate: bound on bona fide pictures accused by pixel evidence, in (0, 1).
+        false_accusation_rate: bound on bona fide files accused by measurements, in (0, 1), for
+            every question; None for each question's own.
         trust: PEM file, or folder, of certificate authorities whose content credentials count as
             trusted; None trusts nobody.
         network: whether content credentials stored elsewhere may be fetched.
         threads: detectors run at the same time; 0 for one per core.
-        stability: whether changed copies are asked about too, see `bonafide.stability`.
+        stability: whether changed copies are asked about too, see `evidence.stability`.
         calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
     """
 
     profile: Profile = Profile.STANDARD
     only: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    false_accusation_rate: float = verdict.FALSE_ACCUSATION_RATE
+    false_accusation_rate: float | None = None
     trust: str | None = None
     network: bool = False
     threads: int = 0
@@ -70,58 +86,173 @@ class Settings:
     calibration: str | None = None
 
 
+class Examiner:
+    """Examines files, one after the other or from several threads, with the same settings.
+
+    Detectors are constructed at their first use and kept; networks stay open.
+
+    Args:
+        settings: defaults to `Settings()`.
+
+    Raises:
+        UnknownDetector: `settings.only` names a detector that does not exist.
+        InvalidInput: `settings.calibration` is no calibration.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.chosen, self.untested = select(self.settings)
+        self.calibration = load_calibration(self.settings.calibration)
+        self._detectors: dict[str, Detector] = {}
+        self._locks = {card.id: threading.Lock() for card in self.chosen}
+        self._seconds: dict[str, float] = {}
+
+    def examine(self, source: Source | Media) -> Report:
+        """Examine one file.
+
+        Args:
+            source: a path, bytes, a binary stream, or media that were opened before.
+
+        Returns:
+            The report; maps are on the lattices on which they were measured.
+
+        Raises:
+            MediaError: the file cannot be read, see `bonafide.errors`.
+        """
+        began = time.monotonic()
+        settings = self.settings
+        media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
+        if media.image is not None:
+            _ = media.image.pixels  # what cannot be decoded is a failure, not a set of findings
+        findings = self.ask(media, self.chosen)
+        measured = measures(media)
+        rate = settings.false_accusation_rate
+        drawn = verdict.decide(findings, self.calibration, measured, rate)
+        edits = fuse_maps(findings, self.calibration)
+        drawn = regard(drawn, edits, findings)
+        held = None
+        if settings.stability and media.kind is Kind.IMAGE:
+            deadline = began + STABILITY_SHARE * settings.limits.seconds
+            held = stability.check(
+                media, findings, drawn, self.calibration, self.ask, deadline, settings.limits
+            )
+            drawn = stability.withdraw(drawn, held)
+        facts = media_facts(media)
+        return Report(
+            media=facts,
+            findings=findings,
+            verdict=drawn,
+            explanation=words.explain(facts, findings, drawn, held, edits),
+            untested=self.untested,
+            settings=describe(settings),
+            versions=versions(self.calibration.id) | ingredients(self.chosen, settings),
+            examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            stability=held,
+            edits=edits,
+        )
+
+    def ask(self, media: Media, cards: Iterable[Card]) -> tuple[Finding, ...]:
+        """Let detectors measure a media, in parallel, and calibrate what they found.
+
+        Returns:
+            One finding per card, in the order of `cards`.
+        """
+        ctx = Context(media)
+        measured = measures(media)
+        ordered = tuple(cards)
+
+        def one(card: Card) -> Finding:
+            return calibrate(self._ask_one(ctx, card), self.calibration, measured)
+
+        threads = self.settings.threads or os.cpu_count() or 1
+        if threads == 1 or len(ordered) == 1:
+            return tuple(one(card) for card in ordered)
+        # The slowest first, so that no core idles at the end.
+        by_time = sorted(ordered, key=lambda card: -self._seconds.get(card.id, 0.0))
+        with ThreadPoolExecutor(threads) as pool:
+            found = dict(zip((card.id for card in by_time), pool.map(one, by_time), strict=True))
+        return tuple(found[card.id] for card in ordered)
+
+    def _ask_one(self, ctx: Context, card: Card) -> Finding:
+        if (why := registry.broken(card.id)) is not None:
+            return Finding.silent(card, why, Status.FAILED)
+        if (unmet := self._unmet(ctx.media, card)) is not None:
+            return Finding.silent(card, unmet)
+        began = time.perf_counter()
+        try:
+            found = self._detector(card).measure(ctx)
+        except MediaError as error:
+            found = Failed(error.why)
+        except Exception as error:  # one detector's bug must not cost the others' findings
+            _log.exception("detector %s failed on %s", card.id, ctx.media.name)
+            found = Failed(f"internal error, please report it: {type(error).__name__}: {error}")
+        seconds = round(time.perf_counter() - began, 4)
+        self._seconds[card.id] = seconds
+        if isinstance(found, NotApplicable | Failed):
+            status = Status.FAILED if isinstance(found, Failed) else Status.NOT_APPLICABLE
+            return replace(Finding.silent(card, found.why, status), seconds=seconds)
+        return Finding.of(card, *found, seconds=seconds)
+
+    def _unmet(self, media: Media, card: Card) -> str | None:
+        """Why a media does not meet the needs of a card, or None if it does."""
+        asked_for = card.id in self.settings.only and media.video is not None
+        if media.kind not in card.kinds and not (asked_for and Kind.VIDEO in card.kinds):
+            kinds = " and ".join(f"{kind}s" for kind in card.kinds)
+            return f"it reads {kinds}, not {media.kind}s"
+        needs = card.needs
+        if needs.jpeg and media.format != "JPEG":
+            return f"it reads JPEG compression history; this file is {media.format}"
+        track = media.image or media.video
+        if track is not None and min(track.width, track.height) < needs.min_side:
+            size = f"{track.width}×{track.height}"
+            return f"it needs {needs.min_side} pixels on each side; this is {size}"
+        return None
+
+    def _detector(self, card: Card) -> Detector:
+        with self._locks.setdefault(card.id, threading.Lock()):
+            if card.id not in self._detectors:
+                options = {name: getattr(self.settings, name) for name in card.options}
+                self._detectors[card.id] = registry.load(card.id, **options)
+            return self._detectors[card.id]
+
+
 def examine(source: Source | Media, settings: Settings | None = None) -> Report:
     """Examine one file.
+
+    Calls with equal settings share one `Examiner`.
 
     Args:
         source: a path, bytes, a binary stream, or media that were opened before.
         settings: defaults to `Settings()`.
 
     Returns:
-        The report; heatmaps of its findings are float32 of the upright picture's size.
+        The report.
 
     Raises:
         MediaError: the file cannot be read, see `bonafide.errors`.
         UnknownDetector: `settings.only` names a detector that does not exist.
         InvalidInput: `settings.calibration` is no calibration.
     """
-    began = time.monotonic()
     settings = settings or Settings()
-    media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
-    if isinstance(media, Image):
-        _ = media.pixels  # a picture that cannot be decoded is a failure, not a set of findings
-    chosen, untested = select(settings)
-    calibration = load_calibration(settings.calibration)
-
-    def ask(media: Media, cards: tuple[Card, ...]) -> tuple[Finding, ...]:
-        measured = measures(media)
-        asked = _ask(media, cards, settings)
-        return tuple(calibrate(finding, calibration, measured) for finding in asked)
-
-    findings = ask(media, chosen)
-    drawn = verdict.decide(findings, calibration, settings.false_accusation_rate)
-    edits = fuse_maps(findings, calibration)
-    drawn = regard(drawn, edits, findings)
-    held = None
-    if settings.stability and isinstance(media, Image):
-        deadline = began + STABILITY_SHARE * settings.limits.seconds
-        held = stability.check(
-            media.pixels, findings, drawn, calibration, ask, deadline, settings.limits
-        )
-        drawn = stability.withdraw(drawn, held)
-    facts = media_facts(media)
-    return Report(
-        media=facts,
-        findings=findings,
-        verdict=drawn,
-        explanation=words.explain(facts, findings, drawn, held, edits),
-        untested=untested,
-        settings=describe(settings),
-        versions=versions(calibration.id) | ingredients(chosen, settings),
-        examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        stability=held,
-        edits=edits,
+    return _examiner(settings, _content(settings), os.environ.get("BONAFIDE_WEIGHTS")).examine(
+        source
     )
+
+
+@lru_cache(maxsize=4)
+def _examiner(settings: Settings, _content: str, _weights: str | None) -> Examiner:
+    return Examiner(settings)
+
+
+def _content(settings: Settings) -> str:
+    """What tells whether the user's own calibration is still the same file."""
+    if settings.calibration is None:
+        return ""
+    try:
+        state = os.stat(settings.calibration)  # noqa: PTH116, any path that the user wrote
+    except OSError:
+        return "missing"
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
@@ -131,12 +262,12 @@ def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
         UnknownDetector: `settings.only` names a detector that does not exist.
     """
     if settings.only:
-        chosen = tuple(registry.card(detector) for detector in dict.fromkeys(settings.only))
+        chosen = tuple(_card(detector) for detector in dict.fromkeys(settings.only))
         names = {card.id for card in chosen}
         return chosen, {
             detector: "not selected" for detector in registry.ids() if detector not in names
         }
-    cards = [registry.card(detector) for detector in registry.ids()]
+    cards = [_card(detector) for detector in registry.ids()]
     untested = {
         card.id: f"runs from profile {card.profile} on"
         for card in cards
@@ -145,72 +276,12 @@ def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
     return tuple(card for card in cards if card.id not in untested), untested
 
 
-def _ask(media: Media, cards: tuple[Card, ...], settings: Settings) -> Iterator[Finding]:
-    threads = settings.threads or os.cpu_count() or 1
-    if threads == 1 or len(cards) == 1:
-        yield from (_ask_one(media, card, settings) for card in cards)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(lambda card: _ask_one(media, card, settings), cards)
-
-
-def _ask_one(media: Media, card: Card, settings: Settings) -> Finding:
-    if media.kind not in card.kinds:
-        kinds = " and ".join(f"{kind}s" for kind in card.kinds)
-        return card.not_applicable(f"it reads {kinds}, not {media.kind}s")
-    unmet = card.needs.unmet(media)
-    if unmet:
-        return card.not_applicable(unmet)
-    began = time.perf_counter()
+def _card(detector: str) -> Card:
+    """The card of a detector, or a stand-in for one that is broken."""
     try:
-        wanted = getattr(registry.module(card.id).Detector, "options", ())
-        options = {name: getattr(settings, name) for name in wanted}
-        finding = registry.load(card.id, **options)(media)
-    except MediaError as error:
-        finding = card.failed(error.why)
-    except Exception as error:  # one detector's bug must not cost the others' findings
-        _log.exception("detector %s failed on %s", card.id, media.name)
-        finding = card.failed(f"internal error, please report it: {type(error).__name__}: {error}")
-    return replace(finding, seconds=round(time.perf_counter() - began, 4))
-
-
-def media_facts(media: Media) -> MediaFacts:
-    """What the report says about the file itself."""
-    width = height = None
-    details: dict[str, Fact] = {}
-    if isinstance(media, Image):
-        width, height = media.width, media.height
-        details = {
-            "mode": media.mode,
-            "frames": media.frames,
-            "orientation": media.orientation,
-            "metadata_defects": list(media.metadata.defects),
-        }
-        if media.jpeg:
-            details |= {
-                "subsampling": media.jpeg.subsampling,
-                "progressive": media.jpeg.progressive,
-                "trailing_bytes": media.jpeg.trailing_bytes,
-            }
-    elif isinstance(media, Video):
-        width, height = media.width, media.height
-        details = {
-            "duration_seconds": round(media.duration, 3),
-            "frame_rate": round(media.frame_rate, 3),
-            "codec": media.codec,
-            "has_audio": media.has_audio,
-        }
-    return MediaFacts(
-        name=media.name,
-        path=media.path,
-        sha256=media.sha256,
-        bytes=len(media.data),
-        kind=media.kind,
-        format=media.format,
-        width=width,
-        height=height,
-        details=details,
-    )
+        return registry.card(detector)
+    except InvalidDetector:
+        return registry.stub(detector)
 
 
 def describe(settings: Settings) -> dict[str, Fact]:
@@ -224,19 +295,6 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "stability": settings.stability,
         "calibration": settings.calibration,
         "limits": dict(vars(settings.limits)),
-    }
-
-
-def versions(calibration: str | None = None) -> dict[str, str]:
-    """Versions of bonafide, its calibration, and the libraries that decode and compute.
-
-    Args:
-        calibration: id of the one that was used; by default the shipped one's.
-    """
-    return {
-        "bonafide": __version__,
-        "calibration": calibration or default_calibration().id,
-        **_library_versions(),
     }
 
 
@@ -285,15 +343,3 @@ def _digest_of_all(path: Path) -> str:
     files = sorted(file for file in path.iterdir() if file.is_file())
     sums = "".join(f"{runtime.sha256(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(sums.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@cache
-def _library_versions() -> dict[str, str]:
-    """Read once: parsing the metadata of seven packages takes longer than some detectors."""
-    found = {}
-    for library in _LIBRARIES:
-        try:
-            found[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -1,52 +1,46 @@
 """The vocabulary that every other file speaks.
 
-Media go in, findings come out, a verdict is drawn from findings alone, and everything that a
-person sees is rendered from one report. Nothing here imports more than the standard library and
-the words for places.
+A file is opened into media (`bonafide.media`). A detector *measures* it: each `Measurement` has a
+score, facts, perhaps maps and series, and says where it was taken. Calibration adds `Calibrated`:
+what the score is worth as evidence. Both together, for one detector, are a `Finding`. The verdict
+gives one `Answer` per question, drawn from findings alone, and a `Report` holds everything that a
+person is ever shown. Nothing here imports more than the standard library, the table of questions
+and the words for places.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, Protocol
 
+from bonafide.cards import Card as Card
+from bonafide.cards import Carrier as Carrier
+from bonafide.cards import Claim as Claim
+from bonafide.cards import Event as Event
+from bonafide.cards import Fact as Fact
+from bonafide.cards import JsonScalar as JsonScalar
+from bonafide.cards import Needs as Needs
+from bonafide.cards import Profile as Profile
+from bonafide.questions import ACCUSATIONS as ACCUSATIONS
+from bonafide.questions import Answer as Answer
+from bonafide.questions import Decision as Decision
+from bonafide.questions import Kind as Kind
+from bonafide.questions import Label as Label
+from bonafide.questions import Question as Question
+from bonafide.questions import Reason as Reason
+from bonafide.questions import Verdict as Verdict
+from bonafide.regions import WHOLE as WHOLE
+from bonafide.regions import Box as Box
 from bonafide.regions import EditedRegion as EditedRegion
 from bonafide.regions import EditKind as EditKind
 from bonafide.regions import Edits as Edits
 from bonafide.regions import Region as Region
-from bonafide.regions import Segment as Segment
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-T = TypeVar("T")
-
-JsonScalar = str | int | float | bool | None
-Fact = JsonScalar | list[Any] | dict[str, Any]
-
-
-class Question(StrEnum):
-    """What a detector answers."""
-
-    SYNTHETIC = "synthetic"  # made whole by a generator
-    EDITED = "edited"  # part changed after capture: splicing, copy-move, removal, inpainting
-    FACE_FORGED = "face_forged"  # a face swapped, reenacted or synthesised
-    SPOOFED = "spoofed"  # presentation attack; asked by the liveness profile only
-    PROVENANCE = "provenance"  # what signatures, metadata and watermarks say
-
-
-class Kind(StrEnum):
-    """What sort of file a `Media` is."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-    DOCUMENT = "document"  # carries provenance (SVG, PDF) but no pixels that we read
+from bonafide.regions import ScoreMap as ScoreMap
+from bonafide.regions import Series as Series
+from bonafide.regions import Span as Span
+from bonafide.regions import Where as Where
 
 
 class Status(StrEnum):
@@ -57,157 +51,95 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class Profile(StrEnum):
-    """How much time may be spent; each profile includes the ones before it."""
-
-    TRIAGE = "triage"
-    STANDARD = "standard"
-    THOROUGH = "thorough"
-
-    def includes(self, other: Profile) -> bool:
-        """Whether a detector of profile `other` runs under this profile."""
-        order = list(Profile)
-        return order.index(other) <= order.index(self)
-
-
-class Label(StrEnum):
-    """The verdicts."""
-
-    AI_GENERATED = "ai_generated"
-    MANIPULATED = "manipulated"
-    FACE_FORGED = "face_forged"
-    AUTHENTICATED = "authenticated"  # by cryptographic provenance only, never by pixels
-    NO_TRACE_FOUND = "no_trace_found"  # not a proof of authenticity
-    INCONCLUSIVE = "inconclusive"
-
-
-class Media:
-    """The original bytes of one file, and what was computed from them.
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured at one place of a media, before anybody says what it is worth.
 
     Attributes:
-        data: the bytes as they came; nothing is stripped or re-saved.
-        name: the file name shown to people.
-        path: where it came from, or None for bytes and standard input.
-        format: the container, upper case: "JPEG", "PNG", "MP4", "PDF"…
+        score: larger means more evidence for the question; None for maps that never vote.
+        summary: one plain sentence of what was measured, made from `facts` alone.
+        where: track, time, place and subject; all absent for the whole file.
+        maps: evidence by place, each on the lattice on which it was measured.
+        series: scores along time.
+        regions: rectangles pointed at, strongest first.
+        facts: values by the names declared in the card; JSON values only.
+        claim: what provenance asserts outright, None otherwise.
+        kind: what the regions show, where the detector can tell.
+        laundered: given that the pixels are synthetic, probability in [0, 1] that they are a
+            photograph which went through an autoencoder, an upscaler or an enhancer; None where
+            the detector cannot tell.
+        contradiction: whether something must be said even if nothing is accused: credentials that
+            do not hold, metadata that contradict each other.
     """
 
-    kind: ClassVar[Kind]
-
-    def __init__(self, data: bytes, name: str, path: str | None, format: str) -> None:  # noqa: A002
-        self.data = data
-        self.name = name
-        self.path = path
-        self.format = format
-        self._shared: dict[str, Any] = {}
-        self._lock = threading.RLock()
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hexadecimal SHA-256 of `data`."""
-        return hashlib.sha256(self.data).hexdigest()
-
-    def memo(self, key: str, compute: Callable[[], T]) -> T:
-        """Return the shared signal `key`, computed once per media and kept.
-
-        Detectors use this for signals that several of them need. The result must not be changed.
-        """
-        with self._lock:
-            if key not in self._shared:
-                self._shared[key] = compute()
-            return cast(T, self._shared[key])
+    score: float | None = None
+    summary: str = ""
+    where: Where = WHOLE
+    maps: tuple[ScoreMap, ...] = ()
+    series: tuple[Series, ...] = ()
+    regions: tuple[Region, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    claim: Claim | None = None
+    kind: EditKind = EditKind.UNKNOWN
+    laundered: float | None = None
+    contradiction: bool = False
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What a detector requires of a media before it can say anything.
+class NotApplicable:
+    """Returned by a detector that has nothing to say about a media; `why` is one sentence."""
 
-    Attributes:
-        jpeg: the container must be JPEG, since compression history is read from it.
-        min_side: the shorter side must have at least this many pixels.
-    """
-
-    jpeg: bool = False
-    min_side: int = 1
-
-    def unmet(self, media: Media) -> str | None:
-        """Return why `media` does not meet the needs, or None if it does."""
-        if self.jpeg and media.format != "JPEG":
-            return f"it reads JPEG compression history; this file is {media.format}"
-        if media.kind is not Kind.DOCUMENT and self.min_side > 1:
-            width, height = getattr(media, "width", 0), getattr(media, "height", 0)
-            if min(width, height) < self.min_side:
-                return f"it needs {self.min_side} pixels on each side; this is {width}×{height}"
-        return None
+    why: str
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a detector is, beside its code.
+class Failed:
+    """Returned by a detector that should have spoken and could not; `why` is one sentence."""
+
+    why: str
+
+
+Measured = Iterable[Measurement] | NotApplicable | Failed
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration adds to a measurement.
 
     Attributes:
-        id: equals the file name.
-        version: changes when scores change; calibration is bound to it.
-        question: what it answers.
-        title: a few plain words for headings.
-        kinds: media kinds that it reads.
-        needs: what a media must bring.
-        profile: the cheapest profile that runs it.
-        facts: every fact it may report, name → meaning with the unit in square brackets.
-        paper: full reference with year.
-        licence: licence of the method's implementation here.
-        training_data: what it was trained on; "none" for a method without training.
-        limits: where it is known to fail, with figures where they were measured.
+        llr: natural-log likelihood ratio of the score; None where only a threshold is known.
+        probability: P(question is true) at even prior odds, in [0, 1]; None without `llr`.
+        threshold: the raw score that counts as a hit.
+        false_positive_rate: share of bona fide calibration files at or above `threshold`.
+        stratum: name of the group of calibration files that it was compared with.
+        warnings: sentences that say in what the file lies outside of the calibrated range.
     """
 
-    id: str
-    version: str
-    question: Question
-    title: str
-    kinds: tuple[Kind, ...] = (Kind.IMAGE,)
-    needs: Needs = field(default_factory=Needs)
-    profile: Profile = Profile.STANDARD
-    facts: Mapping[str, str] = field(default_factory=dict)
-    paper: str = ""
-    licence: str = "Apache-2.0"
-    training_data: str = "none"
-    limits: str = ""
+    llr: float | None
+    probability: float | None
+    threshold: float
+    false_positive_rate: float
+    stratum: str = ""
+    warnings: tuple[str, ...] = ()
 
-    def finding(self, **fields: Any) -> Finding:
-        """A `Finding` of this detector with status OK and the given fields."""
-        return Finding(self.id, self.version, self.question, Status.OK, **fields)
 
-    def not_applicable(self, why: str) -> Finding:
-        """The finding of a detector that has nothing to say about this media."""
-        return Finding(self.id, self.version, self.question, Status.NOT_APPLICABLE, why=why)
-
-    def failed(self, why: str) -> Finding:
-        """The finding of a detector that should have spoken and could not."""
-        return Finding(self.id, self.version, self.question, Status.FAILED, why=why)
+_NOTHING = Measurement()
+_UNKNOWN = Calibrated(None, None, float("inf"), 0.0)
 
 
 @dataclass(frozen=True)
 class Finding:
     """What one detector says about one media.
 
+    The first part stands for the whole file; further parts for frames, faces or stretches. The
+    properties below speak of the first part.
+
     Attributes:
         detector, version, question: copied from the card.
-        status: how it ended; unless OK, `why` says why and everything below is empty.
+        status: how it ended; unless OK, `why` says why and `parts` is empty.
         why: one plain sentence, "" when OK.
-        summary: one plain sentence of what was measured, made from `facts` alone.
-        score: raw, larger means more evidence for the question; None for maps that never vote.
-        claim: what provenance asserts outright (C2PA, metadata, watermark), None otherwise.
-        heatmap: float32 H×W in [0, 1] of the oriented picture; 1 is the strongest evidence.
-        regions: rectangles pointed at, strongest first.
-        segments: stretches of a video pointed at.
-        facts: measured values by the names declared in the card; JSON values only.
+        parts: measurements, each with what calibration knows of it, None where it knows nothing.
         seconds: wall time spent.
-        probability: calibrated P(question is true) at even prior odds, in [0, 1];
-            None when nothing was calibrated. This and the next three are set by `verdict`.
-        llr: natural-log likelihood ratio behind `probability`.
-        threshold: the raw score that counts as a hit.
-        false_positive_rate: share of bona fide calibration pictures at or above `threshold`.
-        outside: sentences that say in what the file lies outside of what the detector was
-            calibrated on, and whether `llr` is halved for it; () inside, or where nothing is known.
     """
 
     detector: str
@@ -215,67 +147,93 @@ class Finding:
     question: Question
     status: Status
     why: str = ""
-    summary: str = ""
-    score: float | None = None
-    claim: Label | None = None
-    heatmap: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    regions: tuple[Region, ...] = ()
-    segments: tuple[Segment, ...] = ()
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    parts: tuple[tuple[Measurement, Calibrated | None], ...] = ()
     seconds: float = 0.0
-    probability: float | None = None
-    llr: float | None = None
-    threshold: float | None = None
-    false_positive_rate: float | None = None
-    outside: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, card: Card, *measured: Measurement, seconds: float = 0.0) -> Finding:
+        """The finding of a detector with these measurements, not calibrated yet."""
+        parts = tuple((one, None) for one in measured)
+        return cls(card.id, card.version, card.question, Status.OK, "", parts, seconds)
+
+    @classmethod
+    def silent(cls, card: Card, why: str, status: Status = Status.NOT_APPLICABLE) -> Finding:
+        """The finding of a detector that has nothing to say, or should have and could not."""
+        return cls(card.id, card.version, card.question, status, why)
+
+    @property
+    def main(self) -> Measurement:
+        """The measurement of the whole file; an empty one where there is none."""
+        return self.parts[0][0] if self.parts else _NOTHING
+
+    @property
+    def calibrated(self) -> Calibrated | None:
+        """What calibration knows of `main`."""
+        return self.parts[0][1] if self.parts else None
+
+    @property
+    def score(self) -> float | None:
+        """Raw score of `main`."""
+        return self.main.score
+
+    @property
+    def summary(self) -> str:
+        """The sentence of `main`."""
+        return self.main.summary
+
+    @property
+    def facts(self) -> Mapping[str, Fact]:
+        """Facts of `main`."""
+        return self.main.facts
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Regions of `main`."""
+        return self.main.regions
+
+    @property
+    def map(self) -> ScoreMap | None:
+        """The first map of `main`, None without one."""
+        return self.main.maps[0] if self.main.maps else None
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim of `main`."""
+        return self.main.claim
+
+    @property
+    def llr(self) -> float | None:
+        """Log-likelihood ratio of `main`, None where it was not calibrated."""
+        return (self.calibrated or _UNKNOWN).llr
+
+    @property
+    def probability(self) -> float | None:
+        """P in [0, 1] of `main` alone at even prior odds, None where it was not calibrated."""
+        return (self.calibrated or _UNKNOWN).probability
+
+    @property
+    def hit(self) -> bool:
+        """Whether `main` reaches the threshold at which it counts as a hit."""
+        limit = (self.calibrated or _UNKNOWN).threshold
+        return self.score is not None and self.score >= limit
 
 
 class Detector(Protocol):
-    """What `registry.load` returns: a callable that never changes its media.
+    """What `registry.load` returns; its constructor only keeps its options."""
 
-    Its class may have `options`, the names of `examination.Settings` that its constructor takes,
-    and `erased_by`, the kinds of change that erase what it reads (see `stability`).
-    """
+    def measure(self, ctx: Any) -> Measured:
+        """Measure a media without changing it.
 
-    def __call__(self, media: Any) -> Finding:
-        """Examine `media`."""
+        Args:
+            ctx: a `bonafide.media.context.Context`: the media, its tracks and shared signals.
+
+        Returns:
+            At least one measurement, that of the whole file first; or why there is none.
+
+        Raises:
+            MediaError: the media is damaged where this detector reads it.
+        """
         ...
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One finding that moved the verdict.
-
-    Attributes:
-        detector: id of the finding.
-        question: the question that it moved.
-        llr: by how much (natural log of the likelihood ratio); None for a cryptographic fact,
-            which is not weighed.
-        text: why, in one sentence.
-    """
-
-    detector: str
-    question: Question
-    llr: float | None
-    text: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the findings together amount to.
-
-    Attributes:
-        label: the verdict.
-        probabilities: question → P in [0, 1] at even prior odds; None where nothing calibrated
-            spoke.
-        because: the findings that moved it, strongest first.
-        caveat: what the reader must know before relying on it, one sentence.
-    """
-
-    label: Label
-    probabilities: Mapping[Question, float | None]
-    because: tuple[Reason, ...]
-    caveat: str
 
 
 @dataclass(frozen=True)
@@ -343,7 +301,7 @@ class Report:
         settings: the settings that could change the outcome.
         versions: of tool, calibration, libraries; SHA-256 of networks and of the trust list.
         examined_at: UTC, ISO 8601.
-        schema: number of the JSON schema that `report.to_dict` writes.
+        schema: number of the JSON schema that it was written in; 2 for reports made now.
         stability: how the answers held on changed copies; None if that was not asked for.
         edits: where it was changed, from all maps together; None where no map could say.
     """
@@ -356,9 +314,16 @@ class Report:
     settings: Mapping[str, Fact]
     versions: Mapping[str, str]
     examined_at: str
-    schema: int = 1
+    schema: int = 2
     stability: Stability | None = None
     edits: Edits | None = None
+
+    def _repr_html_(self) -> str:
+        """The page of this report, shown by a notebook in a frame of its own."""
+        # The one import that points up, and only when a notebook asks.
+        from bonafide.report.notebook import framed
+
+        return framed(self)
 
 
 @dataclass(frozen=True)

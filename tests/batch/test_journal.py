@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from bonafide.batch import results
+from bonafide.batch.job import Outcome
 from bonafide.batch.journal import Journal
 from bonafide.batch.results import Form
 from bonafide.batch.work import Answer, answer_missing, has
 from bonafide.errors import InvalidInput
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Outcome
 from bonafide.types import Failure
 
 

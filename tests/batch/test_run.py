@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from bonafide import Settings, workers
-from bonafide.batch import work
+from bonafide import Settings
+from bonafide.batch import work, workers
+from bonafide.batch.job import Job, Outcome, perform
 from bonafide.batch.names import expand
 from bonafide.batch.results import Form
 from bonafide.batch.run import Tally, local, run
-from bonafide.scan import Job, Outcome, perform
 
 COUNT = 16
 SETTINGS = Settings(only=("ela", "noise_level"))
@@ -107,7 +107,7 @@ def test_a_killed_process_is_no_verdict_on_the_file(pictures: Path) -> None:
 
 def test_the_store_knows_every_name(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
-    from bonafide.keeping import Keeper
+    from bonafide.cli.report_sink import Keeper
     from bonafide.store import open_store
 
     store, out = open_store(str(tmp_path / "store.db")), tmp_path / "out"

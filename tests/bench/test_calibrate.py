@@ -19,8 +19,8 @@ from bonafide.bench import calibrate as calibrating
 from bonafide.bench import fitting
 from bonafide.bench.fitting import Column, fit_question
 from bonafide.bench.protocol import load_protocol
-from bonafide.calibration import OUTSIDE_SHARE, calibrate, load_calibration
 from bonafide.errors import InvalidInput
+from bonafide.evidence.calibration import OUTSIDE_SHARE, calibrate, load_calibration
 from bonafide.types import Question
 
 RANDOM = np.random.default_rng(0)
@@ -140,7 +140,7 @@ def test_evidence_is_halved_outside_as_the_verdict_does_it() -> None:
 
 
 def bonafide_table(entry: dict[str, object]) -> object:
-    from bonafide.calibration import Calibration
+    from bonafide.evidence.calibration import Calibration
 
     return Calibration({"good": entry}, {}, {}, "made up", "test")
 

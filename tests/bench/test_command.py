@@ -13,8 +13,8 @@ import click
 import jsonschema
 import pytest
 
-from bonafide.bench.command import bench
-from bonafide.cli import bonafide as whole
+from bonafide.cli.bench import bench
+from bonafide.cli.main import bonafide as whole
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "bench.schema.json").read_text())
@@ -162,7 +162,7 @@ def test_every_verb_and_option_explains_itself() -> None:
 
 def test_help_of_bonafide_does_not_load_the_harness() -> None:
     code = (
-        "import sys\nfrom bonafide.cli import bonafide\n"
+        "import sys\nfrom bonafide.cli.main import bonafide\n"
         "try: bonafide(['--help'])\nexcept SystemExit: pass\n"
         "print([name for name in sys.modules if name.startswith(('bonafide.bench', 'numpy'))])"
     )

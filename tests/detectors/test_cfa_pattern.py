@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.cfa_pattern import CARD, Detector
+from bonafide.detectors.edited.cfa_pattern import CARD, Detector
 from bonafide.media.image import Image
+from bonafide.testing import measure
 from bonafide.types import Status
 
 
@@ -50,9 +51,9 @@ def f1(heatmap: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
 def test_a_paste_out_of_step_is_found(down: int, right: int, quality: int | None) -> None:
     picture, mask = paste(down, right)
     examined = media(picture, "JPEG", quality=quality, subsampling=0) if quality else media(picture)
-    finding = Detector()(examined)
+    finding = measure(Detector(), examined, CARD)
     assert finding.status is Status.OK and finding.score is not None and finding.score > 3
-    assert finding.heatmap is not None and f1(finding.heatmap, mask) > 0.75
+    assert finding.map is not None and f1(finding.map.enlarge(), mask) > 0.75
     box = finding.regions[0]
     assert abs(box.x - 60) <= 16 and abs(box.y - 40) <= 16
     assert finding.facts["pattern_visible"] is True
@@ -62,37 +63,40 @@ def test_a_paste_out_of_step_is_found(down: int, right: int, quality: int | None
 
 def test_a_paste_in_step_is_not_seen() -> None:
     picture, _ = paste(0, 0)
-    finding = Detector()(media(picture))
+    finding = measure(Detector(), media(picture), CARD)
     assert finding.score == 0.0
 
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut", "chelsea", "rocket"])
 def test_an_untouched_record_is_quiet(name: str) -> None:
-    finding = Detector()(media(camera(getattr(data, name)())))
+    finding = measure(Detector(), media(camera(getattr(data, name)())), CARD)
     assert finding.facts["pattern_visible"] is True
     assert finding.score == 0.0 and not finding.regions
-    assert finding.heatmap is not None and finding.heatmap.max() < 0.5
+    assert finding.map is not None and finding.map.peak < 0.5
 
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut", "chelsea", "rocket"])
 def test_a_resized_photograph_shows_no_pattern(name: str) -> None:
-    finding = Detector()(media(getattr(data, name)()))
+    finding = measure(Detector(), media(getattr(data, name)()), CARD)
     assert finding.facts["pattern_visible"] is False
-    assert finding.score == 0.0 and finding.heatmap is None
+    assert finding.score == 0.0 and finding.map is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 200), (64, 64), (65, 71), (8, 8)])
 def test_flat_and_small_pictures_are_survived(shape: tuple[int, int]) -> None:
     flat = media(np.full((*shape, 3), 128, np.uint8))
-    assert Detector()(flat).status is Status.NOT_APPLICABLE
+    assert measure(Detector(), flat, CARD).status is Status.NOT_APPLICABLE
 
 
 def test_grey_pictures_are_survived() -> None:
-    finding = Detector()(media(data.camera()))
+    finding = measure(Detector(), media(data.camera()), CARD)
     assert finding.score == 0.0
 
 
 def test_it_says_the_same_twice() -> None:
     picture, _ = paste(1, 0)
-    first, second = Detector()(media(picture)), Detector()(media(picture))
-    assert first == second and np.array_equal(first.heatmap, second.heatmap)  # type: ignore[arg-type]
+    first, second = (
+        measure(Detector(), media(picture), CARD),
+        measure(Detector(), media(picture), CARD),
+    )
+    assert first == second and first.map is not None

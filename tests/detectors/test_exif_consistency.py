@@ -13,9 +13,10 @@ import pytest
 import skimage.data
 from PIL import Image as Pillow
 
-from bonafide.detectors.exif_consistency import CARD, Detector
+from bonafide.detectors.provenance.exif_consistency import CARD, Detector
 from bonafide.media.makers import editor, is_known_make
 from bonafide.media.source import open_media
+from bonafide.testing import measure
 from bonafide.types import Finding, Status
 
 WIDTH, HEIGHT = 480, 320
@@ -85,7 +86,7 @@ def jpeg(shown: Pillow.Image | None = None, xmp: str = "", **changes: Any) -> by
 
 
 def examine(data: bytes) -> Finding:
-    finding = Detector()(open_media(data))
+    finding = measure(Detector(), open_media(data), CARD)
     assert set(finding.facts) <= set(CARD.facts)
     assert finding.claim is None
     json.dumps(dict(finding.facts), allow_nan=False)
@@ -96,7 +97,7 @@ def test_a_consistent_file_is_quiet() -> None:
     finding = examine(jpeg())
     assert finding.facts["contradictions"] == []
     assert finding.score == 0.0
-    assert finding.heatmap is None and finding.regions == ()
+    assert finding.map is None and finding.regions == ()
     assert finding.facts["camera"] == "NIKON D300"
     assert finding.facts["captured_at"] == "2012-07-14T16:30:12"
     assert finding.facts["checks"] == 7
@@ -106,7 +107,7 @@ def test_a_consistent_file_is_quiet() -> None:
 def test_no_exif_is_not_applicable() -> None:
     buffer = io.BytesIO()
     picture().save(buffer, "JPEG")
-    finding = Detector()(open_media(buffer.getvalue()))
+    finding = measure(Detector(), open_media(buffer.getvalue()), CARD)
     assert finding.status is Status.NOT_APPLICABLE
     assert "proves nothing" in finding.why
 
@@ -173,8 +174,8 @@ def test_a_local_edit_under_an_old_thumbnail_is_mapped() -> None:
     edited.paste(picture("astronaut").resize((120, 100)), (300, 60))
     finding = examine(jpeg(shown=edited))
     assert finding.facts["contradictions"] == ["thumbnail_differs"]
-    assert finding.heatmap is not None and finding.heatmap.shape == (HEIGHT, WIDTH)
-    marked = finding.heatmap >= 0.5
+    assert finding.map is not None and finding.map.enlarge().shape == (HEIGHT, WIDTH)
+    marked = finding.map.enlarge() >= 0.5
     assert marked[60:160, 300:420].mean() > 0.5
     assert marked.mean() < 0.2
     assert finding.regions[0].x >= 270 and finding.regions[0].y >= 40

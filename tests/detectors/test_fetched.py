@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from bonafide import registry, runtime
+from bonafide import registry
 from bonafide.media.source import open_media
-from bonafide.testing import check_detector
-from bonafide.types import Media, Status
-from bonafide.weights.catalogue import CATALOGUE
+from bonafide.networks import runtime
+from bonafide.networks.catalogue import CATALOGUE
+from bonafide.testing import check_detector, measure
+from bonafide.types import Finding, Status
 
 pytest.importorskip("onnxruntime")
 
@@ -28,14 +29,15 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     runtime._sessions.clear()
 
 
-def picture(pixels: np.ndarray, tmp_path: Path) -> Media:
+def examine(detector: str, pixels: np.ndarray, tmp_path: Path) -> Finding:
     Pillow.fromarray(pixels).save(tmp_path / "picture.png")
-    return open_media(tmp_path / "picture.png")
+    media = open_media(tmp_path / "picture.png")
+    return measure(registry.load(detector), media, registry.card(detector))
 
 
 @pytest.mark.parametrize("detector", CATALOGUE)
 def test_without_its_network_a_detector_says_how_to_get_it(detector: str, tmp_path: Path) -> None:
-    finding = registry.load(detector)(picture(np.zeros((70, 80, 3), np.uint8), tmp_path))
+    finding = examine(detector, np.zeros((70, 80, 3), np.uint8), tmp_path)
     assert finding.status is Status.NOT_APPLICABLE
     assert finding.why.endswith(f"bonafide weights pull {detector}")
 
@@ -52,7 +54,7 @@ def test_with_a_network_the_contract_holds(
 def test_a_network_that_is_none_is_a_failure(detector: str, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / f"{detector}-1.onnx").write_bytes(b"no network")
-    finding = registry.load(detector)(picture(np.zeros((70, 80, 3), np.uint8), tmp_path))
+    finding = examine(detector, np.zeros((70, 80, 3), np.uint8), tmp_path)
     assert finding.status is Status.FAILED and "cannot be opened" in finding.why
 
 
@@ -60,7 +62,7 @@ def test_an_answer_that_is_not_a_number_is_a_failure(
     tmp_path: Path, write_network: Callable[..., Path]
 ) -> None:
     write_network(tmp_path / "own" / "dda-1.onnx", logit=float("nan"))
-    finding = registry.load("dda")(picture(np.zeros((70, 80, 3), np.uint8), tmp_path))
+    finding = examine("dda", np.zeros((70, 80, 3), np.uint8), tmp_path)
     assert finding.status is Status.FAILED
 
 
@@ -72,11 +74,11 @@ def test_native_pixels_are_read_square_by_square(
     write_network(tmp_path / "own" / f"{detector}-1.onnx")
     pixels = np.zeros((side, 3 * side, 3), np.uint8)
     pixels[:, side : 2 * side : 2] = 255
-    facts = registry.load(detector)(picture(pixels, tmp_path)).facts
+    facts = examine(detector, pixels, tmp_path).facts
     assert (facts["squares"], facts["covered"]) == (3, 1.0)
     assert (facts["lowest"], facts["highest"]) == (0.0, 0.5)
     assert facts["logit"] == pytest.approx(0.5 / 3, abs=1e-4)
-    large = registry.load(detector)(picture(np.zeros((8 * side, 9 * side, 3), np.uint8), tmp_path))
+    large = examine(detector, np.zeros((8 * side, 9 * side, 3), np.uint8), tmp_path)
     assert large.facts["squares"] == most
     assert large.facts["covered"] == pytest.approx(most / 72, abs=1e-4)
 
@@ -87,11 +89,11 @@ def test_community_forensics_sees_the_central_square_of_the_resized_picture(
     write_network(tmp_path / "own" / "community_forensics-1.onnx")
     pixels = np.zeros((880, 1320, 3), np.uint8)
     pixels[56:-56, 276:-276] = 255  # 768 × 768, that is 384 × 384 after halving
-    finding = registry.load("community_forensics")(picture(pixels, tmp_path))
+    finding = examine("community_forensics", pixels, tmp_path)
     assert finding.score == pytest.approx(1.0, abs=2e-3)
     assert finding.facts["covered"] == pytest.approx(768 * 768 / (880 * 1320), abs=1e-3)
     pixels[100:-100, 320:-320] = 0  # what is left is a frame just inside the square
-    framed = registry.load("community_forensics")(picture(pixels, tmp_path))
+    framed = examine("community_forensics", pixels, tmp_path)
     assert framed.score == pytest.approx(1 - 680 * 680 / 768**2, abs=5e-3)
 
 
@@ -100,8 +102,6 @@ def test_odd_shapes_are_resized_in_little_memory(
     shape: tuple[int, int], tmp_path: Path, write_network: Callable[..., Path]
 ) -> None:
     write_network(tmp_path / "own" / "community_forensics-1.onnx")
-    finding = registry.load("community_forensics")(
-        picture(np.full((*shape, 3), 255, np.uint8), tmp_path)
-    )
+    finding = examine("community_forensics", np.full((*shape, 3), 255, np.uint8), tmp_path)
     assert finding.score == pytest.approx(1.0, abs=1e-6)
     assert 0 < float(str(finding.facts["covered"])) < 1

@@ -9,9 +9,8 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide import runtime
 from bonafide.bench.pixel_metrics import count_pixels, pixel_auc
-from bonafide.detectors.jpeg_history import (
+from bonafide.detectors.edited.jpeg_history import (
     BLOCK,
     CARD,
     SIDE,
@@ -22,6 +21,8 @@ from bonafide.detectors.jpeg_history import (
     localise,
 )
 from bonafide.media.image import Image
+from bonafide.networks import runtime
+from bonafide.testing import measure
 from bonafide.types import Status
 
 LARGEST_FILE = 12_000_000  # bytes
@@ -77,53 +78,56 @@ def test_little_evidence_in_the_whole_marks_nothing_and_keeps_the_order() -> Non
 
 def test_a_part_that_was_never_saved_is_marked(detector: Detector) -> None:
     media, mask = spliced()
-    finding = detector(media)
-    assert finding.heatmap is not None
-    assert pixel_auc(mask, finding.heatmap) > 0.95
-    assert count_pixels(mask, finding.heatmap).f1 > 0.7
+    finding = measure(detector, media, CARD)
+    assert finding.map is not None
+    assert pixel_auc(mask, finding.map.enlarge()) > 0.95
+    assert count_pixels(mask, finding.map.enlarge()).f1 > 0.7
     assert len(finding.regions) == finding.facts["regions"] >= 1
 
 
 def test_the_map_follows_the_orientation(detector: Detector) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6
-    upright, turned = detector(spliced()[0]), detector(spliced(exif=exif)[0])
-    assert upright.heatmap is not None and turned.heatmap is not None
+    upright, turned = (
+        measure(detector, spliced()[0], CARD),
+        measure(detector, spliced(exif=exif)[0], CARD),
+    )
+    assert upright.map is not None and turned.map is not None
     assert turned.score == upright.score
-    np.testing.assert_array_equal(turned.heatmap, np.rot90(upright.heatmap, -1))
+    np.testing.assert_array_equal(turned.map.enlarge(), np.rot90(upright.map.enlarge(), -1))
 
 
 def test_large_pictures_are_read_in_squares(detector: Detector) -> None:
     once, _ = spliced()
     wide = np.tile(once.pixels, (1, -(-BLOCK * SIDE // once.width) + 1, 1))
-    found = localise(detector._session, encoded(wide, quality=95))
+    found = localise(runtime.session(CARD.id), encoded(wide, quality=95))
     assert found is not None and found.odds.shape[1] > SIDE
     assert np.isfinite(found.odds).all() and np.isfinite(found.logit)
-    finding = detector(encoded(wide, quality=95))
-    assert finding.heatmap is not None and finding.heatmap.shape == wide.shape[:2]
+    finding = measure(detector, encoded(wide, quality=95), CARD)
+    assert finding.map is not None and finding.map.enlarge().shape == wide.shape[:2]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (65, 301), (70, 513)])
 def test_any_size_has_a_map_of_its_size(detector: Detector, shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    finding = detector(encoded(pixels, quality=80, subsampling=2))
-    assert finding.heatmap is not None
-    assert finding.heatmap.shape == shape and finding.heatmap.dtype == np.float32
-    assert 0 <= finding.heatmap.min() <= finding.heatmap.max() <= 1
-    assert bool((finding.heatmap >= 0.5).any()) == bool(finding.regions)
+    finding = measure(detector, encoded(pixels, quality=80, subsampling=2), CARD)
+    assert finding.map is not None
+    assert finding.map.enlarge().shape == shape and finding.map.values.dtype == np.float32
+    assert 0 <= finding.map.values.min() <= finding.map.peak <= 1
+    assert (finding.map.peak >= 0.5) == bool(finding.regions)
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
 @pytest.mark.parametrize("quality", [60, 95])
 def test_silent_on_untouched_photographs(detector: Detector, name: str, quality: int) -> None:
-    finding = detector(encoded(getattr(photographs, name)(), quality=quality))
+    finding = measure(detector, encoded(getattr(photographs, name)(), quality=quality), CARD)
     assert finding.status is Status.OK and finding.regions == ()
 
 
 def test_what_is_no_jpeg_has_no_history(detector: Detector) -> None:
-    finding = detector(encoded(photographs.coffee(), "PNG"))
+    finding = measure(detector, encoded(photographs.coffee(), "PNG"), CARD)
     assert finding.status is Status.NOT_APPLICABLE and "no JPEG" in finding.why
 
 
 def test_a_grey_jpeg_is_read(detector: Detector) -> None:
-    assert detector(encoded(photographs.camera(), quality=85)).status is Status.OK
+    assert measure(detector, encoded(photographs.camera(), quality=85), CARD).status is Status.OK

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.noise_level import CARD, Detector
+from bonafide.detectors.edited.noise_level import CARD, Detector
 from bonafide.media.image import Image
+from bonafide.testing import measure
 from bonafide.types import Status
 
 
@@ -43,10 +44,10 @@ def smoothed(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_a_smoothed_part_is_found(name: str) -> None:
     edited, mask = smoothed(noisy(getattr(data, name)()))
-    finding = Detector()(media(edited))
+    finding = measure(Detector(), media(edited), CARD)
     assert finding.status is Status.OK and finding.score is not None and finding.score > 2
-    assert finding.heatmap is not None
-    marked = finding.heatmap >= 0.5
+    assert finding.map is not None
+    marked = finding.map.enlarge() >= 0.5
     assert marked[mask].mean() > 0.4
     assert marked[~mask].mean() < 0.05  # cells at its border overlap it
     assert float(finding.facts["noise_ratio"]) < 0.7  # type: ignore[arg-type]
@@ -58,23 +59,25 @@ def test_a_smoothed_part_is_found(name: str) -> None:
 @pytest.mark.parametrize("quality", [None, 90])
 def test_even_noise_is_quiet(name: str, quality: int | None) -> None:
     picture = noisy(getattr(data, name)())
-    finding = Detector()(media(picture, "JPEG", quality=quality) if quality else media(picture))
+    finding = measure(
+        Detector(), media(picture, "JPEG", quality=quality) if quality else media(picture), CARD
+    )
     if finding.status is Status.OK:
         assert finding.score == 0.0 and not finding.regions
-        assert finding.heatmap is not None and finding.heatmap.max() < 0.5
+        assert finding.map is not None and finding.map.peak < 0.5
 
 
 def test_noise_that_depends_on_brightness_is_quiet() -> None:
     slope = np.repeat(np.linspace(30, 220, 512)[None, :], 400, axis=0)
     noise = np.random.default_rng(0).normal(0, 1, slope.shape) * np.sqrt(slope / 12)
     grey = np.clip(slope + noise, 0, 255).round().astype(np.uint8)
-    finding = Detector()(media(np.repeat(grey[..., None], 3, axis=2)))
+    finding = measure(Detector(), media(np.repeat(grey[..., None], 3, axis=2)), CARD)
     assert finding.status is Status.OK and finding.score == 0.0
 
 
 def test_a_picture_without_noise_is_not_judged() -> None:
     slope = np.repeat(np.linspace(30, 220, 512)[None, :], 400, axis=0).astype(np.uint8)
-    finding = Detector()(media(np.repeat(slope[..., None], 3, axis=2)))
+    finding = measure(Detector(), media(np.repeat(slope[..., None], 3, axis=2)), CARD)
     assert finding.status is Status.NOT_APPLICABLE
 
 
@@ -82,10 +85,13 @@ def test_a_picture_without_noise_is_not_judged() -> None:
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_flat_and_small_pictures_are_survived(shape: tuple[int, int], level: int) -> None:
     flat = media(np.full((*shape, 3), level, np.uint8))
-    assert Detector()(flat).status is Status.NOT_APPLICABLE
+    assert measure(Detector(), flat, CARD).status is Status.NOT_APPLICABLE
 
 
 def test_it_says_the_same_twice() -> None:
     edited, _ = smoothed(noisy(data.astronaut()))
-    first, second = Detector()(media(edited)), Detector()(media(edited))
-    assert first == second and np.array_equal(first.heatmap, second.heatmap)  # type: ignore[arg-type]
+    first, second = (
+        measure(Detector(), media(edited), CARD),
+        measure(Detector(), media(edited), CARD),
+    )
+    assert first == second and first.map is not None

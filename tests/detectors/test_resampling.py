@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.resampling import CARD, Detector
+from bonafide.detectors.edited.resampling import CARD, Detector
 from bonafide.media.image import Image
+from bonafide.testing import measure
 from bonafide.types import Finding, Status
 
 
 def examine(pixels: NDArray[Any], container: str = "PNG", **options: Any) -> Finding:
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, container, **options)
-    return Detector()(Image(buffer.getvalue()))
+    return measure(Detector(), Image(buffer.getvalue()), CARD)
 
 
 def textured(side: int = 640, seed: int = 0) -> NDArray[np.uint8]:
@@ -54,8 +55,8 @@ def test_a_planted_region_is_found_and_outlined(matrix: NDArray[Any]) -> None:
     picture, mask = planted(matrix)
     finding = examine(picture)
     assert finding.score is not None and finding.score > 5
-    assert finding.heatmap is not None
-    marked = finding.heatmap >= 0.5
+    assert finding.map is not None
+    marked = finding.map.enlarge() >= 0.5
     assert 2 * (marked & mask).sum() / (marked.sum() + mask.sum()) > 0.5
     region = finding.regions[0]
     assert mask[region.y + region.height // 2, region.x + region.width // 2]
@@ -63,7 +64,7 @@ def test_a_planted_region_is_found_and_outlined(matrix: NDArray[Any]) -> None:
 
 
 def quiet(finding: Finding) -> bool:
-    return finding.heatmap is None or not (finding.heatmap >= 0.5).any()
+    return finding.map is None or finding.map.peak < 0.5
 
 
 def test_the_same_region_without_interpolation_is_not_marked() -> None:
@@ -99,4 +100,4 @@ def test_facts_are_declared_and_the_answer_is_repeatable() -> None:
     first, second = examine(picture), examine(picture)
     assert first == second
     assert set(first.facts) <= set(CARD.facts)
-    assert first.heatmap is not None and first.heatmap.shape == (640, 640)
+    assert first.map is not None and first.map.enlarge().shape == (640, 640)

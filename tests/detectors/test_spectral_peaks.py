@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.spectral_peaks import CARD, Detector
+from bonafide.detectors.generated.spectral_peaks import CARD, Detector
 from bonafide.media.image import Image
+from bonafide.testing import measure
 from bonafide.types import Finding, Status
 
 
 def examine(pixels: NDArray[Any], container: str = "PNG", **options: Any) -> Finding:
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, container, **options)
-    return Detector()(Image(buffer.getvalue()))
+    return measure(Detector(), Image(buffer.getvalue()), CARD)
 
 
 def score(finding: Finding) -> float:
@@ -65,5 +66,5 @@ def test_facts_are_declared_and_the_answer_is_repeatable() -> None:
     first, second = examine(data.astronaut()), examine(data.astronaut())
     assert first == second
     assert set(first.facts) == set(CARD.facts)
-    assert first.heatmap is None
+    assert first.map is None
     assert "weak evidence" in first.summary

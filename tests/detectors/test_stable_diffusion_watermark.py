@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.stable_diffusion_watermark import CARD, MARKS, Detector
+from bonafide.detectors.provenance.stable_diffusion_watermark import CARD, MARKS, Detector
 from bonafide.media.image import Image
 from bonafide.signals.wavelet import NEUTRAL_8BIT, NEUTRAL_FLOAT, embed
-from bonafide.types import Finding, Label, Status
+from bonafide.testing import measure
+from bonafide.types import Carrier, Claim, Finding, Label, Status
+
+MARKED = Claim(Label.AI_GENERATED, Carrier.WATERMARK)
 
 
 def examine(pixels: NDArray[Any], container: str = "PNG", **options: Any) -> Finding:
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, container, **options)
-    return Detector()(Image(buffer.getvalue()))
+    return measure(Detector(), Image(buffer.getvalue()), CARD)
 
 
 def mark(pixels: NDArray[Any], name: str, neutral: float, order: str) -> NDArray[np.uint8]:
@@ -41,7 +44,7 @@ def test_the_constants_are_the_published_ones() -> None:
 @pytest.mark.parametrize("order", ["BGR", "RGB"])
 def test_each_mark_is_found(name: str, neutral: float, order: str) -> None:
     finding = examine(mark(data.astronaut(), name, neutral, order))
-    assert finding.claim is Label.AI_GENERATED
+    assert finding.claim == MARKED
     assert finding.facts["mark"] == name
     assert finding.facts["cropped"] is False
     assert finding.score is not None and finding.score > 6
@@ -50,15 +53,15 @@ def test_each_mark_is_found(name: str, neutral: float, order: str) -> None:
 
 def test_a_mark_survives_high_quality_jpeg() -> None:
     marked = mark(data.astronaut(), "Stable Diffusion 1", NEUTRAL_8BIT, "BGR")
-    assert examine(marked, "JPEG", quality=95).claim is Label.AI_GENERATED  # chroma halved
-    assert examine(marked, "JPEG", quality=95, subsampling=0).claim is Label.AI_GENERATED
-    assert examine(marked, "JPEG", quality=90, subsampling=0).claim is Label.AI_GENERATED
+    assert examine(marked, "JPEG", quality=95).claim == MARKED  # chroma halved
+    assert examine(marked, "JPEG", quality=95, subsampling=0).claim == MARKED
+    assert examine(marked, "JPEG", quality=90, subsampling=0).claim == MARKED
 
 
 def test_a_crop_on_the_grid_is_read_and_one_off_the_grid_is_not() -> None:
     marked = mark(data.astronaut(), "Stable Diffusion XL", NEUTRAL_8BIT, "BGR")
     finding = examine(marked[40:, 56:400])
-    assert finding.claim is Label.AI_GENERATED
+    assert finding.claim == MARKED
     assert finding.facts["cropped"] is True
     assert finding.facts["mark"] == "Stable Diffusion XL"
     assert examine(marked[43:, 53:]).claim is None

@@ -259,7 +259,7 @@ def test_the_address_of_a_service_can_be_opened(
     import uvicorn
     from click.testing import CliRunner
 
-    from bonafide.server.command import serve
+    from bonafide.cli.serve import serve
 
     monkeypatch.setattr(uvicorn.Server, "run", lambda server: None)
     monkeypatch.setattr(tempfile, "tempdir", None)  # put back afterwards
@@ -271,7 +271,7 @@ def test_the_address_of_a_service_can_be_opened(
 def test_no_auth_is_refused_on_other_addresses() -> None:
     from click.testing import CliRunner
 
-    from bonafide.server.command import serve
+    from bonafide.cli.serve import serve
 
     result = CliRunner().invoke(serve, ["--no-auth", "--host", "0.0.0.0"])
     assert result.exit_code == 2 and "--no-auth" in result.output

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.server import worker
 from bonafide.server.service import Service
 from bonafide.server.tables import job_table

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from bonafide.signals.copies import Proposal, rescale, verify
+from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
 
 
 def picture() -> np.ndarray:
@@ -73,3 +73,37 @@ def test_points_around_an_empty_middle_are_survived() -> None:
     luma = np.random.default_rng(0).uniform(0, 255, (900, 1900)).astype(np.float32)
     points = np.array([(10, 450), (12, 455), (1880, 450), (1885, 452)], np.float32)
     verify(luma, Proposal(np.array([[1.0, 0, 0], [0, 1.0, 100]]), points))
+
+
+def resampled(scale: float) -> tuple[np.ndarray, Proposal]:
+    """The astronaut's badge, scaled and put to the left, and the map that leads back to it."""
+    luma = picture()
+    matrix = np.array([[scale, 0, 90 - 330 * scale], [0, scale, 370 - 370 * scale]])
+    moved = np.round(cv2.warpAffine(luma, matrix, (512, 512), flags=cv2.INTER_CUBIC))
+    side = round(40 * scale)
+    luma[370 - side : 370 + side, 90 - side : 90 + side] = moved[
+        370 - side : 370 + side, 90 - side : 90 + side
+    ]
+    points = np.array([(x, y) for x in range(70, 110, 6) for y in range(350, 390, 6)], np.float32)
+    return luma, Proposal(np.asarray(cv2.invertAffineTransform(matrix)), points)
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.25])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_resampled_side_is_the_copy(scale: float, backwards: bool) -> None:
+    luma, proposal = resampled(scale)
+    if backwards:
+        there = proposal.points @ proposal.matrix[:, :2].T + proposal.matrix[:, 2]
+        proposal = Proposal(invert(proposal.matrix), there.astype(np.float32))
+    match = verify(luma, proposal)
+    assert match is not None
+    copy, known = directed(luma, match)
+    assert known and copy.left < 150
+    assert np.linalg.det(copy.matrix[:, :2]) == pytest.approx(scale**-2, rel=0.02)
+
+
+def test_a_plain_copy_has_no_direction() -> None:
+    luma = picture()
+    luma[330:410, 50:130] = luma[330:410, 290:370]
+    match = verify(luma, shifted(0.0))
+    assert match is not None and not directed(luma, match)[1]

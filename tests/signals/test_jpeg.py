@@ -150,12 +150,3 @@ def test_clipped_blocks_are_those_with_extreme_values() -> None:
     expected = np.zeros((2, 3), bool)
     expected[0, 1] = expected[1, 2] = True
     np.testing.assert_array_equal(jpeg.clipped_blocks(pixels), expected)
-
-
-def test_regions_are_largest_first_and_at_most_twenty() -> None:
-    heatmap = np.zeros((100, 100), np.float32)
-    heatmap[::4, 1:40:4] = 0.6
-    heatmap[50:70, 50:80] = 0.9
-    regions = jpeg.regions_of(heatmap, 3.0)
-    assert len(regions) == 20
-    assert (regions[0].x, regions[0].y, regions[0].width, regions[0].height) == (50, 50, 30, 20)

@@ -4,7 +4,7 @@ import pytest
 from skimage import data
 
 from bonafide.signals.copies import Proposal, invert
-from bonafide.signals.keypoints import detect, keypoint_proposals, mirror
+from bonafide.signals.keypoints import detect, keypoint_proposals, largest, mirror
 
 
 def forged(matrix: np.ndarray) -> np.ndarray:
@@ -52,3 +52,10 @@ def test_a_mirrored_description_is_that_of_the_mirrored_picture() -> None:
 @pytest.mark.parametrize("shape", [(64, 64), (64, 500)])
 def test_empty_pictures_have_no_keypoints(shape: tuple[int, int]) -> None:
     assert keypoint_proposals(np.full(shape, 80, np.float32)) == []
+
+
+@pytest.mark.parametrize(("columns", "count"), [(30, 5), (500, 3), (1013, 7)])
+def test_the_largest_of_each_row_are_found(columns: int, count: int) -> None:
+    values = np.random.default_rng(0).normal(size=(20, columns)).astype(np.float32)
+    found = np.sort(np.take_along_axis(values, largest(values, count), 1), axis=1)
+    assert np.array_equal(found, np.sort(values, axis=1)[:, -count:])

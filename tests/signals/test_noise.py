@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import fft
 
-from bonafide.signals.noise import concentrations, noise_blocks, spread_cells
+from bonafide.signals.noise import concentrations, noise_blocks
 
 
 def picture(sigma: float, size: tuple[int, int] = (200, 240)) -> NDArray[np.float32]:
@@ -89,13 +89,3 @@ def test_a_grid_without_trials_says_nothing() -> None:
     nothing = np.zeros((10, 10))
     assert not concentrations(nothing, nothing, 0.5).any()
     assert concentrations(np.zeros((1, 0)), np.zeros((1, 0)), 0.5).shape == (1, 0)
-
-
-@given(height=st.integers(1, 60), width=st.integers(1, 60), side=st.integers(1, 20))
-@settings(max_examples=30, deadline=None)
-def test_cells_are_painted_in_place(height: int, width: int, side: int) -> None:
-    rows, columns = -(-height // side), -(-width // side)
-    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
-    painted = spread_cells(values, side, height, width)
-    assert painted.shape == (height, width)
-    assert painted[-1, -1] == values[(height - 1) // side, (width - 1) // side]

@@ -20,7 +20,7 @@ from skimage import data as photographs
 
 pytest.importorskip("cryptography")
 
-from bonafide.cli import bonafide as command
+from bonafide.cli.main import bonafide as command
 from bonafide.errors import BonafideError, InvalidInput
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
@@ -69,7 +69,7 @@ def tampered(place: Path, folder: Path, statement: str) -> Path:
 _HELP = """
 import sys
 from click.testing import CliRunner
-from bonafide.cli import bonafide
+from bonafide.cli.main import bonafide
 for verb in sys.argv[1:]:
     result = CliRunner().invoke(bonafide, [verb, "--help"])
     assert result.exit_code == 0 and f"  bonafide {verb}" in result.output, result.output

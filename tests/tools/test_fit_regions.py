@@ -13,8 +13,9 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide import edits, registry
-from bonafide.calibration import Calibration
+from bonafide import registry
+from bonafide.evidence import edited_regions as edits
+from bonafide.evidence.calibration import Calibration
 from bonafide.types import Finding, Question, Status
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from bonafide.networks.catalogue import CATALOGUE, Published
 from bonafide.train.published import expected_shapes
-from bonafide.weights.catalogue import CATALOGUE, Published
 
 TINY = {
     "community_forensics": replace(

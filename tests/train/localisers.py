@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image as Pillow
 from skimage import data as photographs
 
-from bonafide.cli import bonafide
+from bonafide.cli.main import bonafide
 from bonafide.train.recipe import Batch, Recipe
 
 

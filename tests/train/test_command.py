@@ -16,9 +16,10 @@ pytest.importorskip("onnxscript")
 
 import toys
 
-from bonafide.cli import bonafide
+from bonafide.cli import train as command
+from bonafide.cli.main import bonafide
 from bonafide.errors import InvalidInput
-from bonafide.train import command, export, settings
+from bonafide.train import export, settings
 
 OPTIONS = ("--protocol", "generated-native", "--threads", "1")
 SMALL = [f"--set={text}" for text in ("width=4", "crop=32", "batch=4", "validate_every=2")]
@@ -63,7 +64,7 @@ def test_help_lists_methods_with_their_papers() -> None:
 
 def test_help_and_methods_need_no_torch() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom bonafide.cli import bonafide\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom bonafide.cli.main import bonafide\n"
         "assert CliRunner().invoke(bonafide, ['train', '--help']).exit_code == 0\n"
         "assert not {'torch', 'onnx', 'numpy'} & set(sys.modules)"
     )
@@ -73,7 +74,7 @@ def test_help_and_methods_need_no_torch() -> None:
 def test_without_the_extra_it_says_how_to_install_it() -> None:
     code = (
         "import sys\nsys.modules['torch'] = None\nsys.argv = ['bonafide', 'train', 'npr', "
-        "'--settings']\nfrom bonafide.cli import main\nmain()"
+        "'--settings']\nfrom bonafide.cli.main import main\nmain()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False

@@ -8,21 +8,52 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 import localisers
 from PIL import Image as Pillow
-from test_edited_regions import method
+from torch import nn
 
 from bonafide.bench.protocol import load_protocol
 from bonafide.errors import InvalidInput
-from bonafide.train import masked
+from bonafide.train import masked, recipe
 from bonafide.train.batches import collate
+from bonafide.train.mask_losses import mask_of, weighted_entropy
 from bonafide.train.processes import Precision, Processes
+from bonafide.train.recipe import Batch, Output, Recipe
 from bonafide.train.tampering import TamperingSettings
 from bonafide.train.validation import MaskValidation
 
 PROTOCOL = load_protocol("edited")
+
+
+class Marks(nn.Module):
+    """One convolution that marks every pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, pixels: torch.Tensor) -> Output:
+        logits = self.layer(pixels)[:, 0]
+        return Output(logits.amax((1, 2)), logits)
+
+
+class Method(Recipe):
+    """The smallest method that learns from masks."""
+
+    id, title, paper, needs_masks = "marks", "A convolution", "None, 2026", True
+
+    def network(self) -> nn.Module:
+        return Marks()
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        loss = weighted_entropy(network(batch.pixels).map, mask_of(batch), 1.0, 1.0)
+        return loss, {"pixels": float(loss.detach())}
+
+
+def method() -> Method:
+    return Method(recipe.Settings(crop=64, batch=4))
 
 
 def with_masks(folder: Path, side: int = 0) -> Path:
@@ -102,17 +133,3 @@ def test_validation_is_made_of_held_out_pictures_and_measured(
     assert set(found.figures) == {
         "pixel_f1", "pixel_iou", "pixel_auc", "false_region_rate", "image_auc",
     }  # fmt: skip
-
-
-def test_the_command_trains_validates_and_exports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("onnxscript")
-    monkeypatch.setattr(masked, "VALIDATED", 4)
-    record = localisers.trained(
-        "edited_regions", localisers.write_manifest(tmp_path), tmp_path / "out",
-        pretrained="false", held_out=0.25, validate_every=2, authentic=0.5,
-    )  # fmt: skip
-    assert record["sampling"]["authentic"] == 0.5
-    assert record["pictures"] == 6 and "pixel_f1" in record["validation"]
-    assert (tmp_path / "out" / "edited_regions.onnx").stat().st_size < 12_000_000

@@ -18,8 +18,8 @@ from checkpoints import tiny, write_checkpoint
 from safetensors.torch import save_file
 
 from bonafide.errors import DamagedWeights
+from bonafide.networks.catalogue import CATALOGUE, Published
 from bonafide.train.published import convert, expected_shapes, load, read_checkpoint
-from bonafide.weights.catalogue import CATALOGUE, Published
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from PIL import Image as Pillow
 
 torch = pytest.importorskip("torch")
 
+from bonafide.cli.align import align  # noqa: E402
 from bonafide.errors import InvalidInput  # noqa: E402
 from bonafide.media.image import Image  # noqa: E402
 from bonafide.train import autoencoders, originals, reconstruct, upscalers  # noqa: E402
-from bonafide.train.align_command import align  # noqa: E402
 from bonafide.train.autoencoders import Autoencoder, Member  # noqa: E402
 from bonafide.train.reconstruct import Cropping, Pair  # noqa: E402
 

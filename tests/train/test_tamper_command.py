@@ -14,7 +14,7 @@ from skimage import data
 
 from bonafide.bench.manifest import load
 from bonafide.bench.protocol import load_protocol
-from bonafide.cli import bonafide
+from bonafide.cli.main import bonafide
 from bonafide.errors import InvalidInput
 from bonafide.train.tampering_fill import OnnxFiller
 from bonafide.train.tampering_twins import Remembered

@@ -32,13 +32,15 @@ import torch
 from checkpoints import tiny, write_checkpoint
 from huggingface_hub import constants
 
-from bonafide import hub, registry, runtime
+from bonafide import registry
+from bonafide.cli.weights import weights
 from bonafide.errors import BonafideError, DamagedWeights, MissingWeights
 from bonafide.media.source import open_media
+from bonafide.networks import hub, runtime
+from bonafide.networks.catalogue import CATALOGUE, Published
 from bonafide.testing import check_finding
+from bonafide.train.published import convert
 from bonafide.types import Status
-from bonafide.weights.catalogue import CATALOGUE, Published
-from bonafide.weights_command import weights
 
 
 class Hub:
@@ -228,7 +230,7 @@ def test_a_file_with_another_checksum_is_not_kept(served: Hub, tmp_path: Path) -
     for _ in range(2):  # the second time it is fetched again, not taken from the cache
         served.asked.clear()
         with pytest.raises(DamagedWeights, match="it was deleted"):
-            hub.pull(pinned, nothing)
+            hub.pull(pinned, convert, nothing)
         assert any(where.startswith("content/") for _, where, _ in served.asked)
         kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
         assert not [path for path in kept if path.stat().st_size == file.bytes]
@@ -242,13 +244,13 @@ def test_the_first_download_is_trusted_where_no_checksum_is_known(
     (file,) = entry.files
     unpinned = replace(entry, files=(replace(file, sha256=None),))
     said: list[str] = []
-    hub.pull(unpinned, said.append)
+    hub.pull(unpinned, convert, said.append)
     assert any("nobody wrote down the SHA-256" in sentence for sentence in said)
     other = write_checkpoint(entry, tmp_path / "other", seed=1)
     moved = replace(unpinned, files=(replace(file, sha256=None, revision="f" * 40),))
     served.offer(moved, other)
     with pytest.raises(DamagedWeights, match="it was deleted"):
-        hub.pull(moved, nothing)
+        hub.pull(moved, convert, nothing)
 
 
 def test_another_architecture_leaves_nothing_behind(served: Hub, tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ def test_another_architecture_leaves_nothing_behind(served: Hub, tmp_path: Path)
     paths = write_checkpoint(entry, tmp_path / "published")
     torch.save({"model": {"base_model.fc.weight": torch.zeros(1, 16)}}, paths[0])
     with pytest.raises(DamagedWeights, match="not the published architecture"):
-        hub.pull(served.offer(entry, paths), nothing)
+        hub.pull(served.offer(entry, paths), convert, nothing)
     assert not list((tmp_path / "pulled").glob("*"))
 
 

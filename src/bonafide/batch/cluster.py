@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.run import Engine
 from bonafide.batch.work import Answer, Contents, Task, answer_lost, mapped
 from bonafide.errors import BonafideError, InvalidInput, MissingExtra

@@ -24,12 +24,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bonafide.batch.job import Outcome
 from bonafide.batch.results import Form, Results
 from bonafide.batch.work import DIGEST, Answer, Contents, Seen, name_of
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Outcome
 from bonafide.types import Failure
 
 COMMIT_SECONDS = 0.25  # of finished work that a kill may cost

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Protocol
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.batch.journal import Journal, Keep
 from bonafide.batch.results import Form
 from bonafide.batch.work import (

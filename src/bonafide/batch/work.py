@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +13,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import workers
+from bonafide.batch import workers
+from bonafide.batch.job import Job, Outcome, lost
+from bonafide.batch.job import perform as examine_job
 from bonafide.errors import BonafideError, MediaError
 from bonafide.examination import Settings
 from bonafide.media import remote
-from bonafide.media.source import read_path
+from bonafide.media.source import open_source
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Job, Outcome, lost
-from bonafide.scan import perform as examine_job
 from bonafide.types import Failure
 
 DIGEST = np.dtype("S32")
@@ -124,13 +123,13 @@ def _perform(task: Task, contents: Contents) -> Answer:
     if seen and stamp is not None and stamp == seen.stamp:
         return Answer(task.path, stamp, seen.sha256, None)
     try:
-        data = read_path(task.path, task.settings.limits)
+        source = open_source(task.path, name, task.settings.limits)
+        digest = bytes.fromhex(source.sha256)
     except MediaError as error:
         return Answer(task.path, None, None, _failed(task.path, type(error).__name__, error.why))
-    digest = hashlib.sha256(data).digest()
     if has(contents, digest):
         return Answer(task.path, stamp, digest, None)
-    job = Job(task.path, data, name, task.settings, hashed=task.hashed)
+    job = Job(task.path, source, name, task.settings, hashed=task.hashed)
     return Answer(task.path, stamp, digest, examine_job(job))
 
 

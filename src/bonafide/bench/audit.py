@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.bench import cues, splits
 from bonafide.bench.audit_result import Audit, CueTest, Twins
 from bonafide.bench.cues import CUES, SIZE_CUES, Cues

@@ -1,172 +1,281 @@
-"""A calibration of the user's own, fitted on a run of the benchmark.
-
-A detector that ships without one (published weights, a plugin) has a score and no vote. Measured on
-labelled files together with the detectors that weigh already, it gets knots and ranges, and its
-question new weights and a new bound: these belong together and are replaced together.
-"""
+"""Fit a calibration, the shipped one included, on files that `bonafide bench measure` measured."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bonafide import registry, runtime
-from bonafide.bench import run as running
-from bonafide.bench import scores as store
-from bonafide.bench.fitting import Column, Fitted, Floats, fit_question
-from bonafide.bench.protocol import Protocol
-from bonafide.bench.scoring import NATIVE
-from bonafide.calibration import default_calibration, load_calibration, measures
-from bonafide.errors import InvalidInput, MediaError
-from bonafide.media.source import open_media
-from bonafide.types import Status
+from bonafide import registry
+from bonafide.bench.fitting import Column, Files, Fitted, Floats, fit_question, fit_threshold
+from bonafide.bench.labelled import Labelled, read_labelled
+from bonafide.bench.manifest import read_table
+from bonafide.bench.measure import Record, read_records
+from bonafide.errors import InvalidInput
+from bonafide.evidence.calibration import SCHEMA, default_calibration
+from bonafide.types import Kind, Question, Status
+
+NATIVE = "native"  # a file as it is
+UNTRAINED = "none"  # what a card says of a method without training
+CONTRADICTION_RATE = 0.02  # of bona fide files at the threshold of what counts contradictions
+_KINDS = {"video": Kind.VIDEO.value, "audio": Kind.AUDIO.value}
 
 
-def calibrate(folder: str | Path, detectors: Sequence[str]) -> dict[str, Any]:
-    """Fit a calibration on a finished run.
+@dataclass(frozen=True)
+class Part:
+    """One fitted question, with what its page shows.
+
+    Attributes:
+        question: which.
+        files: the labelled files, in the order of all arrays.
+        records: what was measured of each.
+        columns: scores per detector.
+        known: the same files as arrays.
+        fitted: the fit.
+    """
+
+    question: Question
+    files: Sequence[Labelled]
+    records: Sequence[Record]
+    columns: Sequence[Column]
+    known: Files
+    fitted: Fitted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A calibration and the parts that it was made of."""
+
+    table: dict[str, Any]
+    parts: Sequence[Part]
+
+
+def from_scores(
+    scores: Sequence[str | Path],
+    manifests: Sequence[str | Path],
+    detectors: Sequence[str] = (),
+    scores_of: Mapping[str, Path] | None = None,
+    trained_on: Mapping[str, Path] | None = None,
+) -> Outcome:
+    """Fit a calibration on files that `bonafide bench measure` asked detectors about.
 
     Args:
-        folder: of the run; its first degradation counts, "native" if that is among them. Ranges of
-            size and quality are taken from native files only.
-        detectors: ids that are to join the verdict.
-
-    Returns:
-        A table in the form of the shipped `calibration.json`.
+        scores: files of measurements.
+        manifests: what says the labels and sources of those files.
+        detectors: ids; by default all with scores of their present version.
+        scores_of: id → CSV (path, score, facts …) with out-of-fold scores that stand in place of
+            those measured; `degradation` other than "native" is passed over.
+        trained_on: id → manifest of what a trained detector has seen. Files of its sources are
+            left out for that detector.
 
     Raises:
-        InvalidInput: there are no scores, or not of every detector that weighs.
-        UnknownDetector: an id names no detector.
+        InvalidInput: no measured file is labelled, or a question cannot be fitted.
     """
-    table = store.read_table(folder)
-    question = table.about["protocol"]["question"]
-    degradations = table.about["degradations"]
-    degradation = NATIVE if NATIVE in degradations else degradations[0]
-    names = needed(question, detectors)
-    rows = [row for row in store.rows_of(table) if row["degradation"] == degradation]
-    absent = sorted(set(names) - {row["detector"] for row in rows})
-    if absent:
-        raise InvalidInput(
-            f"{folder} has no scores of {', '.join(absent)}, and weights are fitted jointly; go on "
-            f"with the run: bonafide bench run … --detectors {','.join(names)} --out {folder}"
-        )
-    first = [row for row in rows if row["detector"] == names[0]]
-    truth = np.array([row["positive"] for row in first], np.bool_)
-    groups = np.array([row["cluster"] for row in first])
-    home = Path(table.about["manifest"]["folder"]) if degradation == NATIVE else None
-    measured = _measured(home, [row["path"] for row in first]) if home else {}
-    columns = [
-        _column(name, [row for row in rows if row["detector"] == name], name in detectors, measured)
-        for name in names
-    ]
-    fitted = fit_question(question, columns, truth, groups)
-    source = (
-        f"{int(truth.sum())} altered and {int((~truth).sum())} bona fide pictures of your own, "
-        f"protocol {table.about['protocol']['name']}, {degradation}"
+    records = read_records(*scores)
+    files = [one for one in read_labelled(manifests) if one.path in records]
+    if not files:
+        raise InvalidInput("no file of the scores is labelled in the manifests")
+    for name, file in (scores_of or {}).items():
+        _replace(records, name, file, manifests)
+    for name, file in (trained_on or {}).items():
+        _leave_out(records, files, name, file)
+    entries: dict[str, Any] = {}
+    parts = []
+    for question in Question:
+        if question.accusation is None:
+            entries |= _contradictions(files, records, detectors)
+            continue
+        names = _names(question, records, detectors)
+        own = [one for one in files if question in one.answers]
+        if names and any(one.answers[question] for one in own):
+            parts.append(_part(question, names, own, records))
+    if not parts:
+        raise InvalidInput("no detector spoke of files that are labelled for its question")
+    for part in parts:
+        entries |= part.fitted.detectors
+    table = table_of(
+        entries,
+        {part.question.value: part.fitted.table for part in parts},
+        _source(files),
+        "bonafide bench calibrate",
     )
-    return _table(question, detectors, fitted, source, table.about)
+    if scores_of:
+        table["scores_of"] = {
+            name: {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            for name, file in scores_of.items()
+        }
+    table["regions"] = dict(default_calibration().regions)
+    return Outcome(table, parts)
 
 
-def calibrate_manifest(
-    manifest: str | Path,
-    protocol: Protocol,
-    detectors: Sequence[str],
-    jobs: int = 0,
-    progress: running.Progress | None = None,
+def _part(
+    question: Question,
+    names: Sequence[str],
+    files: Sequence[Labelled],
+    records: Mapping[str, Record],
+) -> Part:
+    columns = [_column(name, files, records) for name in names]
+    truth = np.array([one.answers[question] for one in files], np.bool_)
+    spoke = [np.isfinite(column.scores) for column in columns]
+    columns = [c for c, s in zip(columns, spoke, strict=True) if (s & ~truth).any()]
+    said = np.any([np.isfinite(column.scores) for column in columns], axis=0)
+    chosen = [one for one, kept in zip(files, said, strict=True) if kept]
+    columns = [_kept(column, said) for column in columns]
+    own = [records[one.path] for one in chosen]
+    known = Files(
+        truth[said],
+        np.array([one.source for one in chosen]),
+        [one.made for one in chosen],
+        [record["container"] for record in own],
+        values_of([record["measured"] for record in own], "megapixels"),
+    )
+    fitted = fit_question(question.value, columns, known)
+    return Part(question, chosen, own, columns, known, fitted)
+
+
+def _kept(column: Column, rows: Any) -> Column:
+    measured = {name: values[rows] for name, values in column.measured.items()}
+    return Column(column.detector, column.version, column.scores[rows], measured, None, column.kind)
+
+
+def _names(
+    question: Question, records: Mapping[str, Record], detectors: Sequence[str]
+) -> list[str]:
+    """Detectors of a question with scores of their present version."""
+    known = registry.usable()
+    seen = {
+        (name, said["version"])
+        for record in records.values()
+        for name, said in record["said"].items()
+        if said.get("score") is not None
+    }
+    return [
+        name
+        for name in known
+        if registry.card(name).question is question
+        and (name, registry.card(name).version) in seen
+        and (not detectors or name in detectors)
+    ]
+
+
+def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record]) -> Column:
+    card = registry.card(name)
+    shipped = default_calibration().detectors.get(name, {}).get("range", {})
+    ranged = tuple(dict.fromkeys(("short_side", "jpeg_quality", *shipped)))
+    scores, found, kinds = [], [], set()
+    for file in files:
+        record = records[file.path]
+        said = record["said"].get(name, {})
+        spoke = said.get("status") == Status.OK.value and said["version"] == card.version
+        score = said.get("score") if spoke else None
+        scores.append(math.nan if score is None else float(score))
+        found.append({**record["measured"], **said.get("facts", {})})
+        if score is not None:
+            kinds.add(_KINDS.get(record["container"], Kind.IMAGE.value))
+    measured = {name: values_of(found, name) for name in ranged}
+    kind = kinds.pop() if len(kinds) == 1 else Kind.IMAGE.value
+    return Column(name, card.version, np.array(scores, np.float64), measured, None, kind)
+
+
+def _contradictions(
+    files: Sequence[Labelled], records: Mapping[str, Record], detectors: Sequence[str]
 ) -> dict[str, Any]:
-    """Score a labelled manifest with every detector that is needed, and fit on that.
-
-    Raises:
-        InvalidInput: the manifest or the protocol cannot be followed.
-        UnknownDetector: an id names no detector.
-    """
-    plan = running.plan(manifest, protocol, needed(protocol.question, detectors))
-    with tempfile.TemporaryDirectory() as folder:
-        running.run(plan, folder, jobs, progress=progress)
-        return calibrate(folder, detectors)
-
-
-def needed(question: str, detectors: Sequence[str]) -> tuple[str, ...]:
-    """The detectors to calibrate and those that weigh in their question already.
-
-    Raises:
-        InvalidInput: a detector answers another question.
-        UnknownDetector: an id names no detector.
-    """
-    for name in detectors:
-        answers = registry.card(name).question.value
-        if answers != question:
-            raise InvalidInput(f"{name} answers {answers}; the protocol asks {question}")
-    weights = default_calibration().fusion.get(question, {}).get("weights", {})
-    weighing = [name for name in weights if weights[name] > 0 and name in registry.ids()]
-    return tuple(dict.fromkeys([*detectors, *weighing]))
-
-
-def write(table: dict[str, Any], path: str | Path | None = None) -> Path:
-    """Write a table, which appears whole or not at all, and check that it can be used.
-
-    Args:
-        table: from `calibrate`.
-        path: by default one named by its detectors in the user's data folder.
-    """
-    target = Path(path) if path else _home() / f"{'-'.join(table['detectors'])}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    store.write_json(target, table)
-    load_calibration(str(target))
-    return target
+    """Thresholds of detectors of provenance that count contradictions; shown, and not weighed."""
+    entries = {}
+    for name, shipped in default_calibration().detectors.items():
+        if shipped["question"] != Question.PROVENANCE.value or name not in registry.ids():
+            continue
+        if detectors and name not in detectors:
+            continue
+        card = registry.card(name)
+        said = [records[one.path]["said"].get(name, {}) for one in files if one.bona_fide]
+        honest = [
+            one["score"]
+            for one in said
+            if one.get("score") is not None and one["version"] == card.version
+        ]
+        if honest:
+            scores = np.array(honest, np.float64)
+            threshold = fit_threshold(scores, CONTRADICTION_RATE)
+            entries[name] = {
+                "version": card.version,
+                "question": card.question.value,
+                "threshold": threshold,
+                "false_positive_rate": round(float((scores >= threshold).mean()), 4),
+                "bona_fide": len(honest),
+            }
+    return entries
 
 
-def _home() -> Path:
-    return runtime.user_folder().parent / "calibrations"
+def _replace(
+    records: dict[str, Record], name: str, file: Path, manifests: Sequence[str | Path]
+) -> None:
+    """Put out-of-fold scores in place of what a trained detector said of these files."""
+    version = registry.card(name).version
+    for record in records.values():
+        record["said"].pop(name, None)
+    folders = [file.parent, *(Path(one).parent for one in manifests)]
+    for row in read_table(file):
+        if row.get("degradation", NATIVE) not in ("", NATIVE):
+            continue
+        paths = [str((folder / row["path"]).absolute()) for folder in folders]
+        path = next((one for one in paths if one in records), None)
+        if path is None:
+            continue
+        score = row.get("score", "")
+        facts = {
+            key: float(value)
+            for key, value in row.items()
+            if value and key not in ("path", "score", "degradation")
+        }
+        records[path]["said"][name] = {
+            "version": version,
+            "status": Status.OK.value if score else Status.NOT_APPLICABLE.value,
+            "score": float(score) if score else None,
+            "facts": facts,
+        }
 
 
-def _column(
-    name: str, rows: Sequence[store.Row], fresh: bool, measured: dict[str, Floats]
-) -> Column:
-    entry = None if fresh else default_calibration().detectors[name]
-    versions = {row["version"] for row in rows if row["version"]}
-    wanted = registry.card(name).version if entry is None else entry["version"]
-    if versions != {wanted}:
-        raise InvalidInput(
-            f"the run has scores of {name} {', '.join(sorted(versions))}, needed are those of "
-            f"{wanted}; run it again"
-        )
-    spoke = [row["status"] == Status.OK.value and row["score"] is not None for row in rows]
-    scores = [row["score"] if said else np.nan for row, said in zip(rows, spoke, strict=True)]
-    return Column(name, wanted, np.array(scores, np.float64), measured, entry)
+def _leave_out(
+    records: dict[str, Record], files: Sequence[Labelled], name: str, manifest: Path
+) -> None:
+    """Drop what a trained detector said of files of the sources that it has seen."""
+    seen = {one.source for one in read_labelled([manifest], most=10**9)}
+    for one in files:
+        if one.source in seen:
+            records[one.path]["said"].pop(name, None)
 
 
-def _measured(folder: Path, paths: Sequence[str]) -> dict[str, Floats]:
-    """`calibration.measures` of files; NaN where one cannot be read any more."""
-    found: list[dict[str, float]] = []
-    for path in paths:
-        found.append({})
-        with contextlib.suppress(MediaError):
-            found[-1] = measures(open_media(folder / path))
-    names = {name for values in found for name in values}
-    return {name: _values(found, name) for name in sorted(names)}
-
-
-def _values(found: Sequence[dict[str, float]], name: str) -> NDArray[np.float64]:
+def values_of(found: Sequence[Mapping[str, Any]], name: str) -> Floats:
+    """(n,) float64 values by name, NaN where absent."""
     return np.array([values.get(name, np.nan) for values in found], np.float64)
 
 
-def _table(
-    question: str, detectors: Sequence[str], fitted: Fitted, source: str, about: Any
+def _source(files: Sequence[Labelled]) -> str:
+    sources = len({one.source for one in files if one.bona_fide})
+    counts = [f"{sum(one.bona_fide for one in files)} bona fide files of {sources} sources"]
+    for question in Question:
+        altered = sum(one.answers.get(question, False) for one in files)
+        if altered:
+            counts.append(f"{altered} {question.altered}")
+    return ", ".join(counts)
+
+
+def table_of(
+    detectors: Mapping[str, Any], questions: Mapping[str, Any], source: str, command: str
 ) -> dict[str, Any]:
+    """A calibration as it is written to disk, without regions."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "fitted": datetime.now(UTC).date().isoformat(),
-        "command": f"bonafide bench calibrate … --detector {' --detector '.join(detectors)}",
+        "command": command,
         "source": source,
-        "manifest_sha256": about["manifest"]["sha256"],
-        "detectors": {name: fitted.detectors[name] for name in detectors},
-        "claims": {},
-        "fusion": {question: fitted.fusion},
+        "detectors": dict(detectors),
+        "questions": dict(questions),
     }

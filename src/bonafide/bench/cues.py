@@ -13,11 +13,11 @@ from PIL import Image as Pillow
 from bonafide.errors import MediaError
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.media.media import Media
+from bonafide.media.sampling import Sampling
 from bonafide.media.source import open_media
-from bonafide.media.video import Video
 from bonafide.signals import phash
 from bonafide.signals.jpeg import estimate_quality
-from bonafide.types import Media
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIC", "MP4", "WEBM")
 SIZE_CUES = ("width", "height", "bytes", *(f"is {name}" for name in FORMATS))
@@ -78,11 +78,11 @@ def read_cues(task: Task) -> Cues:
     try:
         media = open_media(task.path, limits=task.limits)
         digest = media.sha256
-        if task.degradation != "native" and isinstance(media, Image):
+        if task.degradation != "native" and media.image is not None:
             from bonafide.bench import degrade
 
-            changed = degrade.apply(media.data, task.degradation, task.seed, limits=task.limits)
-            media = Image(changed.data, media.name, limits=task.limits)
+            changed = degrade.apply(media.read(), task.degradation, task.seed, limits=task.limits)
+            media = Media.of_image(Image(changed.data, media.name, limits=task.limits))
         small = _thumbnail(media)
         value = None if small is None else phash.phash(small)
         return Cues(_measure(media), media.format, digest, value, small)
@@ -91,60 +91,61 @@ def read_cues(task: Task) -> Cues:
 
 
 def _measure(media: Media) -> NDArray[np.float64]:
-    width, height = getattr(media, "width", 0), getattr(media, "height", 0)
+    track = media.image or media.video
+    width, height = (track.width, track.height) if track else (0, 0)
     known: dict[str, float] = {f"is {name}": media.format == name for name in FORMATS}
     known |= {
         "width": width,
         "height": height,
-        "bytes": len(media.data),
+        "bytes": media.size,
         "aspect": width / max(height, 1),
         "pixels": width * height,
-        "bytes per pixel": len(media.data) / max(width * height, 1),
+        "bytes per pixel": media.size / max(width * height, 1),
         "width divides by 64": width % 64 == 0,
         "height divides by 64": height % 64 == 0,
     }
-    if isinstance(media, Image):
-        metadata = media.metadata
+    if (image := media.image) is not None:
+        metadata = image.metadata
         known |= {
             "has EXIF": bool(metadata.exif_bytes),
             "has camera make": "Make" in metadata.exif,
             "has XMP": bool(metadata.xmp),
             "has colour profile": bool(metadata.icc_profile),
             "has text or comment": bool(metadata.text or metadata.comment),
-            "is colour": media.mode not in ("L", "LA", "1", "I", "I;16", "F"),
-            "has alpha or palette": media.mode in ("RGBA", "LA", "P", "PA"),
+            "is colour": image.mode not in ("L", "LA", "1", "I", "I;16", "F"),
+            "has alpha or palette": image.mode in ("RGBA", "LA", "P", "PA"),
         }
-        if media.jpeg is not None:
-            quality = estimate_quality(media.jpeg.quantisation[0])
+        if image.jpeg is not None:
+            quality = estimate_quality(image.jpeg.quantisation[0])
             known |= {
                 "JPEG quality": quality.quality,
                 "JPEG usual tables": quality.exact,
-                "JPEG chroma subsampled": media.jpeg.subsampling not in ("4:4:4", "grey"),
-                "JPEG progressive": media.jpeg.progressive,
+                "JPEG chroma subsampled": image.jpeg.subsampling not in ("4:4:4", "grey"),
+                "JPEG progressive": image.jpeg.progressive,
             }
     return np.array([float(known.get(name, -1.0)) for name in CUES])
 
 
 def _thumbnail(media: Media) -> NDArray[np.uint8] | None:
     """Of a video, the first frame."""
-    if isinstance(media, Image):
-        return phash.thumbnail(media.orient(_small_luma(media)))
-    if isinstance(media, Video):
-        for _, frame in media.frames():
-            return phash.thumbnail(_luma(frame))
+    if media.image is not None:
+        return phash.thumbnail(media.image.orient(_small_luma(media.image)))
+    if media.video is not None:
+        for frame in media.video.frames(Sampling(max_kept=1)):
+            return phash.thumbnail(_luma(frame.pixels))
     return None
 
 
-def _small_luma(media: Image) -> NDArray[np.generic]:
+def _small_luma(image: Image) -> NDArray[np.generic]:
     """Brightness as stored; of a JPEG decoded at a fraction of its size."""
-    if media.format == "JPEG" and min(media.width, media.height) >= 8 * phash.SIDE:
+    if image.format == "JPEG" and min(image.width, image.height) >= 8 * phash.SIDE:
         try:
-            with Pillow.open(io.BytesIO(media.data), formats=["JPEG"]) as picture:
+            with Pillow.open(io.BytesIO(image.data), formats=["JPEG"]) as picture:
                 picture.draft("L", (4 * phash.SIDE, 4 * phash.SIDE))
                 return np.asarray(picture.convert("L"))
         except Exception:  # decoders raise nearly anything; the full decode says why
             pass
-    return _luma(media.stored_pixels)
+    return _luma(image.stored_pixels)
 
 
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.generic]:

@@ -1,8 +1,8 @@
 """What happens to videos on their way: degradations that a name reproduces.
 
 As `bonafide.bench.degrade`, for videos: "h264:28", "h265:32", "fps:10", "height:360", joined by
-"+". The result is MP4 with one video track. Sound and metadata are dropped, and a turn that the
-container asks for is not carried out, as detectors see frames unturned too.
+"+". The result is MP4 with one video track. Sound and metadata are dropped; frames are turned
+upright, as detectors see them.
 
 Frames go from the decoder to the scaler to the encoder as they are (8 bits, chroma halved both
 ways), without a detour over RGB; sides of odd length lose their last row or column, as that format
@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from bonafide.bench.degrade_names import Grammar, Kind, Number
 from bonafide.errors import DecodeError
 from bonafide.media.limits import Limits
-from bonafide.media.video import Video
+from bonafide.media.source import open_media
+from bonafide.media.video import Turn, VideoTrack
 
 _NEARLY_LOSSLESS = 12  # constant rate factor
 # Left to itself, x264 decides by sums whose rounding depends on the processor, and differs even
@@ -67,7 +68,9 @@ class _State:
 
     def encode(self, codec: str, factor: int) -> None:
         _encoder(codec)
-        source = Video(self.data, "video", limits=self.limits)  # checks the header
+        source = open_media(self.data, "video", self.limits).video
+        if source is None:
+            raise DecodeError("video", "it has no frames")
         width, height = self._size(source)
         options = {"crf": str(factor), "preset": "medium", **_REPEATABLE[codec]}
         buffer = io.BytesIO()
@@ -91,7 +94,7 @@ class _State:
         self.data, self.encoded = buffer.getvalue(), True
         self.rate = self.height = None
 
-    def _size(self, source: Video) -> tuple[int, int]:
+    def _size(self, source: VideoTrack) -> tuple[int, int]:
         width, height = source.width, source.height
         if min(width, height) < 2:
             raise DecodeError("video", f"frames of {width}×{height} pixels cannot be encoded")
@@ -102,17 +105,19 @@ class _State:
             return max(2, width + width % 2), max(2, height - height % 2)
         return width - width % 2, height - height % 2
 
-    def _frames(self, source: Video) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+    def _frames(self, source: VideoTrack) -> Iterator[tuple[av.VideoFrame, Fraction]]:
         """Frames in order with rising times, in units of the second value of each pair."""
         rate, last = self.rate, -1
         if rate is not None and 0 < source.frame_rate <= rate + 1e-6:
             self.notes.append(f"its rate is {source.frame_rate:g}: no frame was dropped")
             rate = None
         base = Fraction(1, 90_000) if rate is None else 1 / Fraction(rate).limit_denominator(1001)
-        with av.open(io.BytesIO(source.data), "r") as container:
+        with av.open(io.BytesIO(self.data), "r") as container:
             try:
-                for number, frame in enumerate(container.decode(video=0)):
-                    seconds = frame.time
+                stream: Any = container.streams[source.index]
+                for number, stored in enumerate(container.decode(stream)):
+                    frame = _upright(stored, source.turn)
+                    seconds = stored.time
                     if seconds is None:
                         seconds = number / (source.frame_rate or 25.0)
                     due = math.floor(seconds / float(base) + 1e-6)
@@ -126,6 +131,24 @@ class _State:
                 if last < 0:
                     raise DecodeError("video", f"the video cannot be decoded: {error}") from error
                 self.notes.append("damaged: what could be decoded was kept")
+
+
+def _upright(frame: av.VideoFrame, turn: Turn) -> av.VideoFrame:
+    """A frame turned upright, in the pixel format that it has."""
+    steps = [("transpose", "dir=cclock_flip")] * turn.transpose
+    steps += [("hflip", "")] * turn.mirror_x + [("vflip", "")] * turn.mirror_y
+    if not steps:
+        return frame
+    graph = av.filter.Graph()
+    first = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    last = graph.add("buffersink")
+    graph.link_nodes(first, *(graph.add(name, text) for name, text in steps), last).configure()
+    graph.push(frame)
+    turned = graph.pull()
+    assert isinstance(turned, av.VideoFrame)
+    return turned
 
 
 def apply(data: bytes, name: str, seed: int = 0, limits: Limits | None = None) -> Degraded:

@@ -1,7 +1,7 @@
-"""From labelled scores to a calibration: knots, ranges, weights, and the evidence behind bounds.
+"""From labelled scores to a calibration: knots, ranges, weights, and the files behind the bounds.
 
-What is fitted is always judged on other sources and scenes: fused evidence, from which the bounds
-of the verdict come, is out of fold, with the folds by group.
+What is fitted is always judged on other sources: the evidence of a calibration file, from which the
+bounds of the verdict come, is out of fold, with the folds by source.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression, minimize
+from scipy.optimize import minimize
 
-from bonafide import verdict
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.statistics import bootstrap
-from bonafide.calibration import OUTSIDE_SHARE, limits_above
-from bonafide.errors import InvalidInput
+from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.evidence.calibration import OUTSIDE_SHARE
+from bonafide.evidence.reference import DIGITS, HEAD
 
 FOLDS = 5
-SMALLEST_BLOCK = 3  # altered pictures behind each step of a calibration curve
-PERCENTILES = (1, 99)  # of what is measured of the calibration pictures
+SMALLEST_BLOCK = 3  # altered files behind each step of a calibration curve
+LEAST_WEIGHT = 0.05  # under which a detector does not weigh at all
+PERCENTILES = (1, 99)  # of what is measured of the calibration files
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -38,6 +39,7 @@ class Column:
         scores: (n,) raw; NaN where it had nothing to say.
         measured: name of a measure or fact → (n,) values, NaN where unknown; each gets a range.
         fixed: an entry of a calibration whose knots and ranges are to be kept; None to fit them.
+        kind: of media that it reads, a value of `bonafide.types.Kind`.
     """
 
     detector: str
@@ -45,6 +47,26 @@ class Column:
     scores: Floats
     measured: Mapping[str, Floats] = field(default_factory=dict)
     fixed: Mapping[str, Any] | None = None
+    kind: str = "image"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The labelled files of a question, (n,) each.
+
+    Attributes:
+        truth: whether the answer is yes.
+        sources: names of what is held together: the unit of folds and of the bound.
+        made: generator or kind of edit; "" where unknown.
+        containers: "jpeg", "other", "video", "audio" or "".
+        megapixels: NaN where there is no size.
+    """
+
+    truth: Bools
+    sources: NDArray[np.str_]
+    made: Sequence[str] = ()
+    containers: Sequence[str] = ()
+    megapixels: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -53,91 +75,97 @@ class Fitted:
 
     Attributes:
         detectors: id → entry for `Calibration.detectors`.
-        fusion: entry for `Calibration.fusion`.
-        weights: (detectors,) in the order of the columns.
-        evidence: (n,) fused log-likelihood ratio, out of fold.
-        hit: (n,) whether some detector is at its own threshold.
+        table: entry for the questions of a calibration file.
+        evidence: (n, detectors) weighted log-likelihood ratios out of fold, NaN where silent.
+        hit: (n, detectors) whether a score is at its own threshold.
     """
 
     detectors: dict[str, dict[str, Any]]
-    fusion: dict[str, Any]
-    weights: Floats
+    table: dict[str, Any]
     evidence: Floats
     hit: Bools
 
+    @property
+    def total(self) -> Floats:
+        """(n,) evidence of all detectors together; 0 where none spoke."""
+        return np.asarray(np.nansum(self.evidence, axis=1), np.float64)
 
-def fit_question(
-    question: str,
-    columns: Sequence[Column],
-    truth: Bools,
-    groups: NDArray[np.str_],
-    complete: Bools | None = None,
-) -> Fitted:
+
+def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitted:
     """Fit everything that the verdict needs to weigh one question.
 
     Args:
         question: value of a `Question`.
         columns: one per detector.
-        truth: (n,) whether the answer is yes.
-        groups: (n,) names of sources or scenes; none is divided between folds.
-        complete: (n,) which files every detector was asked about; all by default. The others
-            serve the curves of the detectors that were asked, and neither weights nor bounds:
-            counted as files that a detector had nothing to say about, they would make bona fide
-            ones look more alike than they are.
+        files: what is known of each file.
 
     Raises:
-        InvalidInput: fewer than two groups hold complete files of a class.
+        InvalidInput: fewer than two sources hold files of a class, or a detector spoke of no bona
+            fide file.
+        MissingExtra: scikit-learn is not installed.
     """
-    folds = list(group_folds(truth, groups, complete))
-    llr = np.zeros((len(truth), len(columns)))
+    truth = files.truth
+    folds = list(group_folds(truth, files.sources))
+    llr = np.full((len(truth), len(columns)), np.nan)
     for number, column in enumerate(columns):
         for training, held_out in folds:
             knots, ranges = _map(column, truth, training)
             llr[held_out, number] = _evidence(column, held_out, knots, ranges)
-    whole = np.ones(len(truth), np.bool_) if complete is None else complete
-    weights = fit_weights(llr[whole], truth[whole])
-    evidence = np.zeros(len(truth))
+    known = np.nan_to_num(llr)
+    weights = np.round(fit_weights(known, truth), 3)
+    evidence = np.full_like(llr, np.nan)
     for training, held_out in folds:
-        known = training[whole[training]]
-        evidence[held_out] = llr[held_out] @ fit_weights(llr[known], truth[known])
-    evidence = np.round(evidence, 4)
-    bona_fide = sorted(float(value) for value in evidence[~truth & whole])
+        fold = np.round(fit_weights(known[training], truth[training]), 3)
+        # What does not weigh in the end must not weigh in the bound.
+        evidence[held_out] = llr[held_out] * np.where(weights > 0, fold, 0.0)
+    evidence = np.round(evidence, DIGITS)
     everything = np.arange(len(truth))
-    detectors, hit = {}, np.zeros(len(truth), np.bool_)
-    for column in columns:
+    detectors, hit = {}, np.zeros(llr.shape, np.bool_)
+    for number, column in enumerate(columns):
         knots, ranges = _map(column, truth, everything)
-        detectors[column.detector] = _entry(question, column, knots, ranges, truth, groups)
-        hit |= column.scores >= detectors[column.detector]["threshold"]  # NaN is no hit
-    bounds = outcomes(evidence, hit, bona_fide, verdict.FALSE_ACCUSATION_RATE)
-    auc = auc_interval(truth[whole], evidence[whole], groups[whole])
-    fusion = {
+        entry = _entry(question, column, knots, ranges, files)
+        detectors[column.detector] = entry
+        hit[:, number] = column.scores >= entry["threshold"]  # NaN is no hit
+    auc = auc_interval(truth, np.nansum(evidence, axis=1), files.sources)
+    table = {
         "weights": {
-            column.detector: round(float(value), 3)
-            for column, value in zip(columns, weights, strict=True)
+            column.detector: float(value) for column, value in zip(columns, weights, strict=True)
         },
-        "bona_fide": bona_fide,
-        "altered": int((truth & whole).sum()),
-        "miss_rate": round(float(bounds.quiet[truth & whole].mean()), 3),
-        "hit_rate": round(float(bounds.accused[truth & whole].mean()), 3),
         "auc": auc[0],
         "auc_interval": auc[1:],
+        "columns": [*HEAD, *(column.detector for column in columns)],
+        "files": _rows(files, evidence, hit),
     }
-    return Fitted(detectors, fusion, weights, evidence, hit)
+    return Fitted(detectors, table, evidence, hit)
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """What a bound makes of evidence, (n,) each; what is neither is inconclusive."""
+def _rows(files: Files, evidence: Floats, hit: Bools) -> list[list[Any]]:
+    """The files as a calibration stores them, see `bonafide.evidence.reference`."""
+    count = len(files.truth)
+    made = files.made or [""] * count
+    containers = files.containers or [""] * count
+    megapixels = np.full(count, np.nan) if files.megapixels is None else files.megapixels
+    bits = hit @ (1 << np.arange(hit.shape[1], dtype=np.int64))
+    return [
+        [
+            str(files.sources[row]),
+            int(files.truth[row]),
+            made[row],
+            containers[row],
+            _plain(float(megapixels[row])),
+            int(bits[row]),
+            *(_plain(value) for value in evidence[row].tolist()),
+        ]
+        for row in range(count)
+    ]
 
-    accused: Bools
-    quiet: Bools
 
-
-def outcomes(evidence: Floats, hit: Bools, bona_fide: Sequence[float], rate: float) -> Outcomes:
-    """The verdict on one of two questions, as `verdict` draws it at a false-accusation rate."""
-    p = np.array([verdict.p_value(float(value), bona_fide) for value in evidence])
-    likely = expit(evidence) >= verdict.LEAST_PROBABILITY
-    return Outcomes((p <= rate / 2) & likely, (p >= verdict.CLEAR) & ~hit)
+def _plain(value: float) -> float | int | None:
+    """A number as JSON writes it shortest; None for NaN."""
+    if math.isnan(value):
+        return None
+    short = round(value, DIGITS)
+    return int(short) if short == int(short) else short
 
 
 def expit(llr: Floats) -> Floats:
@@ -146,36 +174,33 @@ def expit(llr: Floats) -> Floats:
 
 
 def group_folds(
-    truth: Bools, groups: NDArray[np.str_], complete: Bools | None = None
+    truth: Bools, groups: NDArray[np.str_]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """(training, held out) indices of up to `FOLDS` folds; no group is in both parts of a fold.
 
-    Among the complete files, both parts of every fold hold both classes.
+    Both parts of every fold hold both classes.
 
     Args:
         truth: (n,) bool.
         groups: (n,) names of sources or scenes, which may hold one class or both.
-        complete: (n,) bool, as in `fit_question`; all by default.
 
     Raises:
-        InvalidInput: fewer than two groups hold complete files of a class.
+        InvalidInput: fewer than two groups hold files of a class.
     """
-    known = np.ones(len(truth), np.bool_) if complete is None else complete
-    positive, negative = np.unique(groups[truth & known]), np.unique(groups[~truth & known])
+    positive, negative = np.unique(groups[truth]), np.unique(groups[~truth])
     mixed = np.intersect1d(positive, negative)
     only = [np.setdiff1d(kind, mixed) for kind in (positive, negative)]
     count = min(FOLDS, len(positive), len(negative))
     if count < 2:
         raise InvalidInput(
             "a calibration needs pictures of at least two sources or scenes on either side; "
-            "name them in the column `group`"
+            "name them in the column `origin` or `group`"
         )
-    others = np.setdiff1d(groups, np.concatenate([positive, negative]))
     random = np.random.default_rng(0)
     number = np.zeros(len(truth), np.intp)
     # A fold needs a mixed group, or one group of each class. Mixed ones fill folds from the first
     # on and the others from the last on, so that together they reach every fold.
-    for kind, backwards in ((mixed, False), (only[0], True), (only[1], True), (others, False)):
+    for kind, backwards in ((mixed, False), (only[0], True), (only[1], True)):
         for place, name in enumerate(random.permutation(kind)):
             fold = place % count
             number[groups == name] = count - 1 - fold if backwards else fold
@@ -212,29 +237,41 @@ def fit_knots(scores: Floats, truth: Bools) -> list[list[float]]:
 
 
 def fit_weights(llr: Floats, truth: Bools) -> Floats:
-    """Weights in [0, 1] of a balanced logistic model without intercept, lightly drawn to ½.
+    """Weights in [0, 1] of a balanced logistic model without intercept, lightly drawn to 0.
 
-    Below one, because detectors that see the same trace would otherwise count it twice.
+    Below one, because detectors that see the same trace would otherwise count it twice. What adds
+    nothing is drawn under `LEAST_WEIGHT`, counts as 0, and the others are fitted without it.
+
+    Args:
+        llr: (n, detectors), 0 where one did not speak.
+        truth: (n,).
     """
     sign = np.where(truth, 1.0, -1.0)
     share = np.where(truth, 0.5 / max(truth.sum(), 1), 0.5 / max((~truth).sum(), 1))
+    weighing = np.arange(llr.shape[1])
+    weights = np.zeros(llr.shape[1])
+    while len(weighing):
+        known = llr[:, weighing]
 
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        margin = sign * (llr @ weights)
-        value = float(
-            (share * np.logaddexp(0.0, -margin)).sum() + 1e-3 * ((weights - 0.5) ** 2).sum()
-        )
-        slope = -sign * share / (1.0 + np.exp(np.clip(margin, -50, 50)))
-        return value, llr.T @ slope + 2e-3 * (weights - 0.5)
+        def loss(weights: Floats, known: Floats = known) -> tuple[float, Floats]:
+            margin = sign * (known @ weights)
+            value = float((share * np.logaddexp(0.0, -margin)).sum() + 1e-3 * (weights**2).sum())
+            slope = -sign * share / (1.0 + np.exp(np.clip(margin, -50, 50)))
+            return value, known.T @ slope + 2e-3 * weights
 
-    start = np.full(llr.shape[1], 0.5)
-    bounds = [(0.0, 1.0)] * llr.shape[1]
-    result: Floats = minimize(loss, start, jac=True, bounds=bounds).x
-    return result
+        start, bounds = np.full(len(weighing), 0.5), [(0.0, 1.0)] * len(weighing)
+        found: Floats = minimize(loss, start, jac=True, bounds=bounds).x
+        weights[:] = 0.0
+        weights[weighing] = found
+        if (found >= LEAST_WEIGHT).all():
+            break
+        weighing = weighing[found >= LEAST_WEIGHT]
+        weights[weights < LEAST_WEIGHT] = 0.0
+    return weights
 
 
 def fit_threshold(negatives: Floats, rate: float = 0.01) -> float:
-    """A score that at most `rate` of bona fide pictures reach, midway to the next one seen."""
+    """A score that at most `rate` of bona fide files reach, midway to the next one seen."""
     candidates = np.unique(negatives)
     for candidate in candidates[::-1]:
         if (negatives >= candidate).mean() > rate:
@@ -275,15 +312,15 @@ def _evidence(
     knots: Sequence[Sequence[float]],
     ranges: Mapping[str, Sequence[float]],
 ) -> Floats:
-    """Log-likelihood ratios as `calibration.calibrate` gives them; 0 where it did not speak."""
+    """Log-likelihood ratios as `calibration.calibrate` gives them; NaN where it did not speak."""
     scores = column.scores[rows]
     llr = np.interp(scores, [knot[0] for knot in knots], [knot[1] for knot in knots])
     outside = np.zeros(len(rows), np.bool_)
     for name, (low, high) in ranges.items():
         if name in column.measured:
             values = column.measured[name][rows]
-            outside |= (values < low) | ((values > high) & limits_above(name))
-    return np.where(np.isfinite(scores), llr * np.where(outside, OUTSIDE_SHARE, 1.0), 0.0)
+            outside |= (values < low) | (values > high)
+    return np.where(np.isfinite(scores), llr * np.where(outside, OUTSIDE_SHARE, 1.0), np.nan)
 
 
 def _entry(
@@ -291,43 +328,46 @@ def _entry(
     column: Column,
     knots: Sequence[Sequence[float]],
     ranges: Mapping[str, Sequence[float]],
-    truth: Bools,
-    groups: NDArray[np.str_],
+    files: Files,
 ) -> dict[str, Any]:
     if column.fixed is not None:
         return dict(column.fixed)
-    spoke = np.isfinite(column.scores)
+    spoke, truth = np.isfinite(column.scores), files.truth
     negatives = column.scores[spoke & ~truth]
     if not len(negatives):
-        raise InvalidInput(f"{column.detector} spoke of no bona fide picture")
+        raise InvalidInput(f"{column.detector} spoke of no bona fide file")
     threshold = fit_threshold(negatives)
-    auc = auc_interval(truth[spoke], column.scores[spoke], groups[spoke])
-    return {
+    entry: dict[str, Any] = {
         "version": column.version,
         "question": question,
+        "kind": column.kind,
         "knots": knots,
         "range": ranges,
         "threshold": threshold,
         "false_positive_rate": round(float((negatives >= threshold).mean()), 4),
         "bona_fide": int((spoke & ~truth).sum()),
         "altered": int((spoke & truth).sum()),
-        "auc": auc[0],
-        "auc_interval": auc[1:],
     }
+    if (spoke & truth).any():
+        auc = auc_interval(truth[spoke], column.scores[spoke], files.sources[spoke])
+        entry |= {"auc": auc[0], "auc_interval": auc[1:]}
+    return entry
 
 
 def _steps(scores: Floats, truth: Bools, weight: Floats) -> list[NDArray[np.intp]]:
     """Rows by rising score, in the steps of an isotonic regression of `truth` on `scores`."""
-    member = np.unique(scores, return_inverse=True)[1].reshape(-1)
-    order = np.argsort(member, kind="stable")
-    total = np.bincount(member, weight)
-    fitted = isotonic_regression(np.bincount(member, weight * truth) / total, weights=total)
-    first = np.searchsorted(member[order], fitted.blocks[1:-1])  # row at which a step begins
-    return np.split(order, first)
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError:
+        raise MissingExtra("bench", "fitting a calibration") from None
+    target = truth.astype(np.float64)
+    risen = IsotonicRegression().fit(scores, target, sample_weight=weight).predict(scores)
+    order = np.lexsort((scores, risen))
+    return list(np.split(order, np.flatnonzero(np.diff(risen[order]) > 1e-12) + 1))
 
 
 def _merged(blocks: list[list[int]], truth: Bools) -> list[list[int]]:
-    """Neighbours joined until each block holds `SMALLEST_BLOCK` altered pictures."""
+    """Neighbours joined until each block holds `SMALLEST_BLOCK` altered files."""
     merged: list[list[int]] = []
     for block in blocks:
         if merged and int(truth[merged[-1]].sum()) < SMALLEST_BLOCK:

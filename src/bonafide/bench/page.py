@@ -22,7 +22,6 @@ from bonafide.bench.results import FEWEST
 from bonafide.bench.scoring import VERDICT
 from bonafide.errors import MediaError
 from bonafide.files import atomic_write
-from bonafide.media.image import Image
 from bonafide.media.source import open_media
 from bonafide.report import preview, templates
 from bonafide.types import Question
@@ -250,9 +249,9 @@ def _mistakes(
 def _picture(path: Path) -> str:
     try:
         media = open_media(path)
-        if not isinstance(media, Image):
+        if media.image is None:
             return ""
-        return preview.picture(media.pixels, _THUMBNAIL).uri
+        return preview.picture(media.image.pixels, _THUMBNAIL).uri
     except MediaError:
         return ""
 

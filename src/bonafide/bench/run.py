@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bonafide import registry, workers
+from bonafide import registry
+from bonafide.batch import workers
 from bonafide.bench import manifest as manifests
 from bonafide.bench import scores as store
 from bonafide.bench.foreign import read_foreign
@@ -35,8 +36,9 @@ from bonafide.bench.scoring import (
     version_of,
 )
 from bonafide.errors import InvalidInput
-from bonafide.examination import versions
+from bonafide.evidence.calibration import default_calibration
 from bonafide.media.limits import Limits
+from bonafide.networks.environment import versions
 from bonafide.types import Question, Status
 
 SECONDS = 300.0  # for all detectors on one file; some take long on large pictures
@@ -367,7 +369,7 @@ def _about(plan: Plan, seed: int, previous: Mapping[str, Any] | None) -> dict[st
         "degradations": list(plan.degradations),
         "detectors": known,
         "seed": seed,
-        "versions": versions(),
+        "versions": versions(default_calibration().id),
         "sessions": [
             *(previous or {}).get("sessions", []),
             {

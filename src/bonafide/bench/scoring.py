@@ -16,22 +16,17 @@ from bonafide import __version__, registry
 from bonafide.bench import degrade, degrade_video
 from bonafide.bench.masks import MARKS, marked
 from bonafide.bench.pixel_metrics import score_picture
-from bonafide.calibration import default_calibration
 from bonafide.errors import MediaError, SourceError
+from bonafide.evidence.calibration import default_calibration
 from bonafide.examination import Settings, examine, select
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
-from bonafide.media.source import open_media, sniff
-from bonafide.types import Edits, Finding, Kind, Label, Media, Profile, Question, Status
+from bonafide.media.media import Media
+from bonafide.media.source import open_media, open_source
+from bonafide.types import ACCUSATIONS, Edits, Finding, Kind, Profile, Question, ScoreMap, Status
 
 VERDICT = "verdict"  # not a detector: all of them together, and their fused map
 NATIVE = "native"
-
-_CLAIMS = {
-    Label.AI_GENERATED: Question.SYNTHETIC,
-    Label.MANIPULATED: Question.EDITED,
-    Label.FACE_FORGED: Question.FACE_FORGED,
-}
 
 
 @dataclass(frozen=True)
@@ -110,32 +105,33 @@ def perform(task: Task) -> dict[str, Any]:
         "notes": "",
     }
     try:
-        data = _read(task.file, task.limits)
-        record["sha256"] = hashlib.sha256(data).hexdigest()
+        media = open_media(task.file, Path(task.path).name, task.limits)
+        record["sha256"] = media.sha256
         mask = None
         if task.pixel and task.mask is not None:
             drawn = _read(task.mask, task.limits)
             record["mask_sha256"] = _mask_key(drawn, task.marks)
             mask = marked(Image(drawn, Path(task.mask).name).pixels, task.marks)
-        media, mask, notes = _degrade(task, data, mask)
+        media, mask, notes = _degrade(task, media, mask)
         record["notes"] = "; ".join(notes)
         findings, fused, edits = _ask(task, media)
     except MediaError as error:
         return {**record, "said": failed(task.detectors, error.why)}
-    if isinstance(media, Image):
-        record["megapixels"] = round(media.width * media.height / 1e6, 6)
+    if media.image is not None:
+        height, width = _size(media)
+        record["megapixels"] = round(width * height / 1e6, 6)
         if task.pixel and task.authentic:
-            mask = np.zeros((media.height, media.width), np.bool_)
+            mask = np.zeros((height, width), np.bool_)
     said = [_said(task, finding, mask) for finding in findings]
     if fused is not None:
-        said.append(fused | _on_pixels(mask, edits.heatmap if edits else None))
+        said.append(fused | _on_pixels(mask, edits.map if edits else None))
     return {**record, "said": said}
 
 
 def digests(file: str, mask: str | None, marks: str, limits: Limits) -> tuple[str, str]:
     """SHA-256 of a file and of its mask, "" for what cannot be read, as `perform` records them."""
     try:
-        sha256 = hashlib.sha256(_read(file, limits)).hexdigest()
+        sha256 = open_source(file, limits=limits).sha256
     except MediaError:
         return "", ""
     try:
@@ -169,33 +165,33 @@ def _read(path: str, limits: Limits) -> bytes:
 
 
 def _degrade(
-    task: Task, data: bytes, mask: NDArray[np.bool_] | None
+    task: Task, media: Media, mask: NDArray[np.bool_] | None
 ) -> tuple[Media, NDArray[np.bool_] | None, tuple[str, ...]]:
-    name = Path(task.path).name
     notes: tuple[str, ...] = ()
     if mask is not None:
-        size = _size(open_media(data, name, task.limits))
+        size = _size(media)
         if mask.shape != size:
             # Of no use, but no fault of the picture.
             notes = (f"its mask has {mask.shape[1]}×{mask.shape[0]} pixels, it has "
                      f"{size[1]}×{size[0]}",)  # fmt: skip
             mask = None
-    if task.degradation != NATIVE:
-        video = sniff(data)[0] is Kind.VIDEO
-        module: Any = degrade_video if video else degrade
-        try:
-            module.GRAMMAR.canonical(task.degradation)
-        except ValueError as error:
-            raise MediaError(name, str(error)) from None
-        extra = {} if video else {"mask": mask}
-        degraded = module.apply(data, task.degradation, task.seed, limits=task.limits, **extra)
-        data, notes = degraded.data, notes + degraded.notes
-        mask = None if video else degraded.mask
-    return open_media(data, name, task.limits), mask, notes
+    if task.degradation == NATIVE:
+        return media, mask, notes
+    video = media.kind is Kind.VIDEO
+    module: Any = degrade_video if video else degrade
+    try:
+        module.GRAMMAR.canonical(task.degradation)
+    except ValueError as error:
+        raise MediaError(media.name, str(error)) from None
+    extra = {} if video else {"mask": mask}
+    degraded = module.apply(media.read(), task.degradation, task.seed, limits=task.limits, **extra)
+    mask = None if video else degraded.mask
+    return open_media(degraded.data, media.name, task.limits), mask, notes + degraded.notes
 
 
 def _size(media: Media) -> tuple[int, int]:
-    return getattr(media, "height", 0), getattr(media, "width", 0)
+    track = media.image or media.video
+    return (track.height, track.width) if track else (0, 0)
 
 
 def _ask(task: Task, media: Media) -> tuple[list[Finding], dict[str, Any] | None, Edits | None]:
@@ -232,20 +228,18 @@ def _said(task: Task, finding: Finding, mask: NDArray[np.bool_] | None) -> dict[
             said |= {"status": Status.FAILED.value, "why": f"its score is {score}"}
         else:
             said |= {"score": score, "probability": finding.probability}
-    return said | _on_pixels(mask, finding.heatmap)
+    return said | _on_pixels(mask, finding.map)
 
 
-def _on_pixels(
-    mask: NDArray[np.bool_] | None, heatmap: NDArray[np.float32] | None
-) -> dict[str, Any]:
+def _on_pixels(mask: NDArray[np.bool_] | None, found: ScoreMap | None) -> dict[str, Any]:
     """What a map marks, and how well that agrees with the mask where there is one."""
     said: dict[str, Any] = {}
-    if heatmap is not None:
-        said["marked_share"] = float((heatmap >= 0.5).mean())
-    if mask is not None and (heatmap is None or heatmap.shape == mask.shape):
+    if found is not None:
+        said["marked_share"] = found.marked_share
+    if mask is not None and (found is None or (found.height, found.width) == mask.shape):
         # A map of zeros is no map, to which the answer is known without sorting its pixels.
-        blank = heatmap is None or not heatmap.any()
-        pixels = score_picture(mask, None if blank else heatmap)
+        blank = found is None or found.peak == 0
+        pixels = score_picture(mask, None if blank or found is None else found.enlarge())
         counts = pixels.counts
         said |= {
             "tp": counts.true_positives,
@@ -258,7 +252,7 @@ def _on_pixels(
 
 
 def _claims(finding: Finding, question: str) -> bool:
-    return finding.claim is not None and _CLAIMS.get(finding.claim) == question
+    return finding.claim is not None and ACCUSATIONS.get(finding.claim.label) == question
 
 
 def _blank(detector: str, version: str, status: str, why: str) -> dict[str, Any]:

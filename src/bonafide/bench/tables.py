@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from bonafide.verdict import FALSE_ACCUSATION_RATE
+from bonafide.evidence.verdict import FALSE_ACCUSATION_RATE
 
 _WIDTH = 132  # where nothing says how wide the reader's screen is
 

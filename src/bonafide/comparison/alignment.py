@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.signals import registration
-from bonafide.signals.capture import agreement
-from bonafide.signals.registration import Fit, Homography, Keypoints, Points
-from bonafide.signals.warp import Warp
+from bonafide.comparison import registration
+from bonafide.comparison.capture import agreement
+from bonafide.comparison.registration import Fit, Homography, Keypoints, Points
+from bonafide.comparison.warp import Warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from bonafide.comparison import difference, registration
+from bonafide.comparison.difference import Noise, Scale
+from bonafide.comparison.registration import Homography
 from bonafide.comparison.result import Change
-from bonafide.signals import difference, registration
-from bonafide.signals.difference import Noise, Scale
-from bonafide.signals.registration import Homography
-from bonafide.signals.tone import Tone, fit_tone
-from bonafide.signals.warp import Warp, tiles
+from bonafide.comparison.tone import Tone, fit_tone
+from bonafide.comparison.warp import Warp, tiles
 from bonafide.types import Region
 
 if TYPE_CHECKING:

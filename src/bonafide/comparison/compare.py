@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.comparison import changes, planes
+from bonafide.comparison import capture, changes, planes, registration
 from bonafide.comparison.alignment import SURE, Alignment, align, shrunk
 from bonafide.comparison.changes import Difference
 from bonafide.comparison.relation import EXACT, decide
 from bonafide.comparison.result import Comparison, Evidence, Relation
+from bonafide.comparison.warp import Warp, tiles
 from bonafide.errors import UnsupportedFormat
-from bonafide.examination import media_facts, versions
-from bonafide.media.image import Image
+from bonafide.media.facts import media_facts
 from bonafide.media.limits import Limits
-from bonafide.signals import capture, registration
-from bonafide.signals.warp import Warp, tiles
-from bonafide.types import Media
+from bonafide.media.media import Media
+from bonafide.networks.environment import versions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,11 +47,7 @@ def compare(reference: Media, suspect: Media, limits: Limits | None = None) -> C
         DecodeError: the pixels of one of them are damaged.
     """
     began = time.perf_counter()
-    if not isinstance(reference, Image):
-        raise UnsupportedFormat(reference.name, "only pictures are compared")
-    if not isinstance(suspect, Image):
-        raise UnsupportedFormat(suspect.name, "only pictures are compared")
-    first, second = reference.pixels, suspect.pixels
+    first, second = _pixels(reference), _pixels(suspect)
     blank = Comparison(
         media_facts(reference),
         media_facts(suspect),
@@ -67,22 +62,31 @@ def compare(reference: Media, suspect: Media, limits: Limits | None = None) -> C
         datetime.now(UTC).isoformat(timespec="seconds"),
         0.0,
     )
-    done = _same(blank, reference, suspect) or _compared(blank, first, second)
+    same_bytes = reference.sha256 == suspect.sha256
+    done = _same(blank, same_bytes, first, second) or _compared(blank, first, second)
     return replace(done, seconds=round(time.perf_counter() - began, 3))
 
 
 def _versions() -> dict[str, str]:
-    return {name: version for name, version in versions().items() if name != "calibration"}
+    return {name: version for name, version in versions("").items() if name != "calibration"}
 
 
-def _same(blank: Comparison, reference: Image, suspect: Image) -> Comparison | None:
-    if reference.sha256 == suspect.sha256:
+def _pixels(media: Media) -> NDArray[np.uint8]:
+    if media.image is None:
+        raise UnsupportedFormat(media.name, "only pictures are compared")
+    return media.image.pixels
+
+
+def _same(
+    blank: Comparison, same_bytes: bool, reference: NDArray[np.uint8], suspect: NDArray[np.uint8]
+) -> Comparison | None:
+    if same_bytes:
         relation, why = Relation.IDENTICAL_BYTES, "The files are equal, byte for byte."
-    elif np.array_equal(reference.pixels, suspect.pixels):
+    elif np.array_equal(reference, suspect):
         relation, why = Relation.IDENTICAL_PIXELS, "The files differ, every pixel is equal."
     else:
         return None
-    shape = suspect.pixels.shape[:2]
+    shape = suspect.shape[:2]
     return replace(
         blank,
         relation=relation,

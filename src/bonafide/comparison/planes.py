@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from bonafide.comparison import difference, registration
 from bonafide.comparison.alignment import Alignment, shrunk
 from bonafide.comparison.changes import UNIT, Difference, describe
-from bonafide.signals import difference, registration
-from bonafide.signals.difference import Scale
-from bonafide.signals.warp import Warp
+from bonafide.comparison.difference import Scale
+from bonafide.comparison.warp import Warp
 from bonafide.types import Region
 
 if TYPE_CHECKING:

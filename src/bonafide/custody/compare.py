@@ -5,6 +5,9 @@ Computers differ in the last digits, so numbers with a fraction may differ by `A
 may be rounded otherwise, by a step of the last digit shown. Everything else must be equal. What
 cannot be made again is not compared: when the report was made, how long it took, and what the file
 was called.
+
+A report of schema 1 is compared on what both schemas have: file, verdict, probabilities, regions,
+and scores, facts, claims and regions of its detectors. Sentences have been rewritten since.
 """
 
 from __future__ import annotations
@@ -34,10 +37,15 @@ _SENTENCES = {
     "explanation[]",
     "caveat",
     "stability.text",
+    "answers[].why",
+    "answers[].stratum",
+    "answers[].because[].text",
     "findings[].summary",
     "findings[].why",
-    "findings[].outside[]",
+    "findings[].parts[].summary",
+    "findings[].parts[].calibrated.warnings[]",
 }
+_MEDIA = ("sha256", "bytes", "kind", "width", "height", "format")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -67,12 +75,31 @@ def within_tolerance(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Di
 
 def _compared(then: Mapping[str, Any], now: Mapping[str, Any]) -> _Comparison:
     compared = _Comparison()
-    compared.values("", "", dict(then), dict(now))
+    one, two = then, now
+    if older(then) != older(now):
+        try:
+            one, two = _common(then, then), _common(now, then)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(
+                f"the report is not as schema 1 has it: {type(error).__name__} {error}"
+            ) from None
+    compared.values("", "", dict(one), dict(two))
     for part, names in (("settings", _SETTINGS), ("versions", _rests_on(then, now))):
         for name in names:
             old, new = (record.get(part, {}).get(name) for record in (then, now))
             compared.values(f"{part}.{name}", part, old, new)
     return compared
+
+
+def older(record: Mapping[str, Any]) -> bool:
+    """Whether a record has schema 1."""
+    return record.get("schema") == 1
+
+
+def other_processor(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two reports were made by processors that may compute other last digits."""
+    old, new = (record.get("versions", {}).get("cpu") for record in (then, now))
+    return old is not None and old != new
 
 
 def other_versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
@@ -100,7 +127,8 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
         if not isinstance(record["versions"], dict):
             raise TypeError("versions without names")
         limits = {
-            name: min(type(most)(told["limits"][name]), most)
+            # A report of an older version does not know the limits that came later.
+            name: min(type(most)(told["limits"].get(name, most)), most)
             for name, most in vars(allowed).items()
         }
         return Settings(
@@ -125,7 +153,9 @@ def _rests_on(*records: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in names if name in _DECISIVE or name.startswith("weights."))
 
 
-def _rate(value: Any) -> float:
+def _rate(value: Any) -> float | None:
+    if value is None:  # the bound of each question
+        return None
     if not 0.0 < float(value) <= 0.5:
         raise ValueError(f"a false-accusation rate of {value}")
     return float(value)
@@ -133,6 +163,36 @@ def _rate(value: Any) -> float:
 
 def _path(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _common(record: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """What schema 1 and 2 both have of a record, for the detectors and questions of `then`."""
+    findings = {finding["detector"]: finding for finding in record["findings"]}
+    edits = record.get("edits")
+    return {
+        "media": {name: record["media"][name] for name in _MEDIA},
+        "verdict": record["verdict"],
+        "probabilities": {
+            name: record["probabilities"].get(name) for name in then["probabilities"]
+        },
+        "findings": [
+            _common_of(finding["detector"], findings.get(finding["detector"]))
+            for finding in then["findings"]
+        ],
+        "edits": edits and {name: edits[name] for name in ("regions", "marked_share")},
+    }
+
+
+def _common_of(detector: str, finding: Mapping[str, Any] | None) -> dict[str, Any]:
+    if finding is None:
+        return {"detector": detector, "status": "not asked"}
+    kept = {name: finding[name] for name in ("detector", "version", "question", "status", "score")}
+    if kept["status"] != "ok":
+        return kept
+    part = finding["parts"][0] if "parts" in finding else finding
+    claim = part["claim"]
+    claimed = claim["label"] if isinstance(claim, Mapping) else claim
+    return kept | {"facts": part["facts"], "regions": part["regions"], "claim": claimed}
 
 
 class _Comparison:

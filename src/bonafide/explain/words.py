@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from bonafide import registry
 from bonafide.errors import BonafideError
+from bonafide.evidence.verdict import shows_probability
 from bonafide.types import (
+    ACCUSATIONS,
+    Answer,
     EditedRegion,
     EditKind,
     Edits,
+    Event,
     Finding,
     Label,
     MediaFacts,
@@ -21,42 +25,44 @@ from bonafide.types import (
     Stability,
     Status,
     Verdict,
+    Where,
 )
-from bonafide.verdict import laundered
 
-VERDICT_WORDS: Mapping[Label, str] = {
+_NAMES: Mapping[Label, str] = {
     Label.AI_GENERATED: "AI-generated",
-    Label.MANIPULATED: "Manipulated",
-    Label.FACE_FORGED: "Face forged",
-    Label.AUTHENTICATED: "Authenticated",
-    Label.NO_TRACE_FOUND: "No trace found",
-    Label.INCONCLUSIVE: "Inconclusive",
+    Label.DECLARED_AI: "Declares AI",
+}
+VERDICT_WORDS: Mapping[Label, str] = {
+    label: _NAMES.get(label, label.value.replace("_", " ").capitalize()) for label in Label
 }
 
-VERDICT_MEANING: Mapping[Label, str] = {
-    Label.AI_GENERATED: "The evidence says that this was made by a generator.",
+_MEANINGS: Mapping[Label, str] = {
+    Label.AI_GENERATED: "The evidence says that a generator made this.",
     Label.MANIPULATED: "The evidence says that this was changed after it was captured or signed.",
-    Label.FACE_FORGED: "The evidence says that a face in it was forged.",
+    Label.FACE_FORGED: "The evidence says that a face in this was forged.",
+    Label.VOICE_CLONED: "The evidence says that a voice in this is synthetic.",
+    Label.SPOOFED: "The evidence says that this shows a print, a screen or a mask, not a live "
+    "face.",
+    Label.MISCAPTIONED: "The evidence says that the caption does not belong to this.",
     Label.AUTHENTICATED: "A trusted signature covers this file, and the file is unchanged since.",
+    Label.DECLARED_AI: "The file itself says that it was made by AI, but anyone could have written "
+    "that.",
     Label.NO_TRACE_FOUND: "None of the tests that ran found anything unusual.",
-    Label.INCONCLUSIVE: "The evidence does not suffice for a verdict either way.",
+    Label.INCONCLUSIVE: "The evidence is not enough for a verdict.",
 }
-
-QUESTION_WORDS: Mapping[Question, str] = {
-    Question.SYNTHETIC: "made by a generator",
-    Question.EDITED: "edited after capture",
-    Question.FACE_FORGED: "face forged",
-    Question.SPOOFED: "presentation attack",
-    Question.PROVENANCE: "what the file says about itself",
+VERDICT_MEANING: Mapping[Label, str] = {
+    label: _MEANINGS.get(label) or f"The evidence says: {ACCUSATIONS[label].words}."
+    for label in Label
 }
 
 KIND_WORDS: Mapping[EditKind, str] = {
     EditKind.CLONE: "repeats another part of the picture",
-    EditKind.SPLICE: "has a history of its own, as a pasted part has",
-    EditKind.REGENERATED: "looks generated while the rest does not",
-    EditKind.UNKNOWN: "differs from the rest; in what way it was changed cannot be told",
+    EditKind.SPLICE: "has a processing history of its own, as a pasted part has",
+    EditKind.REGENERATED: "looks generated, the rest does not",
+    EditKind.UNKNOWN: "differs from the rest; how it was changed is unknown",
 }
 MOST_REGIONS_SAID = 3
+MORE_LIKE = 0.5  # probability from which one of two explanations is called the more likely
 
 
 def explain(
@@ -95,8 +101,8 @@ def explain(
     silent = [finding for finding in findings if finding.status is not Status.OK]
     if silent:
         named = "; ".join(f"{title(finding.detector)} ({finding.why})" for finding in silent[:6])
-        more = f" and {len(silent) - 6} more" if len(silent) > 6 else ""
-        sentences.append(f"Tests that could not be made: {named}{more}.")
+        more = f"; and {len(silent) - 6} more" if len(silent) > 6 else ""
+        sentences.append(f"Tests that gave no answer: {named}{more}.")
     sentences.append(verdict.caveat)
     return tuple(sentences)
 
@@ -106,7 +112,9 @@ def where(edits: Edits | None) -> list[str]:
     regions = edits.regions if edits else ()
     sentences = [f"{place(region)}, {tell(region)}" for region in regions[:MOST_REGIONS_SAID]]
     if len(regions) > MOST_REGIONS_SAID:
-        sentences.append(f"{len(regions) - MOST_REGIONS_SAID} smaller regions are marked as well.")
+        more = len(regions) - MOST_REGIONS_SAID
+        are = "regions are" if more > 1 else "region is"
+        sentences.append(f"{more} smaller {are} marked as well.")
     return sentences
 
 
@@ -133,9 +141,9 @@ def _done(region: EditedRegion) -> str:
         return KIND_WORDS[region.kind]
     there = f"({region.other.x}, {region.other.y})"
     return {
-        "source": f"was copied from the place at {there}",
-        "target": f"was copied to the place at {there}",
-    }.get(region.other.role, f"has the same content as the place at {there}")
+        "source": f"was copied from {there}",
+        "target": f"was copied to {there}",
+    }.get(region.other.role, f"has the same content as the part at {there}")
 
 
 def title(detector: str) -> str:
@@ -157,36 +165,83 @@ def percent(probability: float | None) -> str:
     return f"{100 * probability:.0f} %"
 
 
+def strength(answer: Answer | None) -> str:
+    """A probability where the evidence is strong enough to state one, else how little there is.
+
+    "97 %", "weak evidence", "no evidence", or "not assessed" where nothing calibrated spoke.
+    """
+    if answer is None or answer.probability is None:
+        return percent(None)
+    if shows_probability(answer):
+        return percent(answer.probability)
+    return "weak evidence" if answer.probability >= 0.5 else "no evidence"
+
+
+def about(where: Where) -> str:
+    """A place in a media in a few words, "" for the whole file: "face 2, 0:03.0 to 0:05.5"."""
+    parts = [where.subject.replace("_", " ").strip()] if where.subject else []
+    if where.track and not parts and where.span is None:
+        parts.append(f"{where.track} track")
+    if where.span is not None:
+        start, end = clock(where.span.start), clock(where.span.end)
+        parts.append(start if start == end else f"{start} to {end}")
+    if where.box is not None:
+        box = where.box
+        parts.append(f"{box.width} × {box.height} pixels at ({box.x}, {box.y})")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """A time in a media, to a tenth of a second: "0:03.2", "1:02:03.0"."""
+    tenths = round(10 * max(seconds, 0.0)) if math.isfinite(seconds) else 0
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    past = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{past}:{rest / 10:04.1f}"
+
+
+def history(finding: Finding) -> list[Event]:
+    """What a finding tells of the file's history, as its detector's card reads the facts."""
+    if finding.status is not Status.OK:
+        return []
+    try:
+        return list(registry.card(finding.detector).history(finding.facts))
+    except (BonafideError, ImportError):  # not installed here
+        return []
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError):
+        return []  # facts of a stored report that another version of the detector wrote
+
+
 def _worth_saying(finding: Finding) -> bool:
     """Provenance that is not weighed but that a reader must not miss."""
     if finding.question is not Question.PROVENANCE or finding.status is not Status.OK:
         return False
-    hit = finding.threshold is not None and (finding.score or 0.0) >= finding.threshold
-    return hit or finding.facts.get("state", "none") != "none"
+    stands = finding.hit or finding.main.contradiction or finding.claim is not None
+    return stands or any(event.standing != "stated" for event in history(finding))
 
 
 def _reservations(finding: Finding, moved: bool) -> list[str]:
     """What keeps a finding from being taken at its word; limits of those that moved the verdict."""
     said = []
-    if laundered(finding) and (finding.llr or 0.0) > 0:
+    if (finding.main.laundered or 0.0) >= MORE_LIKE and (finding.llr or 0.0) > 0:
         said.append(
             f"What {title(finding.detector)} found is more like a photograph that went through an "
-            "autoencoder, upscaler or enhancer than like one generated from nothing."
+            "autoencoder, an upscaler or an enhancer than like a picture made from nothing."
         )
-    if moved and finding.outside:
+    if moved and finding.calibrated and finding.calibrated.warnings:
         said.append(
             f"{title(finding.detector)} was not calibrated on files like this one. "
-            f"{' '.join(finding.outside)}"
+            f"{' '.join(finding.calibrated.warnings)}"
         )
     return said
 
 
 def _assessments(verdict: Verdict) -> list[str]:
-    spoken = [
-        f"{QUESTION_WORDS[question]}: {percent(probability)}"
-        for question, probability in verdict.probabilities.items()
-        if probability is not None
-    ]
+    spoken = []
+    for answer in verdict.answers:
+        if answer.probability is not None:
+            subject = ", ".join(filter(None, (answer.question.words, about(answer.where))))
+            spoken.append(f"{subject}: {strength(answer)}")
     if not spoken:
         return []
-    return [f"Probabilities if either answer had been equally likely before: {'; '.join(spoken)}."]
+    return [f"Probabilities at even odds before looking: {'; '.join(spoken)}."]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image as Pillow
@@ -24,22 +23,31 @@ from PIL import (  # isort: skip
 
 from bonafide.errors import DecodeError, LimitExceeded, UnsupportedFormat
 from bonafide.media.jpeg import JpegStructure, read_coefficients, read_structure
+from bonafide.media.lazy import lazy
 from bonafide.media.limits import Limits
 from bonafide.media.metadata import Metadata, read_metadata
-from bonafide.types import Kind, Media
+from bonafide.questions import Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")  # of other formats, further pictures are no motion
+FRAME = "FRAME"  # format of a picture that was taken from a video
 
 
-class Image(Media):
+class Image:
     """One picture; of an animation, the first frame.
 
-    Everything is decoded at first use and kept. Arrays are read-only.
+    Everything is decoded at first use and kept. Arrays are read-only. Each field has a lock of its
+    own, so that threads wait only for what they both need.
 
     Attributes:
+        data: the bytes of the file, b"" for a frame of a video.
+        name: the file name shown to people.
+        path: where it came from, None for bytes.
+        format: "JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIC", or "FRAME".
+        limits: what it may cost.
         width, height: size in pixels after orientation.
         orientation: EXIF orientation, 1 to 8; 1 means stored upright.
         mode: pixel layout as stored, in Pillow's names ("RGB", "CMYK", "I;16", …).
@@ -47,7 +55,7 @@ class Image(Media):
         metadata: EXIF, XMP, IPTC, text chunks, thumbnail.
     """
 
-    kind = Kind.IMAGE
+    kind: ClassVar[Kind] = Kind.IMAGE
 
     def __init__(
         self,
@@ -64,17 +72,45 @@ class Image(Media):
             DecodeError: the header is damaged.
             LimitExceeded: the picture has more pixels than allowed.
         """
-        self._limits = limits or Limits()
-        picture = _open(data, name, self._limits)
-        format = "JPEG" if picture.format == "MPO" else str(picture.format)  # noqa: A001
-        super().__init__(data, name, path, "HEIC" if format == "HEIF" else format)
-        self._limits.check(name, "pixels", picture.width * picture.height)
+        self.data, self.name, self.path = data, name, path
+        self.limits = limits or Limits()
+        picture = _open(data, name, self.limits)
+        format = str(picture.format)  # noqa: A001
+        self.format = {"MPO": "JPEG", "HEIF": "HEIC"}.get(format, format)
+        self.limits.check(name, "pixels", picture.width * picture.height)
         self.mode = picture.mode
-        self.metadata: Metadata = read_metadata(picture, self._limits, data)
+        self.metadata: Metadata = read_metadata(picture, self.limits, data)
         self.orientation = self._read_orientation()
         stored = (picture.width, picture.height)
         self.width, self.height = stored[::-1] if self.orientation >= 5 else stored
         self._picture: Any = picture
+
+    @classmethod
+    def of_pixels(
+        cls, pixels: NDArray[np.uint8], name: str = "frame", limits: Limits | None = None
+    ) -> Image:
+        """A picture from pixels alone, such as a frame of a video.
+
+        It has the format "FRAME", no bytes, no JPEG structure and no metadata.
+
+        Args:
+            pixels: uint8 H×W×3 RGB in [0, 255], upright; not copied, and read-only from here on.
+            name: how to call it in messages.
+            limits: what it may cost.
+
+        Raises:
+            LimitExceeded: it has more pixels than allowed.
+        """
+        image = cls.__new__(cls)
+        image.data, image.name, image.path, image.format = b"", name, None, FRAME
+        image.limits = limits or Limits()
+        image.height, image.width = pixels.shape[:2]
+        image.limits.check(name, "pixels", image.width * image.height)
+        image.mode, image.orientation, image.metadata = "RGB", 1, Metadata()
+        pixels.flags.writeable = False
+        image._picture = None
+        vars(image).update(frames=1, animated=False, stored_pixels=pixels)
+        return image
 
     def _read_orientation(self) -> int:
         # These are turned upright while they are decoded; their tag then tells only the past.
@@ -82,39 +118,51 @@ class Image(Media):
         upright = self.format in ("AVIF", "HEIC", "TIFF") or not isinstance(value, int)
         return 1 if upright or not 1 <= int(value) <= 8 else int(value)  # type: ignore[arg-type]
 
-    @cached_property
+    @lazy
     def frames(self) -> int:
         """Number of frames, counted up to the frame limit."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                count = int(getattr(self._open_again(), "n_frames", 1))
+                count = int(getattr(self.open_again(), "n_frames", 1))
             except Exception:  # a damaged later frame does not spoil the first
                 count = 1
-        return max(1, min(count, self._limits.frames))
+        return max(1, min(count, self.limits.frames))
 
-    @cached_property
+    @lazy
+    def animated(self) -> bool:
+        """Whether it has further frames that are shown in turn."""
+        if self.format not in ANIMATED:
+            return False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with self.open_again() as picture:
+                    return bool(getattr(picture, "is_animated", False))
+        except Exception:  # a damaged second frame does not spoil the first
+            return False
+
+    @lazy
     def stored_pixels(self) -> NDArray[np.uint8]:
         """uint8 H×W×3 RGB in [0, 255] as stored, before orientation; alpha is dropped.
 
         Raises:
             DecodeError: the pixel data are damaged.
         """
-        with self._lock:
-            picture = self._picture or self._open_again()
-            self._picture = None
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    array = _to_rgb(picture)
-            except Exception as error:  # decoders raise nearly anything on damaged input
-                raise DecodeError(self.name, _sentence("the pixels", self.format, error)) from error
-            finally:
-                picture.close()
+        picture = self._picture or self.open_again()
+        self._picture = None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                array = to_rgb(picture)
+        except Exception as error:  # decoders raise nearly anything on damaged input
+            raise DecodeError(self.name, _sentence("the pixels", self.format, error)) from error
+        finally:
+            picture.close()
         array.flags.writeable = False
         return array
 
-    @cached_property
+    @lazy
     def pixels(self) -> NDArray[np.uint8]:
         """uint8 H×W×3 RGB in [0, 255], upright, read-only.
 
@@ -123,24 +171,22 @@ class Image(Media):
         """
         return self.orient(self.stored_pixels)
 
-    @cached_property
+    @lazy
     def luma(self) -> NDArray[np.float32]:
         """float32 H×W luma (ITU-R BT.601 weights, as in JPEG) in [0, 255], upright, read-only."""
-        import cv2
+        return _luma(self.pixels)
 
-        luma = np.empty((self.height, self.width), np.float32)
-        for top in range(0, self.height, 512):  # strips keep the float copy of RGB small
-            strip = self.pixels[top : top + 512].astype(np.float32)
-            cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
-        luma.flags.writeable = False
-        return luma
+    @lazy
+    def stored_luma(self) -> NDArray[np.float32]:
+        """The same as stored, before orientation, where the grid of a JPEG starts at (0, 0)."""
+        return self.luma if self.orientation == 1 else _luma(self.stored_pixels)
 
-    @cached_property
+    @lazy
     def jpeg(self) -> JpegStructure | None:
         """Markers, tables and sampling of a JPEG; None for other containers."""
         return read_structure(self.data) if self.format == "JPEG" else None
 
-    @cached_property
+    @lazy
     def coefficients(self) -> tuple[NDArray[np.int16], ...]:
         """Exact quantised DCT coefficients of a JPEG, stored orientation, () otherwise.
 
@@ -174,8 +220,9 @@ class Image(Media):
             array.flags.writeable = False
         return array
 
-    def _open_again(self) -> Pillow.Image:
-        return _open(self.data, self.name, self._limits)
+    def open_again(self) -> Pillow.Image:
+        """The picture as Pillow opens it, for what reads its frames."""
+        return _open(self.data, self.name, self.limits)
 
 
 def _open(data: bytes, name: str, limits: Limits) -> Pillow.Image:
@@ -225,7 +272,19 @@ def _register_heif(name: str) -> None:
         pillow_heif.register_heif_opener()
 
 
-def _to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
+def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    import cv2
+
+    luma = np.empty(pixels.shape[:2], np.float32)
+    for top in range(0, len(luma), 512):  # strips keep the float copy of RGB small
+        strip = pixels[top : top + 512].astype(np.float32)
+        cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
+    luma.flags.writeable = False
+    return luma
+
+
+def to_rgb(picture: Pillow.Image) -> NDArray[np.uint8]:
+    """uint8 H×W×3 RGB in [0, 255] of a picture that Pillow opened; alpha is dropped."""
     mode = picture.mode
     if mode.startswith("I") or mode == "F":
         return _stretch(np.asarray(picture), mode, _depth(picture))

@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, BinaryIO
 
 from bonafide.errors import BonafideError, MissingExtra, SourceError
-from bonafide.media.limits import Limits
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEB = ("http", "https")
@@ -23,12 +22,12 @@ def is_url(name: str) -> bool:
     return _URL.match(name) is not None
 
 
-def read(url: str, limits: Limits) -> bytes:
-    """The bytes of one file.
+@contextmanager
+def opened(url: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """One file as a stream of bytes, and its size where that is known.
 
     Raises:
         SourceError: it is not there or cannot be read.
-        LimitExceeded: it is larger than `limits` allow; nothing is read then.
         MissingExtra: fsspec, or what it needs for this protocol, is not installed.
     """
     system, path = open_system(url)
@@ -36,18 +35,15 @@ def read(url: str, limits: Limits) -> bytes:
         known = system.info(path)
         if known["type"] == "directory":
             raise SourceError(url, "this is a folder")
-        limits.check(url, "file_bytes", known["size"] or 0)
         with system.open(path, "rb") as file:
-            data: bytes = file.read(limits.file_bytes + 1)
-    limits.check(url, "file_bytes", len(data))
-    return data
+            yield file, known["size"]
 
 
 def stamp(url: str) -> str | None:
     """A text that changes when the file does, None if it cannot be had.
 
     Raises:
-        MissingExtra: as for `read`.
+        MissingExtra: as for `opened`.
     """
     system, path = open_system(url)
     try:
@@ -65,7 +61,7 @@ def expand(url: str, depth: int) -> Iterator[str]:
 
     Raises:
         SourceError: the folder cannot be listed.
-        MissingExtra: as for `read`.
+        MissingExtra: as for `opened`.
     """
     system, path = open_system(url)
     with _plainly(url, "it cannot be listed"):

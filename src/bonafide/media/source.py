@@ -1,99 +1,106 @@
-"""From what a user names (path, folder, glob, bytes, stream) to `Media`."""
+"""From what a user names (path, folder, glob, address, bytes, stream) to `Media`."""
 
 from __future__ import annotations
 
 import glob
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bonafide.errors import SourceError, UnsupportedFormat
-from bonafide.media import remote
-from bonafide.media.image import Image
+from bonafide.media import remote, sources
 from bonafide.media.limits import Limits
-from bonafide.media.video import Video
-from bonafide.types import Kind, Media
+from bonafide.media.media import Media
+from bonafide.media.sniffing import sniff as sniff
+from bonafide.media.sources import HEAD, BytesSource, PathSource, SpooledSource, in_memory
+from bonafide.questions import Kind
 
-# Brands of ISO base media files that hold pictures.
-_STILL_BRANDS = (
-    b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
-)  # fmt: skip
-
-Source = str | os.PathLike[str] | bytes | BinaryIO
-
-
-class Document(Media):
-    """A file that can carry content credentials but no pixels that bonafide reads."""
-
-    kind = Kind.DOCUMENT
+Source = str | os.PathLike[str] | bytes | BinaryIO | sources.Source
+"""What a user may give: a path or address, bytes, a binary stream, or an opened source."""
 
 
 def open_media(source: Source, name: str | None = None, limits: Limits | None = None) -> Media:
     """Open one file.
 
+    Pictures and documents are read into memory; of videos and sound only the header is read.
+
     Args:
-        source: a path, the bytes themselves, or a binary stream.
+        source: a path or address, the bytes themselves, a binary stream, or an opened source.
         name: how to call it in reports; defaults to the file name, or "bytes".
         limits: bounds on its size; the defaults of `Limits` otherwise.
-
-    Returns:
-        An `Image`, a `Video`, or a `Document` (SVG, PDF).
 
     Raises:
         MediaError: the file is missing, empty, too large, damaged or of another kind; see
             `bonafide.errors` for the subclasses.
     """
     limits = limits or Limits()
-    path: str | None = None
-    if isinstance(source, bytes):
-        data = source
-        name = name or "bytes"
-    elif isinstance(source, str | os.PathLike):
-        path = os.fspath(source)
-        name = name or Path(path).name
-        data = read_path(path, limits)
-    else:
-        name = name or str(getattr(source, "name", "stream"))
-        data = source.read(limits.file_bytes + 1)
-    limits.check(name, "file_bytes", len(data))
-    if not data:
+    name = name or name_of(source)
+    opened = open_source(source, name, limits)
+    path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    with opened.open() as stream:
+        head = stream.read(HEAD)
+    if not head:
         raise SourceError(name, "the file is empty")
-    kind, format = sniff(data)  # noqa: A001
-    if kind is Kind.VIDEO:
-        return Video(data, name, path, limits, format)
+    kind, format = sniff(head)  # noqa: A001
+    if kind in (Kind.VIDEO, Kind.AUDIO):
+        from bonafide.media.container import read_tracks
+
+        tracks = read_tracks(opened, name, format, limits)
+        kinds = {track.kind for track in tracks}
+        # A container of videos may hold sound alone, and one of sound a video.
+        kind = Kind.VIDEO if Kind.VIDEO in kinds else Kind.AUDIO if kinds else kind
+        return Media(opened, name, path, format, kind, tracks, limits)
     if kind is Kind.DOCUMENT:
-        return Document(data, name, path, format)
+        return Media(opened, name, path, format, kind, (), limits)
     if format:
         raise UnsupportedFormat(name, f"{format} files are not examined")
-    return Image(data, name, path, limits)
+    from bonafide.media.image import Image
+
+    assert isinstance(opened, BytesSource)
+    media = Media.of_image(Image(opened.data, name, path, limits))
+    media.source = opened  # whose checksum may be known already
+    return media
 
 
-def sniff(data: bytes) -> tuple[Kind, str]:
-    """Tell kind and container from the first bytes; names are never trusted.
+def open_source(
+    source: Source, name: str | None = None, limits: Limits | None = None
+) -> sources.Source:
+    """The bytes of one file, where they can be read again; pictures and documents in memory.
 
-    Returns:
-        The kind, and the container where it is not for the picture decoders to say.
+    Args:
+        source: as for `open_media`.
+        name: how to call it in messages.
+        limits: bounds on its size.
+
+    Raises:
+        SourceError: it is not there, not a file, or cannot be read.
+        LimitExceeded: it is larger than `limits` allow; no more than the first bytes are read then.
+        MissingExtra: reading this address needs a package that is not installed.
     """
-    head = data[:1024]
-    if head[4:8] == b"ftyp":
-        if head[8:12] in _STILL_BRANDS:
-            return Kind.IMAGE, ""
-        return Kind.VIDEO, "MOV" if head[8:12] == b"qt  " else "MP4"
-    if head[4:8] in (b"moov", b"mdat", b"wide", b"styp") and head[:2] == b"\x00\x00":
-        return Kind.VIDEO, "MP4"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return Kind.VIDEO, "WEBM" if b"webm" in head[:64] else "MKV"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return Kind.VIDEO, "AVI"
-    if head[:5] == b"%PDF-":
-        return Kind.DOCUMENT, "PDF"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in data[:65536].lower():
-        return Kind.DOCUMENT, "SVG"
-    return Kind.IMAGE, ""
+    limits = limits or Limits()
+    name = name or name_of(source)
+    if isinstance(source, bytes):
+        return in_memory(BytesSource(source, name), name, limits)
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        if remote.is_url(path):
+            with remote.opened(path) as (stream, size):
+                return in_memory(SpooledSource(stream, name, limits, size), name, limits)
+        return in_memory(PathSource(path, name), name, limits)
+    if hasattr(source, "open"):
+        return in_memory(cast("sources.Source", source), name, limits)
+    return in_memory(SpooledSource(source, name, limits), name, limits)
+
+
+def name_of(source: Source) -> str:
+    """How to call a file that was given without a name."""
+    if isinstance(source, bytes):
+        return "bytes"
+    if isinstance(source, str | os.PathLike):
+        return Path(source).name
+    return str(getattr(source, "name", "stream"))
 
 
 def expand(names: Iterable[str], limits: Limits | None = None) -> Iterator[str]:
@@ -167,36 +174,3 @@ def open_folder(
         return os.scandir(folder)
     except OSError:
         return None
-
-
-def read_path(path: str, limits: Limits) -> bytes:
-    """The bytes of a local file, or of one behind an address such as s3://bucket/key.
-
-    Raises:
-        SourceError: it is not there, not a file, or cannot be read.
-        LimitExceeded: it is larger than `limits` allow; nothing is read then.
-        MissingExtra: reading this address needs a package that is not installed.
-    """
-    name = Path(path).name
-    if remote.is_url(path):
-        return remote.read(path, limits)
-    try:
-        if not Path(path).is_file():
-            raise SourceError(name, _no_file(path))
-        limits.check(name, "file_bytes", Path(path).stat().st_size)
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SourceError(name, f"it cannot be read: {reason}") from error
-
-
-def _no_file(path: str) -> str:
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116, text in any encoding
-    except FileNotFoundError:
-        return "no such file"
-    if not stat.S_ISDIR(mode):
-        return "this is a device or a pipe, not a file"
-    if not os.access(path, os.R_OK | os.X_OK):
-        return "this folder may not be read"
-    return "this is a folder"

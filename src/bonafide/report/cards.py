@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bonafide import registry
-from bonafide.calibration import default_calibration
+from bonafide.evidence.calibration import default_calibration
 from bonafide.report.wording import method
 from bonafide.types import Card
 

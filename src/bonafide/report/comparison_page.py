@@ -10,12 +10,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from bonafide import __version__
+from bonafide.comparison.registration import scaling
 from bonafide.comparison.result import Change, Comparison
+from bonafide.comparison.warp import Warp
 from bonafide.media.image import Image
 from bonafide.report import comparison_words, preview, templates, wording
 from bonafide.report.comparison_map import heatmap
-from bonafide.signals.registration import scaling
-from bonafide.signals.warp import Warp
 from bonafide.types import Region
 
 MOST_CROPS = 12
@@ -126,7 +126,7 @@ def _stage(comparison: Comparison, suspect: Image, warp: Warp | None) -> _Stage 
     overlay = ""
     heat = heatmap(comparison)
     if heat is not None:
-        overlay = preview.overlay(heat, _LONGEST).uri
+        overlay = preview.overlay(preview.shrink(heat, size[1], size[0])).uri
     enlarge = max(1, 400 // max(size))
     return _Stage(
         suspect.width,

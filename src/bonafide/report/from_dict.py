@@ -1,65 +1,78 @@
 """Read back what `to_dict` wrote: a stored or received report as a `Report` again.
 
-Heatmaps are not in the record and come back as None. Nothing here trusts the record: what does not
-fit the vocabulary is a typed error.
+Maps are not in the record and come back as none. Nothing here trusts the record: what does not fit
+the vocabulary is a typed error. Reports of schema 1 go through `bonafide.report.schema1` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+import numpy as np
+
 from bonafide.errors import InvalidInput
+from bonafide.report import schema1
 from bonafide.types import (
+    Answer,
+    Box,
+    Calibrated,
+    Carrier,
+    Claim,
+    Decision,
     EditedRegion,
     EditKind,
     Edits,
     Finding,
     Kind,
     Label,
+    Measurement,
     MediaFacts,
     Question,
     Reason,
     Region,
     Report,
-    Segment,
+    Series,
+    Span,
     Stability,
     Status,
     Variant,
     Verdict,
+    Where,
 )
 
 Kept = TypeVar("Kept")
 
 
 def from_dict(record: Mapping[str, Any]) -> Report:
-    """The report in a record.
+    """The report in a record of schema 1 or 2; `Report.schema` tells which.
 
     Raises:
-        InvalidInput: it is the record of a failure, or of no report at all.
+        InvalidInput: it is the record of a failure, of a later schema, or no report at all.
     """
     try:
         if record["status"] != "ok":
             raise InvalidInput("this is the record of a file that could not be examined")
-        return _report(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        number = record["schema"]
+        if number not in (1, 2):
+            raise InvalidInput(f"this report has schema {number}; this bonafide reads 1 and 2")
+        return _report(schema1.upgraded(record) if number == 1 else record, number)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InvalidInput(
             f"this is not a report of bonafide: {type(error).__name__} {error}"
         ) from None
 
 
-def _report(record: Mapping[str, Any]) -> Report:
+def _report(record: Mapping[str, Any], number: int) -> Report:
     return Report(
         media=_made(MediaFacts, record["media"], kind=Kind(record["media"]["kind"])),
         findings=tuple(_finding(finding) for finding in record["findings"]),
         verdict=Verdict(
             label=Label(record["verdict"]),
-            probabilities=_probabilities(record["probabilities"]),
-            because=tuple(
-                _made(Reason, reason, question=Question(reason["question"]))
-                for reason in record["because"]
-            ),
+            answers=tuple(_answer(answer) for answer in record["answers"]),
+            because=_reasons(record["because"]),
             caveat=record["caveat"],
         ),
         explanation=tuple(record["explanation"]),
@@ -67,10 +80,25 @@ def _report(record: Mapping[str, Any]) -> Report:
         settings=dict(record["settings"]),
         versions=dict(record["versions"]),
         examined_at=record["examined_at"],
-        schema=record["schema"],
+        schema=number,
         stability=_stability(record.get("stability")),
         edits=_edits(record.get("edits")),
     )
+
+
+def _answer(record: Mapping[str, Any]) -> Answer:
+    return _made(
+        Answer,
+        record,
+        question=Question(record["question"]),
+        where=_where(record["where"]),
+        decision=Decision(record["decision"]),
+        because=_reasons(record["because"]),
+    )
+
+
+def _reasons(records: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    return tuple(_made(Reason, reason, question=Question(reason["question"])) for reason in records)
 
 
 def _finding(record: Mapping[str, Any]) -> Finding:
@@ -79,19 +107,47 @@ def _finding(record: Mapping[str, Any]) -> Finding:
         record,
         question=Question(record["question"]),
         status=Status(record["status"]),
-        claim=Label(record["claim"]) if record["claim"] else None,
-        heatmap=None,
-        regions=tuple(_made(Region, region) for region in record["regions"]),
-        segments=tuple(_made(Segment, segment) for segment in record["segments"]),
-        outside=tuple(record.get("outside", ())),
+        parts=tuple(_part(part) for part in record["parts"]),
     )
+
+
+def _part(record: Mapping[str, Any]) -> tuple[Measurement, Calibrated | None]:
+    claim, known = record["claim"], record["calibrated"]
+    measured = _made(
+        Measurement,
+        record,
+        where=_where(record["where"]),
+        maps=(),
+        series=tuple(_series(series) for series in record["series"]),
+        regions=tuple(_made(Region, region) for region in record["regions"]),
+        facts=dict(record["facts"]),
+        claim=claim and Claim(Label(claim["label"]), Carrier(claim["carrier"])),
+        kind=EditKind(record["kind"]),
+    )
+    if known is None:
+        return measured, None
+    never = math.inf if known["threshold"] is None else known["threshold"]
+    return measured, _made(Calibrated, known, threshold=never, warnings=tuple(known["warnings"]))
+
+
+def _where(record: Mapping[str, Any]) -> Where:
+    span, box = record["span"], record["box"]
+    return _made(Where, record, span=span and _made(Span, span), box=box and _made(Box, box))
+
+
+def _series(record: Mapping[str, Any]) -> Series:
+    times = np.array(record["times"], np.float64)
+    values = np.array(record["values"], np.float32)
+    if times.ndim != 1 or times.shape != values.shape:
+        raise ValueError("a series whose times and values do not pair")
+    return Series(times, values, record["name"])
 
 
 def _edits(record: Mapping[str, Any] | None) -> Edits | None:
     if record is None:
         return None
     return Edits(
-        heatmap=None,
+        map=None,
         regions=tuple(
             _made(
                 EditedRegion,
@@ -117,8 +173,8 @@ def _stability(record: Mapping[str, Any] | None) -> Stability | None:
                 words=variant["words"],
                 mild=variant["mild"],
                 probabilities={
-                    question: value
-                    for question, value in _probabilities(variant["probabilities"]).items()
+                    Question(question): value
+                    for question, value in variant["probabilities"].items()
                     if value is not None
                 },
             )
@@ -129,10 +185,6 @@ def _stability(record: Mapping[str, Any] | None) -> Stability | None:
         survived=record["survived"],
         text=record["text"],
     )
-
-
-def _probabilities(record: Mapping[str, float | None]) -> dict[Question, float | None]:
-    return {Question(question): value for question, value in record.items()}
 
 
 def _made(kind: type[Kept], record: Mapping[str, Any], /, **changed: Any) -> Kept:

@@ -25,55 +25,19 @@ from markupsafe import Markup
 from bonafide import __version__
 from bonafide.explain.words import where
 from bonafide.files import atomic_write
-from bonafide.media.image import Image
-from bonafide.report import preview, provenance, regions, templates, wording
-from bonafide.types import Edits, Failure, Finding, Label, Media, Region, Report, Status
+from bonafide.report import preview, provenance, templates, wording
+from bonafide.report.chart import HEIGHT, WIDTH
+from bonafide.report.film import MOST_FRAMES, film
+from bonafide.report.stage import MOST_LAYERS, stage
+from bonafide.types import ACCUSATIONS, WHOLE, Failure, Label, Report, Status
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateModule
 
-MOST_LAYERS = 60  # of one picture; the style sheet has one rule for each
+    from bonafide.media.media import Media
+
 _THUMBNAIL = 96
-_SMALL = 400  # a picture below this many pixels is shown enlarged, pixel by pixel
 _FAILED = "not_examined"
-_UNMARKED = "Nothing on this map reaches the level that counts as marked."
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What can be laid over the picture; sizes are those of the full picture.
-
-    Attributes:
-        detector: whose it is, "" for all of them together.
-        title, text: its heading and caption.
-        uri: the map, "" for none.
-        boxes: rectangles.
-        paths: outlines and arrows.
-        arrows: whether there are arrows among them.
-    """
-
-    detector: str
-    title: str
-    text: str
-    uri: str
-    boxes: tuple[Region, ...]
-    paths: tuple[str, ...]
-    arrows: bool
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The picture and what can be laid over it."""
-
-    uri: str
-    width: int
-    height: int
-    preview_width: int
-    preview_height: int
-    shown_width: int
-    layers: tuple[Layer, ...]
-    chosen: int
-    regions: tuple[regions.Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -88,12 +52,12 @@ class Entry:
     thumbnail: str
 
 
-def render_section(report: Report, media: Media, longest: int = preview.LONGEST) -> str:
+def render_section(report: Report, media: Media | None, longest: int = preview.LONGEST) -> str:
     """Render everything about one file.
 
     Args:
-        report: with its heatmaps.
-        media: the file; a decodable `Image` is shown, of anything else only words.
+        report: with its maps.
+        media: the file, for its picture or its frames; None to show words and numbers alone.
         longest: bound on both sides of the picture shown, in pixels.
 
     Returns:
@@ -102,30 +66,36 @@ def render_section(report: Report, media: Media, longest: int = preview.LONGEST)
     Raises:
         DecodeError: the picture's pixels are damaged.
     """
-    because = report.verdict.because
-    said = {reason.text for reason in because}
-    said |= {wording.VERDICTS[report.verdict.label].meaning, report.verdict.caveat}
-    said |= set(where(report.edits))
+    verdict = report.verdict
+    told = {reason.text for reason in verdict.because}
+    told |= {wording.VERDICTS[verdict.label].meaning, verdict.caveat}
+    told |= set(where(report.edits))
     if report.stability:
-        said.add(report.stability.text)
-    stage, thumbnail = None, ""
-    if isinstance(media, Image):
-        stage = _stage(report, media, longest)
-        thumbnail = preview.picture(media.pixels, _THUMBNAIL).uri
+        told.add(report.stability.text)
+    picture, strip, thumbnail = None, None, ""
+    if media is not None and media.image is not None:
+        picture = stage(report, media.image, longest)
+        thumbnail = preview.picture(media.image.pixels, _THUMBNAIL).uri
+    else:
+        strip = film(report, media)
+        if strip and strip.frames:
+            thumbnail = strip.frames[strip.shown - 1].thumbnail
     return _render(
         "section",
         report=report,
         id=_identifier(report.media.name, report.media.path, report.media.sha256),
-        words=wording.VERDICTS[report.verdict.label],
+        words=wording.VERDICTS[verdict.label],
         reason=wording.headline(report),
-        sentences=[text for text in report.explanation if text not in said],
-        questions=_questions(report),
-        stage=stage,
+        sentences=[text for text in report.explanation if text not in told],
+        answers=wording.answers(report),
+        stage=picture,
+        film=strip,
         thumbnail=thumbnail,
         events=provenance.timeline(report.findings),
         nothing_proved=provenance.NOTHING_PROVED,
+        standings=provenance.STANDINGS,
         findings=wording.ordered(report),
-        moved={reason.detector for reason in because},
+        moved={reason.detector for reason in verdict.because},
         untested=wording.untested(report),
     )
 
@@ -186,7 +156,7 @@ def _head(title: str, entries: Sequence[Entry]) -> str:
 @cache
 def style() -> str:
     """The style sheet of the page, for whoever shows sections in a page of their own."""
-    return _asset("template.css") + _layer_rules()
+    return _asset("template.css") + _rules()
 
 
 @cache
@@ -241,97 +211,6 @@ def _entry(section: str) -> Entry:
     )
 
 
-def _questions(report: Report) -> list[tuple[str, float | None]]:
-    asked = report.verdict.probabilities
-    return [(wording.question(question), asked.get(question)) for question in wording.asked(report)]
-
-
-def _stage(report: Report, media: Image, longest: int) -> Stage:
-    shown = preview.picture(media.pixels, longest)
-    layers = [] if report.edits is None else [_fused(report.edits, media, longest)]
-    layers += [
-        _layer(finding, media, longest)
-        for finding in wording.ordered(report)[:MOST_LAYERS]
-        if finding.heatmap is not None or finding.regions
-    ]
-    del layers[MOST_LAYERS:]
-    moved = [reason.detector for reason in report.verdict.because if (reason.llr or 1.0) > 0]
-    moved += [""] if report.edits and report.edits.regions else []
-    chosen = next((n for n, layer in enumerate(layers, 1) if layer.detector in moved), 0)
-    enlarge = max(1, _SMALL // max(shown.width, shown.height))
-    return Stage(
-        shown.uri,
-        media.width,
-        media.height,
-        shown.width,
-        shown.height,
-        shown.width * enlarge,
-        tuple(layers),
-        chosen,
-        regions.shown(report.edits, media.pixels) if report.edits else (),
-    )
-
-
-def _layer(finding: Finding, media: Image, longest: int) -> Layer:
-    arrows = tuple(_arrows(finding.regions[:20], max(media.width, media.height)))
-    return Layer(
-        finding.detector,
-        wording.title(finding.detector),
-        finding.summary + (f" {_UNMARKED}" if _empty(finding) else ""),
-        "" if finding.heatmap is None else preview.overlay(finding.heatmap, longest).uri,
-        finding.regions[:20],
-        arrows,
-        bool(arrows),
-    )
-
-
-def _fused(edits: Edits, media: Image, longest: int) -> Layer:
-    """All maps together, the answer to where it was changed."""
-    uri = outline = ""
-    if edits.heatmap is not None:
-        uri = preview.overlay(edits.heatmap, longest).uri
-        outline = regions.outlines(edits.heatmap, longest)
-    count = len(edits.regions)
-    said = f"{count} marked region{'s' if count > 1 else ''}." if count else _UNMARKED
-    pairs = regions.arrows(edits)
-    arrows = tuple(_arrows(pairs, max(media.width, media.height)))
-    sources = tuple(region for region in pairs if region.role == "source")
-    text = f"Every map that counts here, weighed and joined. {said}"
-    paths = tuple(filter(None, (outline, *arrows)))
-    return Layer("", "All maps together", text, uri, sources, paths, bool(arrows))
-
-
-def _empty(finding: Finding) -> bool:
-    """Whether a map that votes marks no pixel; a map for the eye alone has no mark to reach."""
-    heatmap = finding.heatmap
-    if finding.regions or finding.score is None or heatmap is None:
-        return False
-    return not bool((heatmap >= preview.MARKED).any())
-
-
-def _arrows(regions: tuple[Region, ...], side: int) -> Iterator[str]:
-    """SVG path data from each copy-move source to its target, with a head."""
-    sources = {region.pair: region for region in regions if region.role == "source"}
-    for target in regions:
-        source = sources.get(target.pair)
-        if target.role != "target" or target.pair < 0 or source is None:
-            continue
-        x0, y0 = source.x + source.width / 2, source.y + source.height / 2
-        x1, y1 = target.x + target.width / 2, target.y + target.height / 2
-        length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
-        if length < 1:
-            continue
-        head = min(0.025 * side, length / 2)
-        ux, uy = (x1 - x0) / length * head, (y1 - y0) / length * head
-        wings = [
-            (x1 - ux - 0.6 * uy, y1 - uy + 0.6 * ux),
-            (x1 - ux + 0.6 * uy, y1 - uy - 0.6 * ux),
-        ]
-        (ax, ay), (bx, by) = wings
-        tip = f"L{x1:.1f} {y1:.1f}"
-        yield f"M{x0:.1f} {y0:.1f}{tip}M{ax:.1f} {ay:.1f}{tip}L{bx:.1f} {by:.1f}"
-
-
 def _render(macro: str, **values: Any) -> str:
     return str(getattr(_template(), macro)(**values)).strip() + "\n"
 
@@ -343,8 +222,13 @@ def _template() -> TemplateModule:
     environment.globals.update(
         say=wording,
         OK=Status.OK,
+        WHOLE=WHOLE,
         version=__version__,
         ramp=ramp,
+        chart_width=WIDTH,
+        chart_height=HEIGHT,
+        labels=[(label.value, wording.VERDICTS[label].symbol) for label in Label],
+        drawn_icons=set(re.findall(r'id="icon-(\w+)"', _asset("template.html"))),
         style=Markup(style()),
         script=Markup(script()),
         policy=policy(),
@@ -356,17 +240,35 @@ def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8").replace("\r\n", "\n")
 
 
-def _layer_rules() -> str:
-    """Radio button n shows layer n and caption n: choosing a map needs no script."""
-    numbers = range(MOST_LAYERS + 1)
-    shown = ",".join(
-        f".viewer:has([data-choice='{n}']:checked) [data-layer='{n}']" for n in numbers
+def _rules() -> str:
+    """What depends on the vocabulary: colours of accusations, and rules for each choice.
+
+    Radio button n shows layer n and caption n, or frame n: choosing needs no script.
+    """
+    colours = {label: asked.colour for label, asked in ACCUSATIONS.items()}
+    tones, pale = (
+        "".join(f".tone-{name}{{--tone:{shade(colour)}}}" for name, colour in colours.items())
+        for shade in (str, _pale)
     )
+    dark = f"@media screen and (prefers-color-scheme:dark){{{pale}}}"
+    layers = _chosen("data-choice", "data-layer", MOST_LAYERS + 1, "{display:revert}")
+    frames = _chosen("data-shot", "data-frame", MOST_FRAMES + 1, "{display:revert}")
+    points = _chosen("data-shot", "data-point", MOST_FRAMES + 1, " .dot{stroke:var(--now)}")
     hidden = [
-        f"body:has(#show-{name}:checked) .file:not([data-verdict='{name}'])" for name, _ in _kinds()
-    ]
-    rows = [
-        f"body:has(#show-{name}:checked) .entry:not([data-verdict='{name}'])"
+        f"body:has(#show-{name}:checked) .{row}:not([data-verdict='{name}'])"
+        for row in ("file", "entry")
         for name, _ in _kinds()
     ]
-    return f"{shown}{{display:revert}}\n{','.join(hidden + rows)}{{display:none}}\n"
+    return f"{tones}\n{dark}\n{layers}{frames}{points}{','.join(hidden)}{{display:none}}\n"
+
+
+def _chosen(choice: str, shown: str, count: int, rule: str) -> str:
+    selectors = (f".viewer:has([{choice}='{n}']:checked) [{shown}='{n}']" for n in range(count))
+    own, _, body = rule.partition("{")
+    return ",".join(f"{selector}{own}" for selector in selectors) + "{" + body + "\n"
+
+
+def _pale(colour: str) -> str:
+    """A CSS colour #rrggbb mixed with white, to be read on a dark page."""
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(0.45 * part + 0.55 * 255):02x}" for part in parts)

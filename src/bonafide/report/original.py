@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.media import remote
-from bonafide.media.image import Image
 from bonafide.media.source import open_media
 
+if TYPE_CHECKING:
+    from bonafide.media.media import Media
 
-def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | None, str]:
-    """The examined picture, to be shown, if it can be had unchanged.
+
+def find_media(facts: Mapping[str, Any], given: str | None) -> tuple[Media | None, str]:
+    """The examined file, to be shown, if it can be had unchanged.
 
     Args:
         facts: `media` of the record.
         given: where the file is; None to look where it was.
 
     Returns:
-        The picture and "", or None and why there is none.
+        A media with a picture or a video and "", or None and why there is none.
 
     Raises:
         InvalidInput: the file given is another one.
@@ -35,9 +37,10 @@ def find_picture(facts: Mapping[str, Any], given: str | None) -> tuple[Image | N
             if given:
                 raise InvalidInput(f"{given} is not the file that was examined")
             return None, "the file has been changed since"
-        if not isinstance(media, Image):
+        if media.image is not None:
+            _ = media.image.pixels
+        elif media.video is None:
             return None, f"the file is a {media.kind}"
-        _ = media.pixels
         return media, ""
     except MediaError as error:
         if given:

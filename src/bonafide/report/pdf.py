@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bonafide.errors import MissingExtra
 from bonafide.explain.words import where
 from bonafide.files import atomic_write
-from bonafide.media.image import Image
-from bonafide.report import preview, provenance, wording
+from bonafide.report import chart, film, preview, provenance, wording
 from bonafide.report.from_dict import from_dict
-from bonafide.types import EditedRegion, Label, Region, Report
+from bonafide.types import ACCUSATIONS, EditedRegion, Label, Region, Report
 
 try:
     from fpdf import FPDF
@@ -30,18 +29,20 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bonafide.media.image import Image
+    from bonafide.media.media import Media
+
 MARGIN, WIDTH, LINE = 16.0, 178.0, 4.6  # of an A4 page and its text, mm
 _TALLEST = 92.0  # of the picture, mm
 _MOST_REGIONS = 12  # outlined per detector; further ones are weaker
 _GREY, _INK, _RULE = (96, 96, 96), (24, 24, 24), (200, 200, 200)
 _COLOURS: Mapping[Label, tuple[int, int, int]] = {
-    Label.AI_GENERATED: (128, 0, 128),
-    Label.MANIPULATED: (178, 24, 24),
-    Label.FACE_FORGED: (178, 24, 24),
     Label.AUTHENTICATED: (0, 104, 55),
+    Label.DECLARED_AI: (90, 42, 156),
     Label.NO_TRACE_FOUND: (0, 92, 128),
     Label.INCONCLUSIVE: (120, 84, 0),
 }
+_MOST_FRAMES = 4  # of a video, in one row
 # Told apart by a colour-blind reader, and by their letters in print without colour.
 _OUTLINES = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 60, 140))
 _FONTS = (
@@ -53,13 +54,13 @@ _FONTS = (
 )
 
 
-def write_pdf(record: Mapping[str, Any], path: Path, media: Image | None) -> None:
+def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> None:
     """Write a report.
 
     Args:
         record: as stored.
         path: to write.
-        media: the examined picture, None to leave it out.
+        media: the examined file, for its picture or its frames; None to leave them out.
 
     Raises:
         InvalidInput: `record` is no report.
@@ -68,8 +69,11 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Image | None) -> Non
     report = from_dict(record)
     page = _Page(report)
     page.opening()
-    if media is not None:
-        page.picture(media)
+    if media is not None and media.image is not None:
+        page.picture(media.image)
+    elif media is not None:
+        page.frames(media)
+    page.along_time()
     page.probabilities()
     page.reasons()
     page.findings()
@@ -120,7 +124,7 @@ class _Page(FPDF):
             f"{wording.moment(report.examined_at)}\nSHA-256 {media.sha256}"
         )
         self.ln(2)
-        self.set_fill_color(*_COLOURS[report.verdict.label])
+        self.set_fill_color(*_colour(report.verdict.label))
         self._use(13, bold=True, colour=(255, 255, 255))
         self.cell(WIDTH, 9, f"  {self._fit(words.name)}", fill=True, **_NEXT)
         self.ln(1.5)
@@ -163,21 +167,78 @@ class _Page(FPDF):
         if told:
             self._paragraph(f"Outlined: {'; '.join(told)}.")
 
+    def frames(self, media: Media) -> None:
+        """The frames of a video in which most was found, in a row."""
+        shown = film.decode(media, film.pick(self.report, _MOST_FRAMES))[:_MOST_FRAMES]
+        if not shown:
+            return
+        self.ln(3)
+        room, gap = (WIDTH - 3 * (_MOST_FRAMES - 1)) / _MOST_FRAMES, 3
+        heights = [room * pixels.shape[0] / pixels.shape[1] for _, pixels in shown]
+        height = min(max(heights), _TALLEST)
+        self._keep_together(height + 8)
+        top = self.get_y()
+        self._use(7.5, colour=_GREY)
+        for number, (seconds, pixels) in enumerate(shown):
+            small = preview.picture(pixels, 480)
+            width = min(room, height * small.width / small.height)
+            left = MARGIN + number * (room + gap)
+            name = f"Frame at {wording.clock(seconds)}"
+            tall = width * small.height / small.width
+            self.image(io.BytesIO(small.data), left, top, width, tall, alt_text=name)
+            self.text(left, top + height + 3.4, name)
+        self.set_y(top + height + 5)
+
+    def along_time(self) -> None:
+        """A line for each score along time, with its threshold and a time axis."""
+        for line in chart.charts(self.report):
+            self._keep_together(38)
+            self.ln(3)
+            self._use(8, bold=True)
+            self._line(line.title)
+            self._use(8, colour=_GREY)
+            self._paragraph(line.summary)
+            left, top, height = MARGIN, self.get_y() + 1, 20.0
+            self.set_fill_color(246, 246, 246)
+            self.rect(left, top, WIDTH, height, style="F")
+            if line.threshold is not None:
+                self.set_draw_color(*_GREY)
+                self.set_dash_pattern(1.2, 1.2)
+                y = top + height * line.y(line.threshold)
+                self.line(left, y, left + WIDTH, y)
+                self.set_dash_pattern()
+            self.set_draw_color(*_INK)
+            self.set_line_width(0.4)
+            points = [(left + WIDTH * x, top + height * y) for x, y, _, _ in line.points]
+            self.polyline(points)
+            if len(points) <= 60:
+                self.set_fill_color(*_INK)
+                for x, y in points:
+                    self.circle(x, y, 0.7, style="F")
+            self.set_line_width(0.2)
+            self._use(7, colour=_GREY)
+            for number, tick in enumerate(line.ticks):
+                at = left + WIDTH * number / 4
+                width = self.get_string_width(tick)
+                self.text(min(max(at - width / 2, left), left + WIDTH - width), top + 23, tick)
+            self.set_y(top + height + 5)
+
     def probabilities(self) -> None:
         """A bar for each question."""
         self._heading("Probabilities")
-        for question in wording.asked(self.report):
-            value = self.report.verdict.probabilities.get(question)
+        for question, answer in wording.answers(self.report):
+            told = wording.strength(answer)
+            value = answer.probability if answer and told.endswith("%") else None
             self._use(9)
-            self.cell(70, LINE + 1, self._fit(wording.question(question)))
+            self.cell(70, LINE + 1, self._fit(wording.asked_about(question, answer)))
             x, y = self.get_x(), self.get_y() + 1.4
             self.set_fill_color(232, 232, 232)
             self.rect(x, y, 70, 2.8, style="F")
             if value is not None:
-                self.set_fill_color(*_COLOURS[self.report.verdict.label])
+                self.set_fill_color(*_colour(self.report.verdict.label))
                 self.rect(x, y, 70 * min(max(value, 0.0), 1.0), 2.8, style="F")
             self.set_x(x + 74)
-            self.cell(0, LINE + 1, self._fit(wording.percent(value)), **_NEXT)
+            self.cell(0, LINE + 1, self._fit(told), **_NEXT)
 
     def reasons(self) -> None:
         """What moved the verdict, where, and how it held on changed copies."""
@@ -208,25 +269,26 @@ class _Page(FPDF):
         self._heading("Findings")
         rows = []
         for finding in wording.ordered(self.report):
+            known = finding.calibrated
             outside = "".join(
-                f"\nOutside of its calibration: {sentence}" for sentence in finding.outside
+                f"\nOutside the calibrated range: {sentence}"
+                for sentence in (known.warnings if known else ())
             )
             score = "" if finding.score is None else wording.number(finding.score)
-            likely = "" if finding.probability is None else wording.percent(finding.probability)
             rows.append(
                 (
                     f"{finding.detector} {finding.version}",
                     wording.state(finding)[1],
                     score,
-                    likely,
+                    wording.limit(known.threshold) if known else "",
                     f"{finding.summary}{outside}",
                 )
             )
-        names = ("Detector", "Outcome", "Score", "Probability", "What was measured")
+        names = ("Detector", "Outcome", "Score", "Counts from", "What was measured")
         self._table(names, (47, 27, 14, 20, 70), rows)
 
     def not_tested(self) -> None:
-        """Silence is told as well, since it is easily taken for innocence."""
+        """Every detector that gave no answer, and why."""
         rows = wording.untested(self.report)
         if rows:
             self._heading("Not tested")
@@ -248,11 +310,11 @@ class _Page(FPDF):
 
     def basis(self, signature: Any) -> None:
         """Everything that is needed to come to the same report again."""
-        self._heading("How to come to this again")
+        self._heading("How to reproduce this report")
         self._use(8, colour=_GREY)
         self._paragraph(
             "bonafide verify REPORT.json FILE examines the file again with these settings and "
-            "compares. The SHA-256 of the file stands below every page."
+            "compares. The SHA-256 of the file is at the foot of every page."
         )
         settings = self.report.settings
         rows = [(name, _setting(value)) for name, value in settings.items()]
@@ -265,9 +327,9 @@ class _Page(FPDF):
         if isinstance(signature, dict):
             self._paragraph(
                 f"The report is signed ({signature.get('algorithm')} over its "
-                f"{signature.get('form')} form, stated time {signature.get('signed_at')}). Whether "
-                "the signature holds is told by bonafide verify with the signer's public key, not "
-                f"by this page.\nPublic key {signature.get('public_key')}\n"
+                f"{signature.get('form')} form, stated time {signature.get('signed_at')}). This "
+                "page does not prove the signature: check the JSON report with bonafide verify and "
+                f"the signer's public key.\nPublic key {signature.get('public_key')}\n"
                 f"Signature {signature.get('value')}"
             )
         else:
@@ -340,6 +402,13 @@ class _Page(FPDF):
 
 
 _NEXT: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+
+
+def _colour(label: Label) -> tuple[int, int, int]:
+    if label in _COLOURS:
+        return _COLOURS[label]
+    red, green, blue = (int(ACCUSATIONS[label].colour[at : at + 2], 16) for at in (1, 3, 5))
+    return red, green, blue
 
 
 def _marked(report: Report) -> list[tuple[str, Sequence[Region | EditedRegion]]]:

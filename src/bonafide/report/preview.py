@@ -1,6 +1,7 @@
 """Small pictures for the page: the media itself, and maps as transparent colour over it.
 
-A preview is for looking at, never for measuring: detectors have read the original by then.
+A preview is for looking at, never for measuring: detectors have read the original by then. Maps
+stay on their lattice and are enlarged, or reduced, straight to the size of the preview.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as Pillow
+
+from bonafide.types import Box, ScoreMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,22 +70,17 @@ def picture(pixels: NDArray[np.uint8], longest: int = LONGEST) -> Preview:
     return Preview(buffer.getvalue(), "image/jpeg", *size)
 
 
-def overlay(heatmap: NDArray[np.float32], longest: int = LONGEST) -> Preview:
-    """Turn a heatmap into a transparent colour PNG of the size `picture` would give.
-
-    Shrinking keeps the largest value of each cell, so that a mark of one pixel survives.
+def overlay(values: NDArray[np.float32]) -> Preview:
+    """Turn a map into a transparent colour PNG of its own size.
 
     Args:
-        heatmap: float32 H×W in [0, 1]; values outside are clipped, NaN counts as 0.
-        longest: bound on both sides of the result.
+        values: float32 H×W in [0, 1], see `sample`; values outside are clipped, NaN counts as 0.
 
     Returns:
         A palette PNG: fully transparent at 0, more opaque and lighter as values grow, with a
         visible step at 0.5, where a detector begins to mark.
     """
-    height, width = heatmap.shape
-    size = fit(width, height, longest)
-    values = np.nan_to_num(shrink(heatmap, size[1], size[0]), nan=0.0, posinf=1.0, neginf=0.0)
+    values = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)
     # Rounding down keeps what is just under the mark under it.
     levels = np.floor(np.clip(values, 0.0, 1.0) * _LEVELS + 1e-4).astype(np.uint8)
     levels[(values >= MARKED) & (levels <= _LEVELS // 2)] = _LEVELS // 2 + 1
@@ -91,7 +89,42 @@ def overlay(heatmap: NDArray[np.float32], longest: int = LONGEST) -> Preview:
     steps = np.arange(_LEVELS + 1) / _LEVELS
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6, transparency=_alpha(steps).tobytes())
-    return Preview(buffer.getvalue(), "image/png", *size)
+    return Preview(buffer.getvalue(), "image/png", values.shape[1], values.shape[0])
+
+
+def sample(score_map: ScoreMap, longest: int, box: Box | None = None) -> NDArray[np.float32]:
+    """A map, or a window of it, on the pixels of a preview.
+
+    A pixel of the preview that covers several cells takes the largest value, so that a mark of
+    one cell survives.
+
+    Args:
+        score_map: of the whole picture.
+        longest: bound on both sides of the preview; a window is never enlarged.
+        box: the window, in pixels of the picture; None for all of it.
+
+    Returns:
+        float32 of the size that `picture` gives to the same window; no copy of the size of the
+        picture is made.
+    """
+    window = box or Box(0, 0, score_map.width, score_map.height)
+    width, height = fit(window.width, window.height, longest)
+    rows = _cells(score_map, score_map.top, window.y, window.height, height, 0)
+    columns = _cells(score_map, score_map.left, window.x, window.width, width, 1)
+    # `reduceat` ends with its last row to the end of the array; the window may end before.
+    values = score_map.values[: rows[-1] + 1, : columns[-1] + 1]
+    values = np.maximum.reduceat(values, rows[:-1], axis=0)
+    return np.asarray(np.maximum.reduceat(values, columns[:-1], axis=1), np.float32)
+
+
+def _cells(
+    score_map: ScoreMap, first: int, begin: int, length: int, count: int, axis: int
+) -> NDArray[np.intp]:
+    """Index of the cell in which each of `count` preview pixels begins, and of the last cell."""
+    starts = begin + np.arange(count) * length // count
+    edges = np.append(starts, begin + length - 1)
+    most = score_map.values.shape[axis] - 1
+    return np.clip((edges - first) // score_map.cell, 0, most).astype(np.intp)
 
 
 def fit(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -101,7 +134,7 @@ def fit(width: int, height: int, longest: int) -> tuple[int, int]:
 
 
 def shrink(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Shrink a map by taking the largest value of each cell.
+    """Shrink a map of single pixels by taking the largest value of each cell.
 
     Args:
         values: float32 H×W.

@@ -11,7 +11,7 @@ import numpy as np
 
 from bonafide.explain.words import place, tell
 from bonafide.report import preview
-from bonafide.types import EditedRegion, Edits, Region
+from bonafide.types import Box, EditedRegion, Edits, Region, ScoreMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,19 +54,18 @@ class Shown:
     other: Crop | None
 
 
-def outlines(heatmap: NDArray[np.float32], longest: int) -> str:
-    """SVG path data around all that a map marks, in pixels of the picture.
+def outlines(values: NDArray[np.float32], width: int, height: int) -> str:
+    """SVG path data around all that a map marks.
 
     Args:
-        heatmap: float32 H×W in [0, 1].
-        longest: side to which the map is reduced first; finer bends cannot be seen.
+        values: float32 h×w in [0, 1], from `preview.sample`; finer bends cannot be seen.
+        width, height: of the picture, in whose pixels the path is.
 
     Returns:
         Closed polygons of at most `_MOST_POINTS` points together, the longest first.
     """
-    height, width = heatmap.shape
-    columns, rows = preview.fit(width, height, longest)
-    marked = (preview.shrink(heatmap, rows, columns) >= preview.MARKED).astype(np.uint8)
+    rows, columns = values.shape
+    marked = (values >= preview.MARKED).astype(np.uint8)
     found, _ = cv2.findContours(marked, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     # Contours run through the centres of pixels.
     scale = np.array([width / columns, height / rows])
@@ -89,7 +88,7 @@ def shown(edits: Edits, pixels: NDArray[np.uint8]) -> tuple[Shown, ...]:
         Shown(
             place(region),
             tell(region),
-            _crop(region, pixels, edits.heatmap),
+            _crop(region, pixels, edits.map),
             None if region.other is None else _crop(region.other, pixels, None),
         )
         for region in edits.regions[:MOST_CROPS]
@@ -111,18 +110,17 @@ def _directed(regions: tuple[EditedRegion, ...]) -> Iterator[Region]:
 
 
 def _crop(
-    place: EditedRegion | Region, pixels: NDArray[np.uint8], heatmap: NDArray[np.float32] | None
+    place: EditedRegion | Region, pixels: NDArray[np.uint8], score_map: ScoreMap | None
 ) -> Crop:
     height, width = pixels.shape[:2]
     left, top = max(0, place.x - MARGIN), max(0, place.y - MARGIN)
     right = min(width, place.x + place.width + MARGIN)
     bottom = min(height, place.y + place.height + MARGIN)
-    rows, columns = slice(top, bottom), slice(left, right)
-    picture = preview.picture(np.ascontiguousarray(pixels[rows, columns]), CROP)
-    drawn = outline = ""
-    if heatmap is not None:
-        part = heatmap[rows, columns]
-        drawn = preview.overlay(part, CROP).uri
-        outline = outlines(part, CROP)
+    picture = preview.picture(np.ascontiguousarray(pixels[top:bottom, left:right]), CROP)
     size = (right - left, bottom - top)
+    drawn = outline = ""
+    if score_map is not None:
+        part = preview.sample(score_map, CROP, Box(left, top, *size))
+        drawn = preview.overlay(part).uri
+        outline = outlines(part, *size)
     return Crop(picture.uri, drawn, outline, left, top, *size, picture.width)

@@ -2,7 +2,9 @@
 // Everything that matters works without this file: it adds the slider, zoom, and printing whole.
 for (const viewer of document.querySelectorAll(".viewer")) {
   const stage = viewer.querySelector(".stage");
-  const picture = viewer.querySelector(".picture");
+  if (!stage) continue;
+  const pictures = [...viewer.querySelectorAll(".picture")];
+  const current = () => pictures.find((picture) => picture.getClientRects().length) || pictures[0];
   const button = viewer.querySelector(".zoom");
   const strength = viewer.querySelector(".strength input");
   const fade = () => {
@@ -12,14 +14,16 @@ for (const viewer of document.querySelectorAll(".viewer")) {
   const divide = () => {
     // Left of the line is the picture alone, right of it the overlay.
     const part = Number(compare.value);
-    const width = picture.viewBox.baseVal.width;
-    const at = (part / 100) * width;
-    const side = viewer.querySelector(".side");
-    side.setAttribute("x", at);
-    side.setAttribute("width", width - at);
-    const divider = viewer.querySelector(".divider");
-    divider.setAttribute("transform", "translate(" + at + " 0)");
-    divider.style.display = part ? "inline" : "";
+    for (const picture of pictures) {
+      const width = picture.viewBox.baseVal.width;
+      const at = (part / 100) * width;
+      const side = picture.querySelector(".side");
+      side.setAttribute("x", at);
+      side.setAttribute("width", width - at);
+      const divider = picture.querySelector(".divider");
+      divider.setAttribute("transform", "translate(" + at + " 0)");
+      divider.style.display = part ? "inline" : "";
+    }
     const said = part + " % of the width is shown without the overlay";
     compare.setAttribute("aria-valuetext", part ? said : "overlay everywhere");
   };
@@ -30,6 +34,7 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     divide();
   }
   const zoom = (x, y) => {
+    const picture = current();
     const before = picture.getBoundingClientRect();
     const enlarge = button.getAttribute("aria-pressed") === "false";
     const full = Number(picture.dataset.full);
@@ -37,7 +42,7 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     button.setAttribute("aria-pressed", String(enlarge));
     button.textContent = enlarge ? "Fit" : "Enlarge";
     stage.classList.toggle("large", enlarge);
-    picture.style.width = enlarge ? width + "px" : "";
+    for (const each of pictures) each.style.width = enlarge ? width + "px" : "";
     if (enlarge) {
       stage.tabIndex = 0;
       stage.scrollLeft = x * picture.clientWidth - stage.clientWidth / 2;
@@ -47,10 +52,20 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     }
   };
   button.addEventListener("click", () => zoom(0.5, 0.5));
-  picture.addEventListener("click", (event) => {
-    const box = picture.getBoundingClientRect();
-    zoom((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-  });
+  for (const picture of pictures) {
+    picture.addEventListener("click", (event) => {
+      const box = picture.getBoundingClientRect();
+      zoom((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    });
+  }
+  for (const point of viewer.querySelectorAll("a[data-point]")) {
+    point.addEventListener("click", (event) => {
+      // A point of the line opens its frame; without script the link leads to its thumbnail.
+      event.preventDefault();
+      viewer.querySelector("[data-shot='" + point.dataset.point + "']").checked = true;
+      stage.scrollIntoView({ block: "nearest" });
+    });
+  }
 }
 document.documentElement.classList.add("scripted");
 let opened = [];

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.explain.words import where
-from bonafide.report import wording
+from bonafide.report import chart, wording
 from bonafide.types import Failure, Finding, Question, Report, Stability
 
 _BAR = 24  # characters
@@ -56,6 +56,11 @@ def print_card(report: Report | Failure, console: Console) -> None:
         if number == 0:
             console.print(Text("\nWhere", "bold"))
         console.print(Text(wording.one_line(sentence)))
+    lines = chart.charts(report)
+    if lines:
+        console.print(Text("\nAlong time", "bold"))
+        for line in lines:
+            console.print(_along(line, console))
     findings = wording.ordered(report)
     if findings:
         console.print()
@@ -96,16 +101,26 @@ def _bars(report: Report, console: Console) -> Table:
     colour = wording.VERDICTS[report.verdict.label].colour
     grid = Table.grid(padding=(0, 2))
     full, empty = ("#", ".") if _ascii(console) else ("█", "░")
-    for question in wording.asked(report):
-        probability = report.verdict.probabilities.get(question)
-        told = wording.percent(probability)
-        if told == "not assessed" or probability is None:
-            grid.add_row(wording.question(question), Text(" " * _BAR), Text(told, "dim"))
+    for question, answer in wording.answers(report):
+        told, name = wording.strength(answer), wording.asked_about(question, answer)
+        if answer is None or answer.probability is None or not told.endswith("%"):
+            grid.add_row(name, Text(" " * _BAR), Text(told, "dim"))
             continue
-        length = round(_BAR * min(max(probability, 0.0), 1.0))
+        length = round(_BAR * min(max(answer.probability, 0.0), 1.0))
         bar = Text(full * length, colour) + Text(empty * (_BAR - length), "dim")
-        grid.add_row(wording.question(question), bar, Text(told, "bold"))
+        grid.add_row(name, bar, Text(told, "bold"))
     return grid
+
+
+def _along(line: chart.Chart, console: Console) -> Text:
+    """A series on one line: title, shape, where it ends, its largest values."""
+    shape = line.sparkline(max(8, min(48, console.width // 2)), _ascii(console))
+    return Text.assemble(
+        (f"{wording.one_line(line.title)} ", ""),
+        (shape, "bold"),
+        (f" to {wording.clock(line.length)}. ", "dim"),
+        (line.summary, "dim"),
+    )
 
 
 def _findings(findings: list[Finding], console: Console) -> Table:
@@ -115,21 +130,23 @@ def _findings(findings: list[Finding], console: Console) -> Table:
     table.add_column("Outcome", max_width=22 if wide else 14, overflow="fold")
     if wide:
         table.add_column("Score", justify="right", no_wrap=True)
-        table.add_column("Probability", justify="right", no_wrap=True)
+        table.add_column("Counts from", justify="right", no_wrap=True)
     table.add_column("What was measured", ratio=1, overflow="fold")
     for finding in findings:
         style, outcome = wording.state(finding)
         counts = finding.score is not None and finding.question is not Question.PROVENANCE
         score = wording.number(finding.score or 0.0) if counts else ""
-        likely = "" if finding.probability is None else wording.percent(finding.probability)
+        limit = wording.limit(finding.calibrated.threshold) if counts and finding.calibrated else ""
         told = Text(outcome, _STATES.get(style, ""))
         if not wide:  # a narrow screen stacks the numbers under the outcome
-            for line in filter(None, (score and f"score {score}", likely)):
+            for line in filter(None, (score and f"score {score}", limit and f"of {limit}")):
                 told.append(f"\n{line}", "dim")
-        cells = [Text(score), Text(likely)] if wide else []
+        cells = [Text(score), Text(limit)] if wide else []
         summary = Text(wording.one_line(finding.summary))
-        for sentence in finding.outside:
-            summary.append(f"\nOutside of its calibration: {wording.one_line(sentence)}", "yellow")
+        for sentence in finding.calibrated.warnings if finding.calibrated else ():
+            summary.append(
+                f"\nOutside the calibrated range: {wording.one_line(sentence)}", "yellow"
+            )
         table.add_row(Text(wording.one_line(finding.detector)), told, *cells, summary)
     return table
 
@@ -141,7 +158,7 @@ def _print_stability(report: Report, held: Stability, console: Console) -> None:
         console.print(Text(wording.one_line(held.text)))
     for text in wording.not_tried(held):
         console.print(Text(f"Not tried: {wording.one_line(text)}", "dim"))
-    moved = wording.moved(held)
+    moved = wording.moved(report)
     if not moved:
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -1,28 +1,46 @@
-"""The only serialiser: a `Report` or a `Failure` as JSON values.
+"""The only serialiser: a `Report` or a `Failure` as JSON values of schema 2.
 
-The keys are those of `docs/report.schema.json`. Keys may be added; none changes its meaning.
+The keys are those of `docs/report.schema.json`. Keys may be added; none changes its meaning while
+`schema` stays 2. `docs/report.schema-1.json` describes the reports of bonafide 0.1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bonafide.explain.words import VERDICT_WORDS
-from bonafide.types import Edits, Failure, Finding, Question, Reason, Report, Stability
+from bonafide.types import (
+    ACCUSATIONS,
+    Answer,
+    Calibrated,
+    Edits,
+    Failure,
+    Finding,
+    Measurement,
+    Question,
+    Reason,
+    Report,
+    ScoreMap,
+    Series,
+    Stability,
+    Where,
+)
+
+SCHEMA = 2
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
     """Return `report` as a dict of JSON values only (no NaN, no infinity).
 
-    Heatmaps are pictures, not numbers to read; they are summarised, and written by `--maps`.
+    Maps are pictures, not numbers to read: they are summarised here and written by `--maps`.
     """
     if isinstance(report, Failure):
         return _failure(report)
     media, verdict = report.media, report.verdict
     return {
-        "schema": report.schema,
+        "schema": SCHEMA,
         "media": {
             "path": media.path,
             "name": media.name,
@@ -32,20 +50,21 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
             "width": media.width,
             "height": media.height,
             "format": media.format,
-            "details": _clean(media.details),
+            "details": _json(media.details),
         },
         "status": "ok",
         "verdict": verdict.label.value,
         "verdict_words": VERDICT_WORDS[verdict.label],
         "probabilities": _probabilities(verdict.probabilities),
-        "because": [_reason(reason) for reason in verdict.because],
+        "answers": [_answer(answer) for answer in verdict.answers],
+        "because": _reasons(verdict.because),
         "caveat": verdict.caveat,
         "explanation": list(report.explanation),
         "findings": [_finding(finding) for finding in report.findings],
         "stability": _stability(report.stability),
         "edits": _edits(report.edits),
         "untested": dict(report.untested),
-        "settings": _clean(report.settings),
+        "settings": _json(report.settings),
         "versions": dict(report.versions),
         "examined_at": report.examined_at,
     }
@@ -54,7 +73,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
 def _failure(failure: Failure) -> dict[str, Any]:
     """The keys that a reader of many lines looks for are there, and empty."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "media": {
             "path": failure.path,
             "name": failure.name,
@@ -69,26 +88,106 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "why": failure.why,
         "verdict": None,
         "probabilities": _probabilities({}),
+        "answers": [],
         "because": [],
         "findings": [],
     }
 
 
 def _probabilities(known: Mapping[Question, float | None]) -> dict[str, float | None]:
+    return {question.value: _json(known.get(question)) for question in ACCUSATIONS.values()}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
     return {
-        question.value: known.get(question)
-        for question in Question
-        if question is not Question.PROVENANCE
+        "question": answer.question.value,
+        "where": _where(answer.where),
+        "probability": _json(answer.probability),
+        "p_value": _json(answer.p_value),
+        "decision": answer.decision.value,
+        "why": answer.why,
+        "alpha": answer.alpha,
+        "miss_rate": _json(answer.miss_rate),
+        "stratum": answer.stratum,
+        "because": _reasons(answer.because),
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _reasons(because: Iterable[Reason]) -> list[dict[str, Any]]:
+    return [
+        {
+            "detector": reason.detector,
+            "question": reason.question.value,
+            "llr": _json(reason.llr),
+            "text": reason.text,
+        }
+        for reason in because
+    ]
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "detector": reason.detector,
-        "question": reason.question.value,
-        "llr": reason.llr,
-        "text": reason.text,
+        "detector": finding.detector,
+        "version": finding.version,
+        "question": finding.question.value,
+        "status": finding.status.value,
+        "why": finding.why,
+        "summary": finding.summary,
+        "score": _json(finding.score),
+        "probability": _json(finding.probability),
+        "parts": [_part(measured, known) for measured, known in finding.parts],
+        "seconds": finding.seconds,
     }
+
+
+def _part(measured: Measurement, known: Calibrated | None) -> dict[str, Any]:
+    claim = measured.claim
+    return {
+        "where": _where(measured.where),
+        "score": _json(measured.score),
+        "summary": measured.summary,
+        "facts": _json(measured.facts),
+        "claim": claim and {"label": claim.label.value, "carrier": claim.carrier.value},
+        "kind": measured.kind.value,
+        "laundered": _json(measured.laundered),
+        "contradiction": measured.contradiction,
+        "regions": [_json(vars(region)) for region in measured.regions],
+        "maps": [_map(one) for one in measured.maps],
+        "series": [_series(one) for one in measured.series],
+        "calibrated": None if known is None else _json(vars(known)),
+    }
+
+
+def _where(where: Where) -> dict[str, Any]:
+    return {
+        "track": where.track,
+        "span": where.span and _json(vars(where.span)),
+        "box": where.box and _json(vars(where.box)),
+        "subject": where.subject,
+    }
+
+
+def _map(one: ScoreMap) -> dict[str, Any]:
+    return {
+        "cell": one.cell,
+        "width": one.width,
+        "height": one.height,
+        "peak": round(one.peak, 4),
+        "marked_share": round(one.marked_share, 6),
+    }
+
+
+def _series(one: Series) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "times": [_rounded(time) for time in one.times.tolist()],
+        "values": [_rounded(value) for value in one.values.tolist()],
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """To six decimals: the further digits of a float32 written as a double mean nothing."""
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _stability(held: Stability | None) -> dict[str, Any] | None:
@@ -117,9 +216,9 @@ def _edits(edits: Edits | None) -> dict[str, Any] | None:
     return {
         "regions": [
             {
-                **_clean(vars(region)),
+                **_json(vars(region)),
                 "kind": region.kind.value,
-                "other": None if region.other is None else _clean(vars(region.other)),
+                "other": None if region.other is None else _json(vars(region.other)),
             }
             for region in edits.regions
         ],
@@ -128,40 +227,12 @@ def _edits(edits: Edits | None) -> dict[str, Any] | None:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    heatmap = finding.heatmap
-    return {
-        "detector": finding.detector,
-        "version": finding.version,
-        "question": finding.question.value,
-        "status": finding.status.value,
-        "why": finding.why,
-        "summary": finding.summary,
-        "score": _clean(finding.score),
-        "probability": finding.probability,
-        "llr": finding.llr,
-        "threshold": finding.threshold,
-        "false_positive_rate": finding.false_positive_rate,
-        "outside": list(finding.outside),
-        "claim": finding.claim.value if finding.claim else None,
-        "facts": _clean(finding.facts),
-        "regions": [_clean(vars(region)) for region in finding.regions],
-        "segments": [_clean(vars(segment)) for segment in finding.segments],
-        "heatmap": None
-        if heatmap is None
-        else {
-            "maximum": round(float(heatmap.max(initial=0.0)), 4),
-            "marked_share": round(float((heatmap >= 0.5).mean()), 6) if heatmap.size else 0.0,
-        },
-        "seconds": finding.seconds,
-    }
-
-
-def _clean(value: Any) -> Any:
+def _json(value: Any) -> Any:
+    """JSON values of a fact; numbers that JSON does not have become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(key): _clean(item) for key, item in value.items()}
+        return {str(key): _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
+        return [_json(item) for item in value]
     return value

@@ -15,11 +15,29 @@ from dataclasses import dataclass
 
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
-from bonafide.explain.words import QUESTION_WORDS, VERDICT_MEANING, VERDICT_WORDS
+from bonafide.explain.words import VERDICT_MEANING, VERDICT_WORDS
+from bonafide.explain.words import about as about
+from bonafide.explain.words import clock as clock
 from bonafide.explain.words import percent as percent
+from bonafide.explain.words import strength as strength
 from bonafide.explain.words import title as title
-from bonafide.types import Card, Fact, Finding, Label, Question, Report, Stability, Status
-from bonafide.verdict import WORTH_NAMING
+from bonafide.types import (
+    ACCUSATIONS,
+    WHOLE,
+    Answer,
+    Card,
+    Carrier,
+    Fact,
+    Finding,
+    Label,
+    Question,
+    Report,
+    Series,
+    Stability,
+    Status,
+)
+
+WEAK_SIGN = 0.4  # log-likelihood ratio from which a finding under its threshold is a weak sign
 
 
 @dataclass(frozen=True)
@@ -41,16 +59,27 @@ class Words:
     colour: str
 
 
+# A shape, the same in ASCII, and a terminal colour. Other accusations take those of their question.
 _SHAPES: Mapping[Label, tuple[str, str, str]] = {
     Label.AI_GENERATED: ("◆", "*", "magenta"),
     Label.MANIPULATED: ("▲", "!", "red"),
     Label.FACE_FORGED: ("■", "#", "red"),
+    Label.VOICE_CLONED: ("♪", "~", "red"),
+    Label.SPOOFED: ("▣", "@", "red"),
+    Label.MISCAPTIONED: ("¶", "&", "red"),
     Label.AUTHENTICATED: ("✔", "+", "green"),
+    Label.DECLARED_AI: ("◇", "%", "magenta"),
     Label.NO_TRACE_FOUND: ("○", "-", "cyan"),
     Label.INCONCLUSIVE: ("◐", "?", "yellow"),
 }
+
+
+def _shape(label: Label) -> tuple[str, str, str]:
+    return _SHAPES.get(label) or (ACCUSATIONS[label].symbol, label.value[0].upper(), "red")
+
+
 VERDICTS: Mapping[Label, Words] = {
-    label: Words(VERDICT_WORDS[label], VERDICT_MEANING[label], *_SHAPES[label]) for label in Label
+    label: Words(VERDICT_WORDS[label], VERDICT_MEANING[label], *_shape(label)) for label in Label
 }
 FAILURE = Words("Not examined", "This file could not be examined.", "✖", "x", "bright_black")
 
@@ -83,17 +112,50 @@ def _code(match: re.Match[str]) -> str:
 
 def question(asked: Question) -> str:
     """A question in a few words, with a capital."""
-    words = QUESTION_WORDS[asked]
-    return words[0].upper() + words[1:]
+    return asked.words[:1].upper() + asked.words[1:]
 
 
-def asked(report: Report) -> list[Question]:
-    """The questions to show a probability for: all, but liveness only where it was assessed."""
-    told = report.verdict.probabilities
-    hidden = {Question.PROVENANCE}
-    if told.get(Question.SPOOFED) is None:
-        hidden.add(Question.SPOOFED)
-    return [question for question in Question if question not in hidden]
+def answers(report: Report) -> list[tuple[Question, Answer | None]]:
+    """The questions to show an answer for: those that this kind of media is asked by default.
+
+    Questions that have to be asked for appear where they were answered. Answers about one place
+    or subject follow that about the whole file.
+    """
+    shown: list[tuple[Question, Answer | None]] = []
+    for asked in ACCUSATIONS.values():
+        given = [answer for answer in report.verdict.answers if answer.question is asked]
+        given.sort(key=lambda answer: answer.where != WHOLE)
+        usual = asked.asked and report.media.kind in asked.kinds
+        shown += [(asked, answer) for answer in given] or ([(asked, None)] if usual else [])
+    return shown
+
+
+def asked_about(asked: Question, answer: Answer | None) -> str:
+    """A question and what part of the file its answer is about."""
+    part = about(answer.where) if answer else ""
+    return f"{question(asked)}, {part}" if part else question(asked)
+
+
+CARRIERS: Mapping[Carrier, str] = {
+    Carrier.TRUSTED_SIGNATURE: "trusted signature",
+    Carrier.VALID_SIGNATURE: "valid signature of an unknown signer",
+    Carrier.WATERMARK: "watermark",
+    Carrier.BROKEN_SIGNATURE: "signature that does not hold",
+    Carrier.UNSIGNED_TEXT: "unsigned text",
+}
+
+
+def limit(threshold: float) -> str:
+    """The score from which a finding counts; some count at no score."""
+    return number(threshold) if math.isfinite(threshold) else "no score"
+
+
+def along(series: Series, most: int = 200) -> str:
+    """Times and values of a series, one pair a line, at most `most` of them."""
+    pairs = list(zip(series.times.tolist(), series.values.tolist(), strict=True))
+    lines = [f"{clock(time)}  {fact_text(value)}" for time, value in pairs[:most]]
+    more = [f"… ({len(pairs)} in all)"] if len(pairs) > most else []
+    return "\n".join(lines + more)
 
 
 def rate(share: float) -> str:
@@ -162,18 +224,19 @@ def state(finding: Finding) -> tuple[str, str]:
     if finding.status is Status.NOT_APPLICABLE:
         return "skipped", "Not applicable"
     if finding.claim is not None:
-        good = finding.claim is Label.AUTHENTICATED
-        return ("good" if good else "hit"), f"States: {VERDICT_WORDS[finding.claim]}"
-    hit = finding.threshold is not None and (finding.score or 0.0) >= finding.threshold
+        good = finding.claim.label is Label.AUTHENTICATED
+        words = f"{VERDICT_WORDS[finding.claim.label]} ({CARRIERS[finding.claim.carrier]})"
+        return ("good" if good else "hit"), f"States: {words}"
     if finding.question is Question.PROVENANCE:
+        hit = finding.hit or finding.main.contradiction
         return ("hit", "Contradiction found") if hit else ("note", "For information")
     if finding.score is None:
         return "note", "For information"
-    if finding.threshold is None:
+    if finding.calibrated is None:
         return "note", "Measured, not calibrated"
-    if hit:
+    if finding.hit:
         return "hit", "Trace found"
-    weak = finding.llr is not None and finding.llr >= WORTH_NAMING
+    weak = finding.llr is not None and finding.llr >= WEAK_SIGN
     return ("note", "Weak sign") if weak else ("quiet", "No trace")
 
 
@@ -191,7 +254,9 @@ def method(detector: str) -> dict[str, str]:
         return {}
     sections: dict[str, str] = {}
     heading = ""
-    for line in (registry.module(detector).__doc__ or "").splitlines():
+    for line in (
+        registry.module(detector.removesuffix(registry.FRAMES)).__doc__ or ""
+    ).splitlines():
         if line and not line[0].isspace():
             heading = line.strip()
             sections[heading] = ""
@@ -216,15 +281,25 @@ def extent(probabilities: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def moved(held: Stability) -> list[tuple[Question, list[float]]]:
-    """Question → its probability on each copy that was a fair test of it."""
+def moved(report: Report) -> list[tuple[Question, list[float]]]:
+    """Question → its probability on each changed copy that was a fair test of it.
+
+    Only questions of which the probability is stated for the file as it is.
+    """
+    held = report.stability
+    stated = {
+        asked for asked, answer in answers(report) if answer and strength(answer).endswith("%")
+    }
+    if held is None:
+        return []
     return [
         (
             question,
             [v.probabilities[question] for v in held.variants if question in v.probabilities],
         )
         for question in Question
-        if any(question in variant.probabilities for variant in held.variants)
+        if question in stated
+        and any(question in variant.probabilities for variant in held.variants)
     ]
 
 

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.examination import Settings
 from bonafide.types import Fact, Profile
 
@@ -94,7 +94,7 @@ def is_loopback(host: str) -> bool:
 
 def default_spool() -> Path:
     """Beside the default store, in the platform's place for a user's data."""
-    from bonafide.runtime import user_folder
+    from bonafide.networks.runtime import user_folder
 
     return user_folder().parent / "spool"
 

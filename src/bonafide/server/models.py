@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from bonafide.types import Label
+
 JobState = Literal["queued", "running", "done", "cancelled"]
 FileState = Literal["queued", "running", "done", "failed", "cancelled"]
-Verdict = Literal[
-    "ai_generated",
-    "manipulated",
-    "face_forged",
-    "authenticated",
-    "no_trace_found",
-    "inconclusive",
+_LABELS = [label.value for label in Label]
+Verdict = Annotated[
+    str, Field(pattern=f"^({'|'.join(_LABELS)})$", json_schema_extra={"enum": list(_LABELS)})
 ]
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -54,6 +52,10 @@ class JobFile(BaseModel):
     verdict_words: str | None = Field(examples=["No trace found"])
     probabilities: dict[str, float | None] | None = Field(
         description="P(question is true) at even prior odds", examples=[{"synthetic": 0.03}]
+    )
+    evidence: dict[str, str] | None = Field(
+        description="the same for people: a probability only where the evidence is strong enough",
+        examples=[{"synthetic": "no evidence"}],
     )
     failure: FileFailure | None
 
@@ -146,7 +148,7 @@ REPORT: dict[str, Any] = {
     "description": "A report as `bonafide scan --json` writes it; see docs/report.schema.json.",
     "required": ["schema", "media", "status", "verdict", "findings", "versions", "examined_at"],
     "example": {
-        "schema": 1,
+        "schema": 2,
         "media": {"name": "photo.jpg", "sha256": _SHA256, "format": "JPEG"},
         "status": "ok",
         "verdict": "no_trace_found",

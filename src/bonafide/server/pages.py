@@ -24,12 +24,14 @@ from bonafide.server.intake import Wish
 from bonafide.server.problems import Problem
 from bonafide.server.reading import Before, ReportId, standalone
 from bonafide.server.service import Service
-from bonafide.types import Label, Profile, Question
+from bonafide.types import ACCUSATIONS, Kind, Label, Profile
 
 _HERE = Path(__file__).parent
 _PAGE = 40  # reports on one page of the history
 _FIELDS = ("profile", "stability")  # of the form, besides files
-_SHOWN_QUESTIONS = (Question.SYNTHETIC, Question.EDITED, Question.FACE_FORGED)
+_SHOWN_QUESTIONS = [
+    question for question in ACCUSATIONS.values() if question.asked and Kind.IMAGE in question.kinds
+]
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bonafide.media.source import Document
 from bonafide.report import html
 from bonafide.report.from_dict import from_dict
 from bonafide.server.spool import Spool
@@ -34,9 +33,7 @@ def section(spool: Spool, report: int) -> str | None:
 
 def brief(record: dict[str, Any]) -> str:
     """A section without pictures, from the record alone."""
-    report = from_dict(record)
-    media = report.media
-    return html.render_section(report, Document(b"", media.name, media.path, media.format))
+    return html.render_section(from_dict(record), None)
 
 
 def standalone(spool: Spool, report: int, record: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from bonafide.report import wording
+from bonafide.report.from_dict import from_dict
 from bonafide.server import models
 from bonafide.server.auth import Caller, Guard
 from bonafide.server.config import Config
@@ -22,6 +24,7 @@ from bonafide.server.spool import Spool
 from bonafide.store import open_store
 from bonafide.store.rows import Job, JobFile, Near, Row
 from bonafide.store.store import Store
+from bonafide.types import WHOLE
 
 _SIMILAR = 6  # files that look alike and are named
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at a job
@@ -34,6 +37,7 @@ class Summary:
     verdict: str
     words: str
     probabilities: Mapping[str, float | None]
+    evidence: Mapping[str, str]
 
 
 class Service:
@@ -103,6 +107,7 @@ class Service:
                 "verdict": summary and summary.verdict,
                 "verdict_words": summary and summary.words,
                 "probabilities": summary and dict(summary.probabilities),
+                "evidence": summary and dict(summary.evidence),
                 "failure": failure,
             }
         )
@@ -172,7 +177,12 @@ class Service:
 
     def _summarise(self, report: int) -> Summary:
         record = self.record(report)
-        return Summary(record["verdict"], record["verdict_words"], record["probabilities"])
+        told = {
+            asked.value: wording.strength(answer)
+            for asked, answer in wording.answers(from_dict(record))
+            if answer is None or answer.where == WHOLE
+        }
+        return Summary(record["verdict"], record["verdict_words"], record["probabilities"], told)
 
 
 def shown_row(row: Row) -> models.ReportRow:

@@ -7,9 +7,9 @@ import io
 
 from bonafide.report.wording import clean
 from bonafide.server import models
-from bonafide.types import Question
+from bonafide.types import ACCUSATIONS
 
-_QUESTIONS = [question.value for question in Question if question is not Question.PROVENANCE]
+_QUESTIONS = [question.value for question in ACCUSATIONS.values()]
 _COLUMNS = ("position", "name", "sha256", "state", "verdict", *_QUESTIONS, "report", "error", "why")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

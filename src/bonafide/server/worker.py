@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bonafide import workers
+from bonafide.batch import workers
+from bonafide.batch.job import Job, Outcome, perform
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
+from bonafide.media.sources import PathSource
 from bonafide.report.to_dict import to_dict
-from bonafide.scan import Job, Outcome, perform
 from bonafide.server import logs
 from bonafide.server.config import Config, chosen
 from bonafide.server.spool import Spool
@@ -175,9 +176,8 @@ def examine_upload(task: Task) -> Outcome:
     """Examine one upload in this process; never raises."""
     name = task.file.name
     try:
-        with open(task.path, "rb") as file:  # noqa: PTH123 (its path must not enter the report)
-            data = file.read(task.settings.limits.file_bytes + 1)
-        return perform(Job(None, data, name, task.settings, page=True, hashed=True))
+        source = PathSource(task.path, name)  # whose path must not enter the report
+        return perform(Job(None, source, name, task.settings, page=True, hashed=True))
     except Exception as error:  # a bug costs one file, not the service
         why = f"internal error, please report it: {type(error).__name__}: {error}"
         failure = Failure(name, None, "InternalError", why, task.file.sha256)

@@ -6,25 +6,32 @@ them is outlined, and what a copy shares with its original but a lookalike does 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from bonafide.signals.likeness import Match, compare, measure
+from bonafide.signals.likeness import SMALLEST, Match, compare, measure, places
+from bonafide.signals.polish import polish
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Box = tuple[slice, slice]
 
-REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
-ROUNDS = 3  # times that a map is sharpened on what it was found to predict
+REACH = 130  # points farther than this from their middle, in pixels, are left out at first
+ROUNDS = 4  # times that a map is sharpened on what it was found to predict
 HOPELESS = -4.0  # log odds under which a map is not worth another round
 SLACK = 1.0  # log odds that a part may lose by growing
 APART = 12  # pixels that a map must move a part by; sharpened without end, it finds the part itself
-SHARPENED = 160  # pixels to each side of the middle of a part on which its map is sharpened
+SHARPENED = 112  # pixels to each side of the middle of a part on which its map is sharpened
+SUPPORTED = 0.1  # mean agreement of detail at the points of a map under which it is dropped
+BETTER = 0.01  # mean agreement by which a map must surpass a simpler one
+SETTLED = 0.02  # relative change of a part's size under which it is as large as it gets
+GROWTH = 400  # farthest that a part may grow in one round, in pixels
+CORE = 8  # depth of the inside of a part, in pixels, where only the part itself is compared
+UNEVEN, NOISE = 2.0, 0.002  # how much better, relative and absolute, a copy is predicted
 
 
 @dataclass(frozen=True)
@@ -76,32 +83,122 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     box, seeds = _around(luma.shape, proposal.points)
     matrix, best = proposal.matrix, None
     for _ in range(ROUNDS):
-        local = _moved(matrix, box, 1)
-        tried = [local, _refine(np.ascontiguousarray(luma[box]), luma, local, seeds)]
-        if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
-            # A plain shift by whole pixels copies values exactly.
-            tried.append(_whole(tried[-1], seeds))
-        tried = [way for way in tried if _moves(_moved(way, box, -1), box, seeds)]
-        found = [one for way in tried if (one := _judged(luma, box, way, seeds)) is not None]
-        match = max(found, key=lambda one: one.log_odds, default=None)
+        sharpened = _sharpened(luma, box, matrix, seeds)
+        match = None if sharpened is None else _judged(luma, box, sharpened, seeds)
         if match is None or (best is not None and match.log_odds < best.log_odds - SLACK):
             break
+        settled = best is not None and _settled(best, match)
         best, matrix = match, match.matrix
-        if match.log_odds < HOPELESS:
+        if settled or match.log_odds < HOPELESS:
             break
         box, seeds = _beside(luma.shape, match)
     return best
 
 
+def directed(luma: NDArray[np.float32], match: Match) -> tuple[Match, bool]:
+    """The match with the copy as its marked side, and whether resampling tells which that is.
+
+    A turned or scaled copy is what its original becomes by interpolation, so the map predicts it
+    well; the original holds detail that the copy has lost, so the map back predicts it badly.
+
+    Args:
+        luma: float32 H×W in [0, 255], in which the match was found.
+        match: as `verify` returned it.
+    """
+    points = _sampled_points(match)
+    back = verify(luma, Proposal(invert(match.matrix), match.carry(points).astype(np.float32)))
+    if back is None:
+        return match, False
+    sides = [_polished(luma, side) for side in (match, back)]
+    one, two = sorted(sides, key=lambda side: side.difference)
+    known = two.difference > UNEVEN * one.difference + NOISE
+    return (one if known else match), known
+
+
+def _settled(before: Match, after: Match) -> bool:
+    """Whether another round found the same part."""
+    one, two = (int(np.count_nonzero(match.mask)) for match in (before, after))
+    return abs(two - one) <= SETTLED * one
+
+
+def _polished(luma: NDArray[np.float32], match: Match) -> Match:
+    """The match with its map polished, and the difference then left well inside the part."""
+    box = _box(match)
+    here = np.ascontiguousarray(luma[box])
+    core = _inner(match.mask)
+    local = polish(here, luma, _moved(match.matrix, box, 1), core)
+    difference = compare(here, _warp(luma, local, here.shape)).difference(core)
+    return replace(match, matrix=_moved(local, box, -1), difference=difference)
+
+
+def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels whose window lies inside `mask`; half as deep where there are hardly any."""
+    padded = np.pad(mask, 1).astype(np.uint8)
+    for depth in (CORE, CORE // 2, 0):
+        side = 2 * depth + 1
+        inner = cv2.erode(padded, np.ones((side, side), np.uint8))[1:-1, 1:-1] > 0
+        if np.count_nonzero(inner) >= SMALLEST:
+            break
+    return np.asarray(inner, bool)
+
+
 def _judged(
     luma: NDArray[np.float32], box: Box, matrix: NDArray[np.float64], seeds: NDArray[np.uint8]
 ) -> Match | None:
+    """What obeys `matrix` (of the picture) inside `box` and touches the seeds; None if nothing."""
     here = np.ascontiguousarray(luma[box])
-    comparison = compare(here, _warp(luma, matrix, here.shape))
+    comparison = compare(here, _warp(luma, _moved(matrix, box, 1), here.shape))
     part = comparison.agreeing(seeds > 0)
     if part is None:
         return None
-    return measure(comparison, part, _moved(matrix, box, -1), (box[1].start, box[0].start))
+    return measure(comparison, part, matrix, (box[1].start, box[0].start))
+
+
+def _sharpened(
+    luma: NDArray[np.float32], box: Box, matrix: NDArray[np.float64], seeds: NDArray[np.uint8]
+) -> NDArray[np.float64] | None:
+    """The map (of the picture) that fits best around the middle of the seeds; None if none fits.
+
+    The simplest comes first: a shift by whole pixels, which copies values exactly, then the
+    sharpened map, then the map as it was. A later one must be clearly better.
+    """
+    near, seeds = _near(box, seeds)
+    local = _moved(matrix, near, 1)
+    here = np.ascontiguousarray(luma[near])
+    refined = _refine(here, luma, local, seeds)
+    tried = [refined, local]
+    if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
+        tried.insert(0, _whole(refined, seeds))
+    best, chosen = SUPPORTED, None
+    for way in tried:
+        if _moves(_moved(way, near, -1), near, seeds):
+            support = _support(here, luma, way, seeds)
+            if support > best + (BETTER if chosen is not None else 0):
+                best, chosen = support, way
+    return None if chosen is None else _moved(chosen, near, -1)
+
+
+def _support(
+    here: NDArray[np.float32],
+    luma: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    seeds: NDArray[np.uint8],
+) -> float:
+    """Mean agreement of detail, in [0, 1], between the seeds here and where the map leads."""
+    comparison = compare(here, _warp(luma, matrix, here.shape))
+    agreement = np.maximum(comparison.agreement, 0) * comparison.known
+    return float(cv2.mean(agreement, seeds)[0])
+
+
+def _box(match: Match) -> Box:
+    height, width = match.mask.shape
+    return slice(match.top, match.top + height), slice(match.left, match.left + width)
+
+
+def _sampled_points(match: Match, most: int = 2000) -> NDArray[np.float64]:
+    """float64 N×2: (x, y) in the picture of evenly many marked pixels."""
+    y, x = places(match.mask, most)
+    return np.stack([x + match.left, y + match.top], axis=1).astype(np.float64)
 
 
 def _moved(matrix: NDArray[np.float64], box: Box, sign: int) -> NDArray[np.float64]:
@@ -112,17 +209,39 @@ def _moved(matrix: NDArray[np.float64], box: Box, sign: int) -> NDArray[np.float
 
 
 def _moves(matrix: NDArray[np.float64], box: Box, seeds: NDArray[np.uint8]) -> bool:
-    y, x = np.nonzero(seeds)
+    """Whether the map (of the picture) carries the seeds away from where they are."""
+    y, x = places(seeds, 1000)
     points = np.stack([x + box[1].start, y + box[0].start], axis=1)
     by = points @ matrix[:, :2].T + matrix[:, 2] - points
     return float(np.median(np.hypot(*by.T))) >= APART
 
 
 def _whole(matrix: NDArray[np.float64], seeds: NDArray[np.uint8]) -> NDArray[np.float64]:
-    y, x = np.nonzero(seeds)
+    """The shift by whole pixels that is nearest to the map at the middle of the seeds."""
+    y, x = places(seeds, 1000)
     centre = np.array([x.mean(), y.mean()])
     shift = np.round(matrix[:, :2] @ centre + matrix[:, 2] - centre)
     return np.column_stack([np.eye(2), shift])
+
+
+def _near(box: Box, seeds: NDArray[np.uint8]) -> tuple[Box, NDArray[np.uint8]]:
+    """The surroundings of the middle seed, at most `SHARPENED` away, and the seeds in them."""
+    every = np.flatnonzero(seeds)
+    y, x = divmod(int(every[len(every) // 2]), seeds.shape[1])
+    top, left = max(0, y - SHARPENED), max(0, x - SHARPENED)
+    close = seeds[top : y + SHARPENED + 1, left : x + SHARPENED + 1]
+    x, y, width, height = cv2.boundingRect(close)
+    rows = slice(max(0, top + y - 4), min(seeds.shape[0], top + y + height + 4))
+    columns = slice(max(0, left + x - 4), min(seeds.shape[1], left + x + width + 4))
+    inner = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    place = inner[top + y - rows.start :, left + x - columns.start :][:height, :width]
+    place[:] = close[y : y + height, x : x + width]
+    down, right = box[0].start, box[1].start
+    near = (
+        slice(rows.start + down, rows.stop + down),
+        slice(columns.start + right, columns.stop + right),
+    )
+    return near, inner
 
 
 def _around(shape: tuple[int, ...], points: NDArray[np.float32]) -> tuple[Box, NDArray[np.uint8]]:
@@ -132,7 +251,7 @@ def _around(shape: tuple[int, ...], points: NDArray[np.float32]) -> tuple[Box, N
     middle = points[((points - np.median(points, axis=0)) ** 2).sum(axis=1).argmin()]
     points = points[(np.abs(points - middle) < REACH).all(axis=1)]
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.maximum(48, 0.6 * (high - low))
+    margin = np.maximum(48, 0.4 * (high - low))
     left, top = (int(value) for value in np.clip(low - margin, 0, (width - 1, height - 1)))
     right, bottom = (int(value) for value in np.minimum(high + margin + 1, (width, height)))
     right, bottom = max(right, left + 1), max(bottom, top + 1)
@@ -149,7 +268,7 @@ def _around(shape: tuple[int, ...], points: NDArray[np.float32]) -> tuple[Box, N
 def _beside(shape: tuple[int, ...], match: Match) -> tuple[Box, NDArray[np.uint8]]:
     """A part and its surroundings, where it may go on beyond the box that it was found in."""
     height, width = match.mask.shape
-    margin = int(min(max(32, 0.4 * max(width, height)), REACH))
+    margin = int(min(max(32, 0.4 * max(width, height)), GROWTH))
     rows = slice(max(0, match.top - margin), min(shape[0], match.top + height + margin))
     columns = slice(max(0, match.left - margin), min(shape[1], match.left + width + margin))
     seeds = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
@@ -164,36 +283,34 @@ def _refine(
     matrix: NDArray[np.float64],
     seeds: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    y, x = np.nonzero(seeds)
-    middle = (y[len(y) // 2], x[len(y) // 2])
-    near = (abs(y - middle[0]) <= SHARPENED) & (abs(x - middle[1]) <= SHARPENED)
-    y, x = y[near], x[near]
-    corners = np.array([(a, b) for a in (x.min(), x.max()) for b in (y.min(), y.max())], float)
+    """The map from `here` to `luma` that correlates best at the seeds; `matrix` if none is near.
+
+    Args:
+        here: float32 h×w.
+        luma: float32 H×W.
+        matrix: where to start, from `here` to `luma`.
+        seeds: uint8 h×w, 1 where the two are compared.
+    """
+    height, width = here.shape
+    corners = np.array([(a, b) for a in (0, width - 1) for b in (0, height - 1)], float)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]
     low = np.maximum(np.floor(moved.min(axis=0)) - 16, 0).astype(int)
     high = np.ceil(moved.max(axis=0)).astype(int) + 17
-    there = np.ascontiguousarray(luma[low[1] : high[1], low[0] : high[0]])
-    top, left = max(0, y.min() - 4), max(0, x.min() - 4)
-    inner = (slice(top, y.max() + 5), slice(left, x.max() + 5))
+    there = np.ascontiguousarray(luma[low[1] : max(high[1], 0), low[0] : max(high[0], 0)])
     start = matrix.copy()
-    start[:, 2] += matrix[:, :2] @ (left, top) - low
+    start[:, 2] -= low
+    steps = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
     try:
         valid = cv2.warpAffine(  # the mask that it takes lies in the second picture
-            np.ascontiguousarray(seeds[inner]), start, there.shape[::-1], flags=cv2.INTER_NEAREST
+            seeds, start, there.shape[::-1], flags=cv2.INTER_NEAREST
         )
         _, refined = cv2.findTransformECC(
-            np.ascontiguousarray(here[inner]),
-            there,
-            start.astype(np.float32),
-            cv2.MOTION_AFFINE,
-            (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4),
-            valid,
-            3,
+            here, there, start.astype(np.float32), cv2.MOTION_AFFINE, steps, valid, 3
         )
     except cv2.error:  # it reports lack of convergence, and places outside, this way
         return matrix
     result = np.asarray(refined, np.float64)
-    result[:, 2] += low - result[:, :2] @ (left, top)
+    result[:, 2] += low
     drift = np.abs((corners @ (result - matrix)[:, :2].T) + (result - matrix)[:, 2]).max()
     return result if drift < 12 else matrix
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.types import Region
+from bonafide.media.context import Signal
+from bonafide.media.shared import STORED_LUMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from bonafide.media.image import Image
 
 NO_VOTE = 255
 SMALLEST_PART = 9  # blocks that a part found by windows must hold together
@@ -123,23 +122,6 @@ def inverse_block_dct(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def stored_luma(media: Image) -> NDArray[np.float32]:
-    """float32 H×W luma in [0, 255] in stored orientation, where the JPEG grid starts at (0, 0)."""
-    if media.orientation == 1:
-        return media.luma
-
-    def compute() -> NDArray[np.float32]:
-        pixels = media.stored_pixels
-        luma = np.empty(pixels.shape[:2], np.float32)
-        for top in range(0, len(luma), 512):
-            strip = pixels[top : top + 512].astype(np.float32)
-            cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY, dst=luma[top : top + 512])
-        luma.flags.writeable = False
-        return luma
-
-    return media.memo("jpeg.stored_luma", compute)
-
-
 def clipped_blocks(
     pixels: NDArray[np.uint8], origin: tuple[int, int] = (0, 0)
 ) -> NDArray[np.bool_]:
@@ -174,15 +156,21 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
         Nikoukhah et al., ZERO, IPOL 2021, section 2.
     """
     height, width = luma.shape[0] - 7, luma.shape[1] - 7
+    counts = np.zeros((height, width), np.uint8)
     # Eight neighbouring windows share 15 samples: one 64×15 matrix yields all their frequencies,
     # which keeps the work inside matrix products.
     band = np.zeros((8, 8, 15), np.float32)  # frequency, shift, sample
     for shift in range(8):
         band[:, shift, shift : shift + 8] = dct_matrix()
-    matrix = np.ascontiguousarray(band.reshape(64, 15))
-    counts = np.zeros((height, width), np.uint8)
-    tile = 256
+    matrix = band.reshape(64, 15)
+    tile = 512
+    groups = tile // 8
     padded = np.empty((15, tile + 7), np.float32)
+    vertical = np.empty((64, tile + 7), np.float32)  # (frequency, shift) × column
+    shared = np.lib.stride_tricks.sliding_window_view(vertical, 15, axis=1)[:, ::8]
+    samples = np.empty((64, groups, 15), np.float32)
+    both = np.empty((64 * groups, 64), np.float32)  # last axis: frequency, shift
+    zeros = np.empty(both.shape, bool)
     for top in range(0, height, 8):
         rows = min(8, height - top)
         for left in range(0, width, tile):
@@ -193,18 +181,13 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
                 padded[...] = 0
                 padded[: part.shape[0], : part.shape[1]] = part
                 source = padded
-            vertical = matrix @ source  # (frequency, shift) × column
-            groups = np.lib.stride_tricks.as_strided(
-                vertical,
-                (64, tile // 8, 15),
-                (vertical.strides[0], 8 * vertical.strides[1], vertical.strides[1]),
-            )
-            # Products this small stay in one thread; larger ones would start a thread each.
-            both = groups.reshape(16, -1, 15) @ matrix.T  # last axis: frequency, shift
-            np.abs(both, out=both)
-            zeros = (both < 0.5).view(np.uint64).reshape(8, 8 * (tile // 8) * 8)
+            np.matmul(matrix, source, out=vertical)
+            np.copyto(samples, shared)
+            np.matmul(samples.reshape(-1, 15), matrix.T, out=both)
+            np.less(np.abs(both, out=both), np.float32(0.5), out=zeros)
             # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
-            summed = zeros.sum(axis=0, dtype=np.uint64).reshape(8, tile // 8, 8).sum(axis=2)
+            words = zeros.view(np.uint64).reshape(8, 8 * groups, 8)
+            summed = words.sum(axis=0, dtype=np.uint64).sum(axis=1, dtype=np.uint64)
             window = summed.view(np.uint8).reshape(8, tile)
             columns = min(tile, width - left)
             counts[top : top + rows, left : left + columns] = window[:rows, :columns]
@@ -270,9 +253,13 @@ def log10_chernoff(
     n = np.maximum(np.asarray(trials, np.float64), 1e-9)
     p = np.clip(np.asarray(rate, np.float64), 1e-6, 1 - 1e-6)
     observed = np.clip(np.asarray(successes, np.float64) / n, 0.0, 1.0)
+    result = np.zeros(np.broadcast_shapes(n.shape, p.shape, observed.shape))
+    more = observed > p  # elsewhere the bound is 1, and logarithms are what takes time here
+    n, p, observed = (np.broadcast_to(a, result.shape)[more] for a in (n, p, observed))
     safe = np.clip(observed, 1e-12, 1 - 1e-12)
     divergence = safe * np.log(safe / p) + (1 - safe) * np.log((1 - safe) / (1 - p))
-    return np.where(observed > p, -n * divergence / np.log(10), 0.0)
+    result[more] = -n * divergence / np.log(10)
+    return result
 
 
 @dataclass(frozen=True)
@@ -323,12 +310,17 @@ def excess_windows(
     log10_tests = float(np.log10(max(rows * columns, 1) * max(len(usable), 1)))
     best, where, growth = np.inf, (0, 0, 0, 0), np.inf
     cover = np.zeros((rows, columns), bool)
+    counted = {}
     for size in usable:
-        k, n, e = (_window_sums(array, size) for array in (successes, trials, expected))
+        k, n = _window_sums(successes, size), _window_sums(trials, size)
+        counted[size] = (k, n, (n >= 20) & (k >= least_rate * n))
+    if not any(possible.any() for _, _, possible in counted.values()):
+        return WindowTest(log10_tests, where, cover)
+    for size, (k, n, possible) in counted.items():
         enough = n >= 20
-        few = k < least_rate * n
         if not enough.any():
             continue
+        e = _window_sums(expected, size)
         # A large part lifts the mean of the whole picture; the median window tells its background.
         e *= float(np.clip(np.median(k[enough] / np.maximum(e[enough], 1e-6)), 0.2, 1.0))
         rate = np.clip(e / np.maximum(n, 1e-6), 1e-3, 1 - 1e-3)
@@ -338,8 +330,10 @@ def excess_windows(
         spread = max(1.0, float(np.median(square[enough])) / 0.455)
         growth = min(growth, spread / size**1.5)
         spread = max(1.0, growth * size**1.5)
-        alarms = log10_tests + log10_chernoff(k / spread, n / spread, rate)
-        alarms[~enough | few] = np.inf
+        alarms = np.full(k.shape, np.inf)
+        alarms[possible] = log10_tests + log10_chernoff(
+            k[possible] / spread, n[possible] / spread, rate[possible]
+        )
         y, x = divmod(int(np.argmin(alarms)), alarms.shape[1])
         if alarms[y, x] < best:
             best, where = float(alarms[y, x]), (x, y, size, size)
@@ -374,14 +368,4 @@ def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     return sums
 
 
-def regions_of(heatmap: NDArray[np.float32], score: float, at_most: int = 20) -> tuple[Region, ...]:
-    """Rectangles around the connected parts of `heatmap` at 0.5 and more, largest first."""
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(
-        (heatmap >= 0.5).astype(np.uint8), connectivity=8
-    )
-    order = sorted(range(1, count), key=lambda label: -int(boxes[label, 4]))[:at_most]
-    result = []
-    for label in order:
-        x, y, width, height = (int(value) for value in boxes[label, :4])
-        result.append(Region(x, y, width, height, score))
-    return tuple(result)
+GRID_VOTES = Signal("jpeg.grid_votes", "1", lambda ctx: grid_votes(ctx.get(STORED_LUMA)))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NEAR = 16.0  # keypoints nearer than this, in pixels, are not a pair
 RATIO = 0.85  # a neighbour is accepted while it is nearer than this times the next one
 NEIGHBOURS = 4
+EQUAL = 0.02  # distance of descriptors under which they are equal, well above rounding
+BLOCK = 40  # columns in a group, of which only the largest is looked at first
 NEARBY = 8  # keypoints that may crowd around one place
 MOST_KEYPOINTS = 5000
 MOST_PAIRS = 1500
@@ -104,13 +106,13 @@ def _pairs(found: Keypoints, mirrored: bool) -> _Pairs:
     rows, columns, distances = [], [], []
     for start in range(0, len(asked), 1000):
         similarity = asked[start : start + 1000] @ found.descriptors.T
-        best = np.argpartition(similarity, -enough, axis=1)[:, -enough:]
+        best = largest(similarity, enough)
         values = np.take_along_axis(similarity, best, 1)
         offsets = found.points[start : start + 1000, None] - found.points[best]
         values[(offsets * offsets).sum(axis=2) < NEAR**2] = -1
         order = np.argsort(-values, axis=1, kind="stable")[:, :count]
         best, values = np.take_along_axis(best, order, 1), np.take_along_axis(values, order, 1)
-        distance = np.sqrt(np.maximum(2 - 2 * values, 1e-9))
+        distance = np.sqrt(np.maximum(2 - 2 * values, EQUAL**2))
         steps = distance[:, :-1] < RATIO * distance[:, 1:]
         accepted = np.logical_or.accumulate(steps[:, ::-1], axis=1)[:, ::-1]
         row, rank = np.nonzero(accepted)
@@ -120,11 +122,35 @@ def _pairs(found: Keypoints, mirrored: bool) -> _Pairs:
     here, there, distance = (np.concatenate(parts) for parts in (rows, columns, distances))
     scale = found.sizes[there] / found.sizes[here]
     alike = np.flatnonzero((scale > 0.45) & (scale < 2.2))
-    alike = alike[np.argsort(distance[alike], kind="stable")[:MOST_PAIRS]]
+    alike = alike[_order(found.points[here[alike]], distance[alike])[:MOST_PAIRS]]
     here, there = here[alike], there[alike]
     sign = -1 if mirrored else 1
     turn = found.angles[there] - sign * found.angles[here]
     return _Pairs(found.points[here], found.points[there], scale[alike], turn)
+
+
+def largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """int64 N×count: columns of the `count` largest values of each row of N×M, in no order.
+
+    They lie in the `count` groups of columns with the largest maxima, so only those are searched.
+    """
+    groups = values.shape[1] // BLOCK
+    if groups <= 2 * count:
+        return np.asarray(np.argpartition(values, -count, axis=1)[:, -count:], np.int64)
+    even = groups * BLOCK
+    tops = values[:, :even].reshape(-1, BLOCK, groups).max(axis=1)
+    chosen = np.argpartition(tops, -count, axis=1)[:, -count:]
+    columns = (chosen[:, :, None] + np.arange(0, even, groups)).reshape(len(values), -1)
+    rest = np.arange(even, values.shape[1])
+    columns = np.hstack([columns, np.broadcast_to(rest, (len(values), len(rest)))])
+    best = np.argpartition(np.take_along_axis(values, columns, 1), -count, axis=1)[:, -count:]
+    return np.asarray(np.take_along_axis(columns, best, 1), np.int64)
+
+
+def _order(points: NDArray[np.float32], distance: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Nearest first; those equally near by place, so that last digits do not decide."""
+    x, y = np.round(points).T
+    return np.asarray(np.lexsort((x, y, np.round(distance, 3))), np.int64)
 
 
 def _agreeing(pairs: _Pairs, mirrored: bool, fewest: int, most: int) -> list[Proposal]:
@@ -153,16 +179,20 @@ def _agreeing(pairs: _Pairs, mirrored: bool, fewest: int, most: int) -> list[Pro
 def _agreement(pairs: _Pairs, mirrored: bool) -> NDArray[np.bool_]:
     """bool N×N: whether the map of pair i, from its size and angle alone, predicts pair j."""
     sign = -1.0 if mirrored else 1.0
-    cosine, sine = np.cos(pairs.turn) * pairs.scale, np.sin(pairs.turn) * pairs.scale
     x, y = (pairs.here[None, :, k] - pairs.here[:, None, k] for k in (0, 1))
-    distance = np.hypot(x, y)
-    dx = pairs.there[:, None, 0] + cosine[:, None] * x - sign * sine[:, None] * y
-    dy = pairs.there[:, None, 1] + sine[:, None] * x + sign * cosine[:, None] * y
-    error = np.hypot(dx - pairs.there[None, :, 0], dy - pairs.there[None, :, 1])
-    turn = np.abs((pairs.turn[None] - pairs.turn[:, None] + np.pi) % (2 * np.pi) - np.pi)
-    size = np.abs(np.log(pairs.scale[None] / pairs.scale[:, None]))
-    near = (error < LOOSE[0] + LOOSE[1] * distance) & (distance < REACH)
-    return np.asarray(near & (turn < TURN) & (size < TURN), bool)
+    squared = x * x + y * y
+    # Most pairs lie too far apart to speak of each other; only the others are looked at.
+    i, j = np.nonzero(squared < REACH**2)
+    x, y, distance = x[i, j], y[i, j], np.sqrt(squared[i, j])
+    cosine, sine = np.cos(pairs.turn) * pairs.scale, np.sin(pairs.turn) * pairs.scale
+    dx = pairs.there[i, 0] + cosine[i] * x - sign * sine[i] * y - pairs.there[j, 0]
+    dy = pairs.there[i, 1] + sine[i] * x + sign * cosine[i] * y - pairs.there[j, 1]
+    turn = np.abs((pairs.turn[j] - pairs.turn[i] + np.pi) % (2 * np.pi) - np.pi)
+    size = np.abs(np.log(pairs.scale[j] / pairs.scale[i]))
+    alike = np.hypot(dx, dy) < LOOSE[0] + LOOSE[1] * distance
+    agree = np.zeros((len(pairs.here), len(pairs.here)), bool)
+    agree[i, j] = alike & (turn < TURN) & (size < TURN)
+    return agree
 
 
 def _settle(

@@ -15,6 +15,8 @@ import numpy as np
 import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
+from bonafide.media.context import Signal
+
 BLOCK = 8
 STRIP = 64  # rows of blocks worked on at once
 WINDOWS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # sides of tested squares, in cells
@@ -161,11 +163,6 @@ def _window_sums(integral: NDArray[np.float64], side: int) -> NDArray[np.float64
     return np.maximum(sums, 0.0)
 
 
-def spread_cells(
-    values: NDArray[np.float32], side: int, height: int, width: int
-) -> NDArray[np.float32]:
-    """Paint a grid of cells on a picture of height×width; the last cells stretch to the border."""
-    rows = np.minimum(np.arange(height) // side, values.shape[0] - 1)
-    columns = np.minimum(np.arange(width) // side, values.shape[1] - 1)
-    painted: NDArray[np.float32] = values[:, columns][rows]
-    return painted
+NOISE_BLOCKS = Signal(
+    "noise_blocks", "1", lambda ctx: noise_blocks(ctx.image.luma, ctx.image.pixels)
+)

@@ -47,9 +47,13 @@ def probability_map(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     result = np.empty_like(luma)
     for top in range(0, height, _STRIP):  # strips keep the intermediate arrays small
         first, last = max(0, top - _MARGIN), min(height, top + _STRIP + _MARGIN)
-        error = np.abs(prediction_error(luma[first:last]))
+        error = prediction_error(luma[first:last])
+        np.abs(error, out=error)
         scale = cv2.blur(error, (15, 15), borderType=cv2.BORDER_REFLECT_101) + np.float32(0.3)
         error /= scale
-        np.exp(-(error * error), out=error)
-        result[top : top + _STRIP] = error[top - first : top - first + _STRIP]
+        inner = result[top : top + _STRIP]
+        inner[...] = error[top - first : top - first + _STRIP]
+        np.multiply(inner, inner, out=inner)
+        np.negative(inner, out=inner)
+        np.exp(inner, out=inner)
     return result

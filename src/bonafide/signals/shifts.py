@@ -62,11 +62,12 @@ def _whitened(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _peaks(white: NDArray[np.float32], side: int) -> list[tuple[float, int, int, int, int]]:
-    """(strength, top, left, down, right) of the best shifts of every tile, strongest first."""
+    """(strength, top, left, down, right) of the best shifts of every tile, strongest first.
+
+    A shift and its opposite join the same two places, so a tile is correlated only with what lies
+    beside it or below.
+    """
     height, width = white.shape
-    fft = scipy.fft
-    size = (fft.next_fast_len(height + side, True), fft.next_fast_len(width + side, True))
-    spectrum = fft.rfft2(white, size)
     step = side * STEP // TILE
     tops, lefts = (
         sorted({max(0, min(start, length - side)) for start in range(0, length, step)})
@@ -74,21 +75,56 @@ def _peaks(white: NDArray[np.float32], side: int) -> list[tuple[float, int, int,
     )
     found = []
     for top in tops:
+        start = max(0, top - side // 4)
+        band = _Band(white[start:])
         for left in lefts:
             tile = white[top : top + side, left : left + side]
-            if float((tile * tile).mean()) < EMPTY:
-                continue
-            likeness = fft.irfft2(spectrum * np.conj(fft.rfft2(tile, size)), size)
-            likeness = np.ascontiguousarray(likeness[:height, :width])
-            spread = 1.4826 * float(np.median(np.abs(likeness[::5, ::5]))) + 1e-6
-            _forget(likeness, top, left, NEAR)
-            for _ in range(PEAKS):
-                _, value, _, (x, y) = cv2.minMaxLoc(likeness)
-                if value < STRENGTH * spread:
-                    break
-                found.append((value / spread, top, left, y - top, x - left))
-                _forget(likeness, y, x, 3)
-    return sorted(found, reverse=True)
+            if float((tile * tile).mean()) >= EMPTY:
+                peaks = _tile_peaks(band.likeness(tile), top - start, left)
+                found += [(strength, top, left, *shift) for strength, shift in peaks]
+    return sorted(found, key=lambda peak: (-peak[0], *peak[1:]))
+
+
+class _Band:
+    """A band of the picture (float32 h×w), with its spectrum, to correlate tiles with."""
+
+    def __init__(self, white: NDArray[np.float32]) -> None:
+        self.shape = white.shape
+        self.size = tuple(scipy.fft.next_fast_len(length, True) for length in white.shape)
+        self.spectrum = scipy.fft.rfft2(white, self.size)
+
+    def likeness(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 h×w: sum of products with `tile` when its corner lies at each pixel.
+
+        The correlation is circular: where the tile juts out of the band, values of the opposite
+        edge add noise, as any other values do.
+        """
+        rows, columns = self.size
+        # The rows below the tile are empty, so they need no transform of their own.
+        across = scipy.fft.rfft(tile, columns, axis=1)
+        spectrum = scipy.fft.fft(across, rows, axis=0, overwrite_x=True)
+        np.conjugate(spectrum, out=spectrum)
+        spectrum *= self.spectrum
+        likeness = scipy.fft.irfft2(spectrum, self.size, overwrite_x=True)
+        return np.ascontiguousarray(likeness[: self.shape[0], : self.shape[1]])
+
+
+def _tile_peaks(
+    likeness: NDArray[np.float32], top: int, left: int
+) -> list[tuple[float, tuple[int, int]]]:
+    """(strength, (down, right)) of the best shifts of the tile at `top` and `left`."""
+    spread = 1.4826 * float(np.median(np.abs(likeness[::7, ::7]))) + 1e-6
+    _forget(likeness, top, left, NEAR)
+    found = []
+    for _ in range(PEAKS):
+        _, value, _, (x, y) = cv2.minMaxLoc(likeness)
+        # Rounded, so that equal peaks keep their order whatever the last digits are.
+        strength = round(value / spread, 2)
+        if strength < STRENGTH:
+            break
+        found.append((strength, (y - top, x - left)))
+        _forget(likeness, y, x, 3)
+    return found
 
 
 def _forget(likeness: NDArray[np.float32], y: int, x: int, reach: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -36,10 +37,19 @@ def periodogram(tile: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 n×(n // 2 + 1), rows in the order of `frequencies`; units of the tile squared.
     """
-    window = cv2.createHanningWindow((tile.shape[1], tile.shape[0]), cv2.CV_32F)
-    spectrum = scipy.fft.rfft2((tile - tile.mean()) * window)
-    power: NDArray[np.float32] = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    centred = tile - tile.mean()
+    centred *= _window(*tile.shape)
+    parts = scipy.fft.rfft2(centred, overwrite_x=True).view(np.float32)
+    np.square(parts, out=parts)
+    power: NDArray[np.float32] = parts[:, 0::2] + parts[:, 1::2]
     return power
+
+
+@cache
+def _window(height: int, width: int) -> NDArray[np.float32]:
+    window: NDArray[np.float32] = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    window.flags.writeable = False
+    return window
 
 
 def frequencies(size: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -61,16 +71,19 @@ def prominence(power: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 of the same shape, at least 0.
     """
-    log = np.log(power + np.float32(1e-9))
+    log = power + np.float32(1e-9)
+    np.log(log, out=log)
     margin = min(12, power.shape[1] - 1)
     # Rows are periodic; a real picture's spectrum is nearly even across the vertical axis.
-    padded = np.pad(log, ((margin, margin), (0, 0)), mode="wrap")
-    padded = np.pad(padded, ((0, 0), (margin, margin)), mode="reflect")
+    padded = np.vstack([log[-margin:], log, log[:margin]])
+    padded = cv2.copyMakeBorder(padded, 0, 0, margin, margin, cv2.BORDER_REFLECT_101)
     level = cv2.blur(padded, (13, 13))
     np.maximum(level, cv2.blur(padded, (1, 25)), out=level)
     np.maximum(level, cv2.blur(padded, (25, 1)), out=level)
-    inner = level[margin : margin + power.shape[0], margin : margin + power.shape[1]]
-    result: NDArray[np.float32] = np.exp(np.minimum(log - inner - np.float32(_EULER), 80))
+    log -= level[margin : margin + power.shape[0], margin : margin + power.shape[1]]
+    log -= np.float32(_EULER)
+    np.minimum(log, np.float32(80), out=log)
+    result: NDArray[np.float32] = np.exp(log, out=log)
     return result
 
 
@@ -129,13 +142,22 @@ def crossed(values: NDArray[np.float32]) -> NDArray[np.float32]:
         float32 of the same shape, twice the lesser of the two values: both exceed x / 2 with
         probability at most exp(-x), so that the result obeys the same bound as `prominence`.
     """
-    size = values.shape[0]
+    result: NDArray[np.float32] = values.ravel()[_partners(values.shape[0])]
+    np.minimum(values, result, out=result)
+    result *= 2
+    return result
+
+
+@cache
+def _partners(size: int) -> NDArray[np.intp]:
+    """Flat place in n×(n // 2 + 1) of the frequency at a right angle to each frequency."""
     rows = np.fft.fftfreq(size, 1 / size).round().astype(int)[:, None]
     columns = np.arange(size // 2 + 1)[None, :]
     # (v, h) turned by 90° is (h, -v), or its mirror image (-h, v), whichever is stored.
-    partner = values[np.where(rows <= 0, columns, -columns) % size, np.abs(rows)]
-    result: NDArray[np.float32] = 2 * np.minimum(values, partner)
-    return result
+    turned = np.where(rows <= 0, columns, -columns) % size
+    places: NDArray[np.intp] = turned * (size // 2 + 1) + np.abs(rows)
+    places.flags.writeable = False
+    return places
 
 
 def radial_profile(power: NDArray[np.floating], rings: int) -> NDArray[np.float64]:

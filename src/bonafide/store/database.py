@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput, MissingExtra, StoreUnavailable
-from bonafide.runtime import user_folder
+from bonafide.networks.runtime import user_folder
 
 BUSY_SECONDS = 30  # a writer waits this long for another one on SQLite
 _MIGRATIONS = Path(__file__).parent / "migrations"

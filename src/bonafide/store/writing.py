@@ -10,9 +10,11 @@ from typing import Any, TextIO
 
 from bonafide.errors import MissingExtra
 from bonafide.store.rows import Row
+from bonafide.types import ACCUSATIONS
 
+_QUESTIONS = tuple(question.value for question in ACCUSATIONS.values())
 COLUMNS = (
-    "id", "sha256", "name", "path", "verdict", "synthetic", "edited", "face_forged", "format",
+    "id", "sha256", "name", "path", "verdict", *_QUESTIONS, "format",
     "width", "height", "bytes", "stored_at", "actor", "tool", "key",
 )  # fmt: skip
 _PAGE = 1_000  # reports in one row group
@@ -49,7 +51,7 @@ def write_parquet(rows: Pairs, path: Path) -> int:
         raise MissingExtra("bench", "writing Parquet") from None
     whole, real = pyarrow.int64(), pyarrow.float64()
     kinds = {"id": whole, "width": whole, "height": whole, "bytes": whole}
-    kinds |= {"synthetic": real, "edited": real, "face_forged": real}
+    kinds |= dict.fromkeys(_QUESTIONS, real)
     kinds |= {"stored_at": pyarrow.timestamp("us", tz="UTC")}
     schema = pyarrow.schema(
         [(name, kinds.get(name, pyarrow.string())) for name in (*COLUMNS, "report")]

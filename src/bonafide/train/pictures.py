@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide import workers
+from bonafide.batch import workers
 from bonafide.bench.masks import marked
 from bonafide.errors import MediaError
 from bonafide.files import atomic_write

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.errors import DamagedWeights
+from bonafide.networks.catalogue import Published, Transformer
 from bonafide.train.export import Exported, export
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
-from bonafide.weights.catalogue import Published, Transformer
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -1,10 +1,10 @@
-"""RelayFormer: sub-images at native size that pass notes to each other, in pictures and videos.
+"""RelayFormer: sub-images at native size that exchange relay tokens.
 
 What it is
     A picture is cut into overlapping sub-images, each read by a vision transformer on its own. A
-    few relay tokens ride in each; after every block the relay tokens of all sub-images attend to
-    each other, so that each comes to know the whole at little cost. A video is more sub-images
-    along one more axis. Queries turn the features into a mask.
+    few relay tokens are added to each; after every block the relay tokens of all sub-images attend
+    to each other, so that each receives what the others saw, at little cost. Queries turn the
+    features into a mask.
 
 What the paper does
     ViT-B/16 from a masked autoencoder. Sub-images of 528 pixels, 496 apart: four of them make
@@ -17,8 +17,8 @@ What the paper does
 
 What differs here
     As many sub-images as a picture needs, without a largest size. What pictures go through is
-    decided by the maker of tampering. Training is on pictures; the network takes videos
-    (`frames`), whose training would need clips with masks. The backbone's own weights are trained
+    decided by the maker of tampering. Pictures alone: the paper reads videos as well, which needs
+    clips with masks to train on. The backbone's own weights are trained
     beside the low-rank updates, as in the released code; `frozen` trains the updates alone. The
     black around a picture is left out of the loss. The image-level score, which the paper lacks,
     is the largest logit of the map. Steps stand for 200 epochs of CASIA v2's 5,123, 64 a step.
@@ -51,7 +51,7 @@ from bonafide.train.recipe import Batch, Output, Recipe
 
 RANK, SCALE = 8, 16.0
 ROTATED = 8  # channels of a head that one axis rotates, where heads are wide enough
-AXES = 4  # time, token, row, column
+AXES = 3  # token, row, column
 QUERIES, LAYERS, DECODER_WIDTH, DECODER_HEADS = 8, 3, 256, 8
 _BASE = 10_000.0
 
@@ -111,7 +111,7 @@ class Block(nn.Module):
 
         Args:
             tokens: (N, L, C).
-            places: int64 (4, L) for relay tokens, see `rotated`.
+            places: int64 (3, L) for relay tokens, see `rotated`.
 
         Returns:
             (N, L, C).
@@ -270,36 +270,30 @@ class Network(nn.Module):
         )
         self.decoder = QueryDecoder(vit.width)
 
-    def forward(self, pixels: Tensor, frames: int = 1) -> Output:
-        """Score and map (N, H, W) of pictures, or of the frames of videos.
-
-        Args:
-            pixels: float32 (N, 3, H, W) in [0, 1]; with videos, all frames of the first, then of
-                the next.
-            frames: of each video, dividing N; 1 for pictures.
-        """
+    def forward(self, pixels: Tensor) -> Output:
+        """float32 (N, 3, H, W) in [0, 1] → score and map (N, H, W)."""
         height, width = pixels.shape[-2:]
         patch = self.vit.patch
         plan = layout(
             -(-height // patch), -(-width // patch), self.side, self.stride, pixels.device
         )
-        features = self._features(pixels, plan, frames)
+        features = self._features(pixels, plan)
         drawn = at_size(self.decoder(features), plan.height * patch, plan.width * patch)
         logits = drawn[:, :height, :width]
         return Output(logits.amax((1, 2)), logits)
 
-    def _features(self, pixels: Tensor, plan: Layout, frames: int) -> Tensor:
+    def _features(self, pixels: Tensor, plan: Layout) -> Tensor:
         """(N, 3, H, W) → (N, C, plan.height, plan.width)."""
         count, parts = pixels.shape[0], plan.rows * plan.columns
         tokens = self.vit(self._cut(pixels, plan)).flatten(1, 2)
         relays = self.relays.expand(tokens.shape[0], -1, -1)
-        places = self._places(plan, frames)
+        places = self._places(plan)
         for number, block in enumerate(self.blocks):
             both = block(torch.cat([relays, tokens], 1))
             relays, tokens = both[:, : len(self.relays)], both[:, len(self.relays) :]
             tokens = self._agreed(tokens.reshape(count, parts, -1, self.vit.width), plan)
             if number + 1 < len(self.blocks):
-                gathered = relays.reshape(count // frames, -1, self.vit.width)
+                gathered = relays.reshape(count, -1, self.vit.width)
                 relays = self.blocks[number + 1](gathered, places).reshape(relays.shape)
         whole = joined(self.vit.norm(tokens).reshape(count, parts, -1, self.vit.width), plan)
         return whole.transpose(1, 2).reshape(count, -1, plan.height, plan.width)
@@ -321,14 +315,14 @@ class Network(nn.Module):
         shared = joined(tokens, plan)[:, plan.index.flatten()]
         return shared.reshape(tokens.shape).flatten(0, 1)
 
-    def _places(self, plan: Layout, frames: int) -> Tensor:
-        """Time, token, row and column of every relay token of a video: int64 (4, L)."""
+    def _places(self, plan: Layout) -> Tensor:
+        """Token, row and column of every relay token of a picture: int64 (3, L)."""
         axes = (
             torch.arange(length, device=self.relays.device)
-            for length in (frames, plan.rows, plan.columns, len(self.relays))
+            for length in (plan.rows, plan.columns, len(self.relays))
         )
-        time, row, column, token = torch.meshgrid(*axes, indexing="ij")
-        return torch.stack([time, token, row, column]).flatten(1)
+        row, column, token = torch.meshgrid(*axes, indexing="ij")
+        return torch.stack([token, row, column]).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -339,7 +333,7 @@ class Settings(recipe.Settings):
         backbone: a folder with a ViT or a masked autoencoder, or its name on the hub.
         download: whether the backbone may be fetched from the hub.
         part, stride: side and distance of sub-images, pixels; multiples of the patch.
-        relays: tokens of a sub-image that carry notes, at least 1.
+        relays: relay tokens of a sub-image, at least 1.
         frozen: train the low-rank updates and the decoder, not the backbone's own weights.
         edges: weight of the loss along borders.
         edge_width: of the bands, pixels, odd.
@@ -366,7 +360,7 @@ class Method(Recipe):
     """Cross-entropy everywhere, and again along borders."""
 
     id = "relayformer"
-    title = "Sub-images that exchange relay tokens, for pictures and videos"
+    title = "Sub-images that exchange relay tokens"
     paper = (
         "W. Huang et al., RelayFormer: A Unified Local-Global Attention Framework for Scalable "
         "Image and Video Manipulation Localization, arXiv:2508.09459, 2025"

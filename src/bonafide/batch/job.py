@@ -1,0 +1,136 @@
+"""One file of a batch: what is asked of it, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bonafide.batch import workers
+from bonafide.errors import MediaError
+from bonafide.examination import Settings, examine
+from bonafide.media.media import Media
+from bonafide.media.source import open_media
+from bonafide.media.sources import Source
+from bonafide.report.to_dict import to_dict
+from bonafide.types import Failure, Report
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to examine.
+
+    Attributes:
+        path: where it is, None if it has no place.
+        source: its bytes, where they were read or opened before.
+        name: how to call it.
+        settings: how to examine it.
+        maps: folder for heatmaps, None to write none.
+        stem: what the names of its maps begin with.
+        page: whether to render its section of the HTML report.
+        hashed: whether to compute the perceptual hash.
+    """
+
+    path: str | None
+    source: bytes | Source | None
+    name: str
+    settings: Settings
+    maps: str | None = None
+    stem: str = ""
+    page: bool = False
+    hashed: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        report: the report without its maps, or the failure.
+        record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
+        section: HTML for this file, "" when no page was asked for.
+        perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
+    """
+
+    report: Report | Failure
+    record: dict[str, Any]
+    section: str = ""
+    perceptual_hash: int | None = None
+
+
+def perform(job: Job) -> Outcome:
+    """Examine one file in this process."""
+    digest = None
+    try:
+        source = job.source if job.source is not None else job.path
+        assert source is not None
+        media = open_media(source, job.name, job.settings.limits)
+        media.path = job.path
+        digest = media.sha256
+        report = examine(media, job.settings)
+    except MediaError as error:
+        failure = Failure(job.name, job.path, type(error).__name__, error.why, digest)
+        return _failed(job, failure)
+    record = to_dict(report)
+    if job.maps is not None:
+        from bonafide.report.maps import write_maps
+
+        written = write_maps(report, job.stem, Path(job.maps))
+        record["maps"] = {name: str(path) for name, path in written.items()}
+    section = ""
+    if job.page:
+        from bonafide.report.html import render_section
+
+        section = render_section(report, media)
+    looks = perceptual_hash(media) if job.hashed else None
+    return Outcome(_without_maps(report), record, section, looks)
+
+
+def lost(job: Job, how: workers.Lost) -> Outcome:
+    """The outcome of a job whose process gave no answer."""
+    if how.timed_out:
+        why = (
+            f"seconds: stopped after {how.seconds:.0f}, the limit is "
+            f"{job.settings.limits.seconds:g} (raise it with --max-seconds)"
+        )
+        return _failed(job, Failure(job.name, job.path, "LimitExceeded", why))
+    code = how.exit_code
+    end = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    why = f"the process that examined it died ({end}); the file may be built to crash decoders"
+    if how.killed:
+        why = f"the process that examined it was killed ({end}) by a person, or for want of memory"
+    return _failed(job, Failure(job.name, job.path, "DecodeError", why))
+
+
+def perceptual_hash(media: Media) -> int | None:
+    """The hash by which near-duplicates are found, uint64; None but for pictures with content."""
+    if media.image is None:
+        return None
+    import cv2
+
+    from bonafide.signals import phash
+
+    return phash.phash(phash.thumbnail(cv2.cvtColor(media.image.pixels, cv2.COLOR_RGB2GRAY)))
+
+
+def _failed(job: Job, failure: Failure) -> Outcome:
+    section = ""
+    if job.page:
+        from bonafide.report.html import render_failure
+
+        section = render_failure(failure)
+    return Outcome(failure, to_dict(failure), section)
+
+
+def _without_maps(report: Report) -> Report:
+    """Maps stay in the worker that made them."""
+    findings = tuple(
+        replace(
+            finding,
+            parts=tuple((replace(found, maps=()), known) for found, known in finding.parts),
+        )
+        for finding in report.findings
+    )
+    return replace(
+        report, findings=findings, edits=report.edits and replace(report.edits, map=None)
+    )

@@ -1,0 +1,210 @@
+"""`bonafide scan --out`: the options of a batch, its progress and its last line."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from bonafide.batch.run import Tally
+    from bonafide.examination import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+_LOG_SECONDS = 60.0
+_DRAW_SECONDS = 0.1
+
+
+def batch_options(function: F) -> F:
+    """Add what makes a scan a batch."""
+    options = (
+        click.option(
+            "--list",
+            "lists",
+            multiple=True,
+            metavar="FILE",
+            help="Files to examine: one a line, or a .csv or .parquet; also @FILE.  - is standard "
+            "input.",
+        ),
+        click.option(
+            "--column",
+            default="path",
+            show_default=True,
+            metavar="NAME",
+            help="Of a table given with --list.",
+        ),
+        click.option(
+            "--out",
+            metavar="DIR",
+            help="Write results into this folder, as Parquet (with --jsonl: JSON Lines; with "
+            "--store: into the store). Run again to go on, or to examine only what changed.",
+        ),
+        click.option(
+            "--ray",
+            metavar="ADDRESS",
+            help="With --out: on the Ray cluster there; auto finds it, local starts one.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def run_batch(
+    names: Callable[[], Iterator[str]],
+    settings: Settings,
+    *,
+    countable: bool,
+    out: str,
+    jsonl: bool,
+    store: str | None,
+    keep: bool,
+    sign: str | None,
+    ray: str | None,
+    jobs: int,
+    quiet: bool,
+    debug: bool,
+) -> Tally:
+    """Run a batch and say how it went on standard error.
+
+    Args:
+        names: gives all names, each time it is called.
+        settings: the same for all.
+        countable: whether the names can be had twice; they are counted for the time left.
+        out: folder of the results.
+        jsonl: JSON Lines in place of Parquet.
+        store, keep: as for `bonafide scan`; in place of files.
+        sign: path of a private key.
+        ray: address of a cluster.
+        jobs: processes, 0 for one per core.
+        quiet: say nothing.
+        debug: let decoders through to standard error.
+    """
+    from bonafide.batch.results import Form
+    from bonafide.batch.run import local, run
+    from bonafide.cli.report_sink import Keeper
+    from bonafide.store import open_store
+
+    kept = bool(keep or store)
+    if kept and jsonl:
+        raise click.UsageError("with --out, --jsonl and --store exclude each other")
+    if ray:
+        from bonafide.batch.cluster import engine as cluster
+
+        engine = cluster(ray, jobs)
+    else:
+        engine = local(jobs, not debug)
+    form = Form.STORE if kept else Form.JSONL if jsonl else Form.PARQUET
+    keeper = Keeper(open_store(store) if kept else None, sign, settings, quiet=True)
+    progress = _Progress(names if countable else None, quiet)
+    with progress:
+        tally = run(
+            names(),
+            settings,
+            Path(out),
+            form,
+            engine,
+            hashed=kept,
+            keep=keeper,
+            watch=progress,
+        )
+    if not quiet:
+        click.echo(_summary(tally, progress.seconds(), out), err=True)
+    return tally
+
+
+class _Progress:
+    """A bar on a terminal, a line a minute elsewhere; the total is counted meanwhile."""
+
+    def __init__(self, names: Callable[[], Iterator[str]] | None, quiet: bool) -> None:
+        self._names, self._quiet = names, quiet
+        self._began = self._said = self._drawn = time.monotonic()
+        self._total: int | None = None
+        self._counting = self._over = False
+
+    def __enter__(self) -> _Progress:
+        self._bar = None
+        if self._quiet:
+            return self
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            from bonafide.report.terminal import progress
+
+            self._bar = progress("examining", Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, tally: Tally) -> None:
+        if self._names and not self._counting and not self._quiet:
+            # Not before the first answer, so that counting delays no worker.
+            self._counting = True
+            threading.Thread(target=self._count, args=(self._names,), daemon=True).start()
+        now = time.monotonic()
+        if self._bar and now - self._drawn >= _DRAW_SECONDS:
+            self._drawn = now
+            self._bar.update(
+                self._task, completed=tally.names, total=self._total, description=self._rate(tally)
+            )
+        elif not self._bar and not self._quiet and now - self._said >= _LOG_SECONDS:
+            self._said = now
+            click.echo(self._line(tally), err=True)
+
+    def seconds(self) -> float:
+        """Since the batch began."""
+        return time.monotonic() - self._began
+
+    def _count(self, names: Callable[[], Iterator[str]]) -> None:
+        count = 0
+        try:
+            for _ in names():
+                count += 1
+                if self._over:
+                    return
+        except Exception:
+            return  # the batch itself says what is wrong
+        self._total = count
+
+    def _rate(self, tally: Tally) -> str:
+        rate = (tally.names - tally.known) / max(self.seconds(), 1e-3)
+        return f"{rate:,.1f}/s, {tally.failed:,} failed"
+
+    def _line(self, tally: Tally) -> str:
+        known = f" of {self._total:,}" if self._total else ""
+        line = f"{tally.names:,}{known}, {self._rate(tally)}"
+        rate = tally.names / max(self.seconds(), 1e-3)
+        if self._total:
+            left = max(0, self._total - tally.names) / max(rate, 1e-3)
+            line += f", about {_duration(left)} left"
+        return line
+
+
+def _summary(tally: Tally, seconds: float, out: str) -> str:
+    parts = (
+        (tally.examined, "examined"),
+        (tally.copies, "copies"),
+        (tally.known, "as before"),
+        (tally.failed, f"failed, see {Path(out) / 'failures.jsonl'}"),
+    )
+    words = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    rate = tally.examined / max(seconds, 1e-3)
+    return f"{tally.names:,} files: {words or 'nothing'} · {_duration(seconds)}, {rate:,.1f}/s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,313 @@
+"""The verbs that let a report be relied on later: verify, sign, keys."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.store import store_option
+from bonafide.errors import InvalidInput
+from bonafide.store.rows import SCOPES
+
+_DIFFERS = 1
+_MOST = 20  # differences that are printed
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `verify`.
+
+    Attributes:
+        name: of what was checked.
+        passed: None for a remark.
+        detail: what was seen.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@click.command()
+@click.argument("report", metavar="REPORT.json", type=click.Path(dir_okay=False))
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path())
+@click.option("--public-key", metavar="PEM", help="Of whoever is trusted to have signed it.")
+@click.option(
+    "--trust",
+    metavar="PEM",
+    type=click.Path(exists=True),
+    help="The trust list, if it lies elsewhere than the report says.",
+)
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    type=click.Path(exists=True),
+    help="The calibration, if it lies elsewhere than the report says.",
+)
+@click.option("--network", is_flag=True, help="Allow the network to a report that was made so.")
+@limit_options
+def verify(
+    report: str,
+    file: str | None,
+    public_key: str | None,
+    trust: str | None,
+    calibration: str | None,
+    network: bool,
+    **limits: Any,
+) -> None:
+    """Examine FILE again as the report says it was, and compare; check the signature.
+
+    Numbers may differ by 0.002 and 0.2 % of their size, and those that do are named; verdict and
+    all else must be equal. When it was examined, how long that took, and by which name are covered
+    by a signature only.
+
+    \b
+    bonafide verify report.json photo.jpg
+    bonafide verify report.json photo.jpg --public-key desk.public.pem
+    bonafide verify report.json --public-key desk.public.pem      the signature alone
+
+    \b
+    Exit status: 0 everything agrees · 1 something does not · 2 it cannot be told.
+    """
+    if file is None and public_key is None:
+        raise click.UsageError("give the FILE that was examined, or --public-key, or both")
+    record = _report(report)
+    passed = True
+    for check in _checks(record, file, public_key, trust, calibration, network, limits):
+        mark = {True: "agrees ", False: "DIFFERS", None: "note   "}[check.passed]
+        click.echo(f"{mark}  {check.name}: {check.detail}")
+        passed = passed and check.passed is not False
+    sys.exit(0 if passed else _DIFFERS)
+
+
+@click.command()
+@click.argument("report", metavar="REPORT.json", type=click.Path(dir_okay=False))
+@click.option("--key", required=True, metavar="PEM", help="From `bonafide keys new`.")
+@click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
+def sign(report: str, key: str, output: str | None) -> None:
+    """Sign a report: an Ed25519 signature over its RFC 8785 form is put into it.
+
+    \b
+    bonafide sign report.json --key desk.pem -o signed.json
+    """
+    from bonafide.cli.report_sink import read_key
+
+    opened = read_key(key)
+    from bonafide.custody import signing
+    from bonafide.custody.canonical import json_text
+    from bonafide.files import atomic_write
+
+    signed = signing.sign(_report(report), opened)
+    text = json_text(signed, indent=2)
+    if output is None:
+        click.echo(text)
+    else:
+        with atomic_write(Path(output)) as path:
+            path.write_text(f"{text}\n", encoding="utf-8")
+
+
+@click.group()
+def keys() -> None:
+    """Keys that sign reports (new), and keys of the service (add, list, revoke).
+
+    \b
+    bonafide keys new desk.pem                   desk.pem is secret, desk.public.pem is not
+    bonafide keys add website --scope examine    prints the secret once
+    """
+
+
+@keys.command()
+@click.argument("path", metavar="FILE.pem", type=click.Path(dir_okay=False))
+@click.option("--password", is_flag=True, help="Ask for a password that encrypts the key.")
+def new(path: str, password: bool) -> None:
+    """Make a pair of keys for signing: FILE.pem, to be kept secret, and FILE.public.pem."""
+    from bonafide.custody import signing
+
+    secret = ""
+    if password:
+        secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    public = signing.new_key(Path(path), secret)
+    known = signing.fingerprint(signing.public_key(public))
+    click.echo(f"keep secret  {path}\ngive away    {public}\nfingerprint  {known}")
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What it may do; may be repeated.  [default: examine and read]",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Requests per minute, 0 for no bound.",
+)
+@store_option
+def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
+    """Make a key of the service; its secret is printed once and not kept."""
+    from bonafide.cli.report_sink import actor
+    from bonafide.store import open_store
+
+    secret = open_store(url).add_key(name, scopes or ("examine", "read"), rate, actor())
+    click.echo(secret)
+    click.echo("it cannot be shown again", err=True)
+
+
+@keys.command("list")
+@store_option
+def list_(url: str | None) -> None:
+    """List the keys of the service."""
+    from bonafide.report.wording import one_line
+    from bonafide.store import open_store
+
+    for key in open_store(url).keys():  # noqa: SIM118 (it is no dict)
+        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in force"
+        rate = f"{key.rate}/min" if key.rate else "no bound"
+        scopes = ",".join(sorted(key.scopes))
+        click.echo(f"{one_line(key.name, 40):<24} {scopes:<22} {rate:<10} {state}")
+
+
+@keys.command()
+@click.argument("name")
+@store_option
+def revoke(name: str, url: str | None) -> None:
+    """End a key of the service, at once and for good."""
+    from bonafide.cli.report_sink import actor
+    from bonafide.store import open_store
+
+    if not open_store(url).revoke(name, actor()):
+        raise InvalidInput(f"no key in force is called {name}")
+    click.echo(f"{name} is revoked")
+
+
+def _report(path: str) -> dict[str, Any]:
+    from bonafide.custody.canonical import read_json
+
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("status") not in ("ok", "failed"):
+        raise InvalidInput(f"{path} does not hold one report of bonafide")
+    if found["status"] == "failed":
+        raise InvalidInput(f"{path} says that the file could not be examined; nothing to rely on")
+    return found
+
+
+def _checks(
+    record: dict[str, Any],
+    file: str | None,
+    public: str | None,
+    trust: str | None,
+    calibration: str | None,
+    network: bool,
+    limits: Mapping[str, Any],
+) -> Iterator[Check]:
+    from bonafide.custody import compare
+
+    yield _signature(record, public)
+    if file is None:
+        return
+    same = _same_file(record, file)
+    yield same
+    if not same.passed:
+        return
+    settings = compare.settings_of(record, limits_of(limits))
+    if settings.network and not network:
+        yield Check("network", None, "was allowed then, is not now; --network allows it")
+    settings = replace(
+        settings,
+        trust=trust or settings.trust,
+        calibration=calibration or settings.calibration,
+        network=settings.network and network,
+    )
+    yield from _again(record, file, settings)
+
+
+def _signature(record: dict[str, Any], public: str | None) -> Check:
+    if public is None and "signature" not in record:
+        trusted = "date, name and library versions are taken on trust"
+        return Check("signature", None, f"is absent; {trusted}")
+    from bonafide.custody import signing
+
+    key = signing.public_key(Path(public)) if public else signing.stated_key(record)
+    if key is None:
+        return Check("signature", False, "is of a kind that is not known here")
+    flaw = signing.flaw(record, key)
+    if flaw:
+        return Check("signature", False, flaw)
+    made = f"made with the key {signing.fingerprint(key)}"
+    if public is None:
+        return Check("signature", None, f"{made}; whose it is, only --public-key can tell")
+    return Check("signature", True, made)
+
+
+def _same_file(record: dict[str, Any], file: str) -> Check:
+    from bonafide.networks.runtime import sha256
+
+    try:
+        then, now = str(record["media"]["sha256"]), sha256(Path(file))
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError):
+        raise InvalidInput("the report does not say which file it is about") from None
+    if then != now:
+        return Check("file", False, f"its SHA-256 is {now}, the report is about {then}")
+    return Check("file", True, f"SHA-256 {now}")
+
+
+def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
+    from bonafide.cli.scan import scan
+    from bonafide.custody import compare
+    from bonafide.evidence.calibration import load_calibration
+    from bonafide.examination import select
+
+    for path in filter(None, (settings.trust, settings.calibration)):
+        if not (Path(path).is_file() or Path(path).is_dir()):
+            raise InvalidInput(f"{path} is not here: give it with --trust or --calibration")
+    load_calibration(settings.calibration)  # in the examination, either would look like a bug
+    select(settings)
+    name = str(record["media"].get("name"))
+    (outcome,) = scan([(file, None, name)], settings, jobs=1, fork=True)
+    now = outcome.record
+    if now["status"] != "ok":
+        yield Check("examination", False, f"failed this time: {now['why']}")
+        return
+    if record.get("verdict") == now["verdict"]:
+        yield Check("verdict", True, now["verdict"])
+    else:
+        yield Check("verdict", False, f"{record.get('verdict')} then, {now['verdict']} now")
+    if compare.older(record):
+        told = "is 1: compared is what schema 2 has as well, without sentences"
+        yield Check("schema", None, told)
+    different = compare.differences(record, now)
+    for one in different[:_MOST]:
+        yield Check(_shown(one.where), False, f"{_shown(one.then)} then, {_shown(one.now)} now")
+    if len(different) > _MOST:
+        yield Check("more", False, f"{len(different) - _MOST} further differences")
+    if not different:
+        yield Check("findings", True, f"{len(now['findings'])}, and all that follows from them")
+    if moved := compare.within_tolerance(record, now):
+        (first, *others) = moved
+        more = f", and {len(others)} more" if others else ""
+        last = f"{_shown(first.where)} {_shown(first.then)} then, {_shown(first.now)} now"
+        yield Check("last digits", None, f"{last}{more}")
+    if compare.other_processor(record, now):
+        yield Check("processor", None, "is another one: last digits may differ")
+    for one in compare.other_versions(record, now):
+        yield Check(one.where, None, f"{_shown(one.then)} then, {_shown(one.now)} now")
+
+
+def _shown(value: Any) -> str:
+    from bonafide.report.wording import one_line
+
+    return one_line(value if isinstance(value, str) else json.dumps(value, default=str), 120)

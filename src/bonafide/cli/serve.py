@@ -1,0 +1,224 @@
+"""The verbs `bonafide serve` and `bonafide worker`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bonafide.cli.options import limit_option, limits_of
+from bonafide.errors import MissingExtra
+from bonafide.types import Profile
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NEEDED = ("fastapi", "uvicorn", "multipart", "prometheus_client", "httpcore")
+
+
+def _common(function: F) -> F:
+    """Options of both verbs; hosts of one service are given the same."""
+    options = (
+        click.option(
+            "--store",
+            metavar="URL",
+            envvar="BONAFIDE_STORE",
+            help="SQLite file or postgresql://… of the service.  [default: $BONAFIDE_STORE, or a "
+            "file in your data folder]",
+        ),
+        click.option(
+            "--spool",
+            metavar="DIR",
+            envvar="BONAFIDE_SPOOL",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Uploads and rendered pages; hosts of one service share it.  [default: "
+            "$BONAFIDE_SPOOL, or beside the default store]",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="Processes that examine files.",
+        ),
+        click.option(
+            "--trust",
+            metavar="PEM",
+            type=click.Path(exists=True),
+            help="Certificate authorities whose content credentials count as trusted.",
+        ),
+        *map(limit_option, ("file_bytes", "pixels", "seconds")),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port."
+)
+@click.option("--no-auth", is_flag=True, help="Ask for no key; only where nobody else can connect.")
+@click.option("--allow-url-fetch", is_flag=True, help="Let clients name public addresses.")
+@click.option(
+    "--allow-private-webhooks", is_flag=True, help="Let webhooks go to private addresses."
+)
+@click.option(
+    "--profile",
+    type=click.Choice([profile.value for profile in Profile]),
+    default=Profile.STANDARD.value,
+    show_default=True,
+    help="What the web app proposes.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Files that may wait; beyond, clients are told to come back.",
+)
+@click.option(
+    "--keep-uploads",
+    type=click.FloatRange(min=1.0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="How long uploads are kept.",
+)
+@click.option(
+    "--keep-pages",
+    type=click.FloatRange(min=0.0),
+    default=30.0,
+    show_default=True,
+    metavar="DAYS",
+    help="How long rendered pages, with their pictures, are kept.",
+)
+@_common
+def serve(
+    host: str,
+    port: int,
+    no_auth: bool,
+    allow_url_fetch: bool,
+    allow_private_webhooks: bool,
+    profile: str,
+    queue: int,
+    keep_uploads: float,
+    keep_pages: float,
+    **options: Any,
+) -> None:
+    """Run the service and the web app, with a worker of its own.
+
+    \b
+    bonafide serve --no-auth                    for yourself: no keys, this machine only
+    bonafide serve                              asks for a key; a first one is shown once
+    bonafide keys add newsroom --scope examine --scope read
+    bonafide serve --host 0.0.0.0 --workers 4   for others; put a proxy with TLS in front
+    bonafide serve --store postgresql://… --workers 0    the work is done by `bonafide worker`
+
+    Then open http://127.0.0.1:8000/, or from a program:
+
+    \b
+    curl -H "Authorization: Bearer $KEY" -F file=@photo.jpg \\
+      "http://127.0.0.1:8000/v1/examine?wait=60"
+
+    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C finishes what runs
+    for a few seconds; what is left is taken up when the service is back.
+    """
+    _check_extras()
+    from dataclasses import replace
+
+    import uvicorn
+
+    from bonafide.server import logs
+    from bonafide.server.app import create_app, host_name
+    from bonafide.server.config import is_loopback
+
+    if no_auth and not is_loopback(host):
+        raise click.UsageError("--no-auth serves this machine only; leave --host as it is")
+    base = _config(options)
+    config = replace(
+        base,
+        settings=replace(base.settings, profile=Profile(profile)),
+        host=host,
+        port=port,
+        auth=not no_auth,
+        url_fetch=allow_url_fetch,
+        private_webhooks=allow_private_webhooks,
+        longest_queue=queue,
+        retention_hours=keep_uploads,
+        page_days=keep_pages,
+    )
+    logs.configure()
+    app = create_app(config)
+    # Bodies arrive on the disk whose room is watched.
+    tempfile.tempdir = str(app.state.service.spool.uploads)
+    if config.auth:
+        _offer_key(app.state.service.store)
+    click.echo(f"bonafide serves http://{host_name(host)}:{port}/ (stop with Ctrl-C)", err=True)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host,
+            port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+@click.command()
+@_common
+def worker(**options: Any) -> None:
+    """Examine what a service has in its queue; as many hosts as you like.
+
+    \b
+    bonafide worker --store postgresql://user@host/bonafide --spool /shared/spool --workers 4
+
+    Needs the store and the spool of the service, and the same limits.
+    """
+    _check_extras()
+    from bonafide.server import worker as examining
+
+    examining.main(_config(options))
+
+
+def _config(options: dict[str, Any]) -> Any:
+    from bonafide.examination import Settings
+    from bonafide.server.config import Config, default_spool
+
+    settings = Settings(trust=options["trust"], limits=limits_of(options), threads=1)
+    return Config(
+        spool=options["spool"] or default_spool(),
+        store=options["store"],
+        workers=options["workers"],
+        settings=settings,
+    )
+
+
+def _check_extras() -> None:
+    if any(find_spec(name) is None for name in _NEEDED):
+        raise MissingExtra("server", "serving")
+
+
+def _offer_key(store: Any) -> None:
+    """A service that nobody can use helps nobody: show a first key, on the console only."""
+    if store.keys():
+        return
+    if not sys.stderr.isatty():
+        logging.getLogger("bonafide.server").warning(
+            "there is no key yet: bonafide keys add NAME --scope admin"
+        )
+        return
+    secret = store.add_key("first", ("admin",), 0, "serve")
+    click.echo(f"A first key, shown once: {secret}", err=True)

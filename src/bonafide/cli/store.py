@@ -1,0 +1,283 @@
+"""The verbs that read the store: history, show, export, report, store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bonafide.errors import InvalidInput
+from bonafide.store import open_store
+from bonafide.types import Label
+
+if TYPE_CHECKING:
+    from bonafide.store.rows import Row
+
+_BROKEN = 1
+_SHORT = 12  # digits of a hash that are shown; any number of them may be given
+_LEAST = 4
+F = TypeVar("F", bound=Callable[..., Any])
+
+store_option = click.option(
+    "--store",
+    "url",
+    metavar="URL",
+    help="Of the store: postgresql://… or an SQLite file.  [default: $BONAFIDE_STORE, or a file in "
+    "the user's data folder]",
+)
+
+
+def _moment(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> datetime | None:
+    """A date, a time, or how long ago: 2026-11-21, 2026-11-21T14:00, 7d, 12h."""
+    if text is None:
+        return None
+    ago = {"d": "days", "h": "hours"}.get(text[-1:])
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(**{ago: float(text[:-1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        why = f"{text!r} is neither a date (2026-11-21) nor an age (7d, 12h)"
+        raise click.BadParameter(why) from None
+
+
+def _filters(function: F) -> F:
+    """Add what narrows a list of reports."""
+    options = (
+        click.argument("text", default="", metavar="[TEXT]"),
+        click.option(
+            "--verdict",
+            type=click.Choice([label.value for label in Label]),
+            help="Only reports with this verdict.",
+        ),
+        click.option(
+            "--since", callback=_moment, metavar="WHEN", help="Stored at or after: 2026-11-21, 7d."
+        ),
+        click.option(
+            "--until", callback=_moment, metavar="WHEN", help="Stored before: 2026-11-21, 12h."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@_filters
+@click.option(
+    "--limit", type=click.IntRange(1, 10**9), default=50, show_default=True, help="Lines."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines, without the reports themselves.")
+@store_option
+def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
+    """List stored reports, newest first.
+
+    TEXT is part of any name or path that the file had, or begins its hash.
+
+    \b
+    bonafide history
+    bonafide history umbrella --verdict manipulated --since 7d
+    bonafide history --store postgresql://host/cases --json
+    """
+    rows = open_store(url).history(limit=limit, **asked)
+    for row in rows:
+        if as_json:
+            values = vars(row) | {"stored_at": row.stored_at.isoformat(timespec="seconds")}
+            click.echo(json.dumps(values, ensure_ascii=True))
+        else:
+            click.echo(_line(row))
+    if not rows:
+        click.echo("nothing stored that fits", err=True)
+
+
+@click.command()
+@click.argument("hash_", metavar="HASH")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option("--id", "id_", type=int, help="This of the file's reports.  [default: the newest]")
+@store_option
+def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
+    """Show a stored report as `scan` shows it.
+
+    HASH is the SHA-256 of the file, or its first digits.
+
+    \b
+    bonafide show 2c0357a5
+    bonafide show 2c0357a5 --json > report.json
+    """
+    record = _record(hash_, id_, url)
+    if as_json:
+        click.echo(json.dumps(record, indent=2, ensure_ascii=True))
+        return
+    from rich.console import Console
+
+    from bonafide.report.from_dict import from_dict
+    from bonafide.report.terminal import print_card
+
+    print_card(from_dict(record), Console())
+
+
+@click.command()
+@_filters
+@click.option("--jsonl", is_flag=True, help="Whole reports, one JSON object per line.  [default]")
+@click.option("--csv", is_flag=True, help="One line per report, for spreadsheets.")
+@click.option("--parquet", is_flag=True, help="The columns of --csv and the report as JSON text.")
+@click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
+@store_option
+def export(
+    jsonl: bool, csv: bool, parquet: bool, output: str | None, url: str | None, **asked: Any
+) -> None:
+    """Write stored reports, oldest first.
+
+    TEXT is part of any name or path that the file had, or begins its hash.
+
+    \b
+    bonafide export > reports.jsonl
+    bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
+    bonafide export --verdict ai_generated --parquet -o generated.parquet
+    """
+    from bonafide.files import atomic_write
+    from bonafide.store import writing
+
+    if jsonl + csv + parquet > 1:
+        raise click.UsageError("--jsonl, --csv and --parquet exclude each other")
+    if parquet and output is None:
+        raise click.UsageError("--parquet needs --output FILE")
+    rows = open_store(url).export(**asked)
+    if output is None:
+        count = writing.write_text(rows, sys.stdout, csv)
+    else:
+        with atomic_write(Path(output)) as path:
+            if parquet:
+                count = writing.write_parquet(rows, path)
+            else:
+                with path.open("w", encoding="utf-8", newline="") as file:
+                    count = writing.write_text(rows, file, csv)
+    click.echo(f"{count} reports", err=True)
+
+
+@click.command()
+@click.argument("hash_", metavar="HASH")
+@click.option("--pdf", metavar="FILE", required=True, help="Write there.")
+@click.option("--id", "id_", type=int, help="This of the file's reports.  [default: the newest]")
+@click.option(
+    "--file",
+    "picture",
+    metavar="PATH",
+    help="The examined file, for its picture.  [default: where it was when examined]",
+)
+@store_option
+def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
+    """Write a stored report for print, with the picture if the file is still there unchanged.
+
+    HASH is the SHA-256 of the file, or its first digits.
+
+    \b
+    bonafide report 2c0357a5 --pdf case.pdf
+    bonafide report 2c0357a5 --pdf case.pdf --file elsewhere/photo.jpg
+    """
+    from bonafide.report.original import find_media
+    from bonafide.report.pdf import write_pdf
+
+    record = _record(hash_, id_, url)
+    media, why = find_media(record["media"], picture)
+    write_pdf(record, Path(pdf), media)
+    click.echo(f"written to {pdf}" + (f"; without a picture: {why}" if why else ""), err=True)
+
+
+@click.group()
+def store() -> None:
+    """The store itself: check, log."""
+
+
+@store.command()
+@click.option(
+    "--head",
+    metavar="NUMBER:HASH",
+    help="An entry that was noted elsewhere; finds a trail that was cut or rewritten as a whole.",
+)
+@store_option
+def check(head: str | None, url: str | None) -> None:
+    """Recompute the audit trail, compare reports and keys with it; name the first broken row.
+
+    \b
+    bonafide store check
+    bonafide store check --head 8123:ab34…
+
+    \b
+    Exit status: 0 everything is as it was written · 1 something is not.
+    """
+    from bonafide.report.wording import one_line
+
+    opened = open_store(url)
+    broken = opened.check_audit(_head(head))
+    if broken:
+        click.echo(f"BROKEN  {one_line(broken.row)}: {broken.why}")
+        sys.exit(_BROKEN)
+    last = opened.head()
+    click.echo(
+        "whole" if last is None else f"whole; note this elsewhere: {last.number}:{last.hash}"
+    )
+
+
+@store.command()
+@click.option("--after", type=int, default=0, help="Only entries with a larger number.")
+@store_option
+def log(after: int, url: str | None) -> None:
+    """Print the audit trail as JSON Lines."""
+    for entry in open_store(url).audit(after):
+        click.echo(json.dumps(vars(entry), ensure_ascii=True))
+
+
+def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
+    """The report meant; refuses what could mean several files."""
+    from bonafide.custody.canonical import canonical
+    from bonafide.report.from_dict import from_dict
+
+    if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
+        raise InvalidInput(f"a hash is at least {_LEAST} hexadecimal digits, not {prefix!r}")
+    opened = open_store(url)
+    hashes = opened.hashes(prefix.lower(), most=6)
+    if not hashes:
+        raise InvalidInput(f"nothing stored has a hash that begins with {prefix}")
+    if len(hashes) > 1:
+        shown = ", ".join(one[: len(prefix) + 8] for one in hashes[:5])
+        raise InvalidInput(f"several files begin with {prefix}: {shown}{' …' * (len(hashes) > 5)}")
+    found = opened.reports_of(hashes[0])
+    chosen = [one for one in found if id_ in (None, one)]
+    if not chosen:
+        raise InvalidInput(f"this file has no report {id_}; it has {', '.join(map(str, found))}")
+    record = opened.report(chosen[0]) or {}
+    try:
+        from_dict(record)
+        canonical(record)  # also refuses what is no JSON, such as NaN
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"report {chosen[0]} cannot be read ({error}); `bonafide store check` tells why"
+        ) from None
+    if len(found) > 1 and id_ is None:
+        others = ", ".join(map(str, found[1:]))
+        click.echo(f"report {chosen[0]}, the newest; there are others: --id {others}", err=True)
+    return record
+
+
+def _line(row: Row) -> str:
+    from bonafide.report.wording import one_line
+
+    when = row.stored_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"{when}  {row.sha256[:_SHORT]}  {row.verdict:<15} {one_line(row.name)}"
+
+
+def _head(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    number, _, digest = text.partition(":")
+    if not number.isdecimal() or len(digest) != 64:
+        raise click.UsageError("--head is NUMBER:HASH, as `bonafide store check` prints it")
+    return int(number), digest.lower()

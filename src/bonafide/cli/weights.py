@@ -1,0 +1,133 @@
+"""The verbs of `bonafide weights`. Results go to standard output, talk to standard error."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from bonafide.networks.catalogue import CATALOGUE, Published
+
+_FAILED = 1
+_id = click.argument("id_", type=click.Choice(list(CATALOGUE)), metavar="ID")
+
+
+@click.group()
+def weights() -> None:
+    """Published networks by reference: list, licence, pull, verify."""
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The catalogue as JSON.")
+def list_(as_json: bool) -> None:
+    """List the networks that can be fetched, and where each stands on this machine."""
+    from bonafide.networks import hub
+
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        entries = [asdict(entry) | {"state": hub.state(entry)} for entry in CATALOGUE.values()]
+        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        return
+    for entry in CATALOGUE.values():
+        size = sum(file.bytes for file in entry.files) / 1e6
+        click.echo(f"{entry.id:20} {entry.licence:11} {size:6,.0f} MB   {hub.state(entry)}")
+
+
+@weights.command()
+@_id
+def licence(id_: str) -> None:
+    """Say under which licence a network is published, by whom, and where it lies."""
+    click.echo(_terms(CATALOGUE[id_]))
+
+
+@weights.command()
+@_id
+@click.option("--yes", is_flag=True, help="Do not ask; the licence is shown all the same.")
+def pull(id_: str, yes: bool) -> None:
+    """Fetch a network from the Hugging Face hub and convert it to ONNX.
+
+    HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to the hub's own client.
+    """
+    from bonafide.networks import hub
+
+    entry = CATALOGUE[id_]
+    hub.check_extras()
+    click.echo(_terms(entry), err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                "there is nobody to ask: repeat with --yes to accept the licence"
+            )
+        click.confirm("Fetch it under this licence?", abort=True, err=True)
+    from bonafide.train.published import convert
+
+    path = hub.pull(entry, convert, lambda sentence: click.echo(sentence, err=True))
+    click.echo(str(path))
+    click.echo(f"not verified yet: bonafide weights verify {id_}", err=True)
+
+
+@weights.command()
+@_id
+@click.option(
+    "--generated",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A picture known to be generated; may be repeated.",
+)
+@click.option(
+    "--photograph",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A picture known to be a photograph; may be repeated.",
+)
+def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) -> None:
+    """Check a fetched network: its size, finite answers, generated above photographic.
+
+    Without pictures of your own, stand-ins are made, which no generator has seen.
+
+    \b
+    Exit status: 0 verified · 1 a check failed · 2 wrong usage.
+    """
+    from bonafide.networks import hub
+    from bonafide.networks.stand_ins import write_stand_ins
+
+    if bool(generated) != bool(photograph):
+        raise click.UsageError("give both --generated and --photograph, or neither")
+    with tempfile.TemporaryDirectory() as folder:
+        if generated:
+            pictures = [Path(path) for path in generated], [Path(path) for path in photograph]
+            whose = "the user's"
+        else:
+            click.echo(
+                "no pictures given: stand-ins are made from photographs, and no generator was at "
+                "work in them",
+                err=True,
+            )
+            pictures, whose = write_stand_ins(Path(folder)), "stand-ins"
+        checks = hub.verify(CATALOGUE[id_], *pictures, samples=whose)
+    for check in checks:
+        click.echo(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.detail}")
+    if all(check.passed for check in checks):
+        click.echo(f"{id_} is verified; it votes once it is calibrated: bonafide bench calibrate")
+    else:
+        click.echo(f"{id_} stays unverified and is not used")
+        sys.exit(_FAILED)
+
+
+def _terms(entry: Published) -> str:
+    files = "\n".join(
+        f"  huggingface.co/{file.repository}  {file.path}\n"
+        f"    revision {file.revision}\n"
+        f"    SHA-256  {file.sha256 or 'not known: the first download is trusted'}"
+        for file in entry.files
+    )
+    return (
+        f"{entry.title}\n{entry.paper}\nLicence of the weights: {entry.licence}\n{entry.terms}\n"
+        f"Trained on: {entry.training_data}\n{files}"
+    )

@@ -1,0 +1,74 @@
+"""What the facts of `c2pa_manifest` tell of a file's history; a private part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bonafide.types import Event, Fact
+
+_ACTIONS = {
+    "c2pa.created": "Created",
+    "c2pa.opened": "Opened",
+    "c2pa.placed": "Another picture placed in it",
+    "c2pa.edited": "Edited",
+    "c2pa.cropped": "Cropped",
+    "c2pa.resized": "Resized",
+    "c2pa.color_adjustments": "Colours adjusted",
+    "c2pa.drawing": "Drawn upon",
+    "c2pa.filtered": "Filtered",
+    "c2pa.converted": "Converted",
+    "c2pa.transcoded": "Re-encoded",
+    "c2pa.repackaged": "Repackaged",
+    "c2pa.published": "Published",
+    "c2pa.removed": "A part removed",
+    "c2pa.redacted": "A statement redacted",
+    "c2pa.watermarked": "Watermarked",
+    "c2pa.unknown": "Changed in an unknown way",
+}
+_STANDING = {"Trusted": "signed", "Invalid": "broken"}
+_MEANING = {
+    "Trusted": "The signature is valid, and the signer is on the given trust list.",
+    "Valid": "The signature is valid, but the signer is on no given trust list.",
+    "Invalid": "The signature, or what it covers, does not fit this file.",
+}
+_ELSEWHERE = {
+    "remote": ("Content credentials kept elsewhere", "remote_url"),
+    "unreadable": ("Content credentials that cannot be read", "problem"),
+}
+_MOST = 20
+
+
+def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
+    """Ingredients, then actions, then the signature, as far as the manifest names them."""
+    state = _text(facts, "state")
+    if state in _ELSEWHERE:
+        what, detail = _ELSEWHERE[state]
+        yield Event("", what, _text(facts, detail), "C2PA", "stated")
+    if state not in _MEANING:
+        return
+    standing = _STANDING.get(state, "stated")
+    for ingredient in _items(facts, "ingredients"):
+        parent = isinstance(ingredient, Mapping) and ingredient.get("relationship") == "parentOf"
+        name = ingredient.get("title") if isinstance(ingredient, Mapping) else ingredient
+        what = "Made from another file" if parent else "Another file used"
+        yield Event("", what, str(name or "unnamed"), "C2PA", standing)
+    actions = [str(action) for action in _items(facts, "actions")]
+    if actions:
+        steps = " → ".join(_ACTIONS.get(action, action) for action in actions)
+        origins = ", ".join(str(term) for term in _items(facts, "digital_source_types"))
+        program = _text(facts, "claim_generator")
+        details = (program and f"Program: {program}", origins and f"Origin: {origins}")
+        yield Event("", steps, "\n".join(filter(None, details)), "C2PA", standing)
+    signer = _text(facts, "signer") or _text(facts, "signer_common_name") or "an unnamed signer"
+    when = _text(facts, "signed_at")
+    yield Event(when, f"Signed by {signer}", _MEANING[state], "C2PA", standing)
+
+
+def _text(facts: Mapping[str, Fact], name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _items(facts: Mapping[str, Fact], name: str) -> list[Fact]:
+    value = facts.get(name)
+    return value[:_MOST] if isinstance(value, list) else []

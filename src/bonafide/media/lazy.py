@@ -1,0 +1,41 @@
+"""A field that is computed at first use, under a lock of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):  # noqa: N801, used as a decorator like `property`
+    """Like `functools.cached_property`, safe between threads.
+
+    Each field of each object has its own lock: threads that ask for different fields do not wait
+    for each other, and no field is computed twice. An exception is raised at every access.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        # Only reached while the object's dictionary does not hold the value.
+        fields = vars(instance)
+        lock = fields.setdefault(f"_{self._name}_lock", threading.RLock())  # atomic in a dict
+        with lock:
+            if self._name not in fields:
+                fields[self._name] = self._compute(instance)
+            return fields[self._name]

@@ -1,0 +1,201 @@
+"""The questions that detectors answer, one row each, and what an answer is.
+
+Adding a question is adding a member here, the label of its accusation to `Label`, and detectors.
+The bound on false accusations (`alpha`) belongs to its question alone: no other question, and no
+choice of detectors, changes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bonafide.regions import WHOLE, Where
+
+
+class Label(StrEnum):
+    """The verdicts."""
+
+    AI_GENERATED = "ai_generated"
+    MANIPULATED = "manipulated"
+    FACE_FORGED = "face_forged"
+    VOICE_CLONED = "voice_cloned"
+    SPOOFED = "spoofed"
+    MISCAPTIONED = "miscaptioned"
+    AUTHENTICATED = "authenticated"  # by cryptographic provenance only, never by pixels
+    DECLARED_AI = "declared_ai"  # the file says so: unsigned text, or a signature that is broken
+    NO_TRACE_FOUND = "no_trace_found"  # not a proof of authenticity
+    INCONCLUSIVE = "inconclusive"
+
+
+class Kind(StrEnum):
+    """What sort of file a media is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"  # carries provenance (SVG, PDF) but nothing that we decode
+
+
+class Question(StrEnum):
+    """What a detector answers.
+
+    Attributes:
+        accusation: the label of a positive answer; None for what is never an accusation.
+        kinds: media that it is asked of.
+        words: completes "the file is …": "made by a generator".
+        deed: names the act: "generation".
+        altered: plural noun for files of which the answer is yes.
+        symbol: one character for terminals and pages.
+        colour: CSS colour for pages.
+        alpha: bound on the share of bona fide files that measurements may accuse, in (0, 1).
+        asked: False where a question has to be asked for explicitly.
+    """
+
+    accusation: Label | None
+    kinds: tuple[Kind, ...]
+    words: str
+    deed: str
+    altered: str
+    symbol: str
+    colour: str
+    alpha: float
+    asked: bool
+
+    def __new__(
+        cls,
+        id_: str,
+        accusation: Label | None = None,
+        kinds: tuple[Kind, ...] = (Kind.IMAGE,),
+        words: str = "",
+        deed: str = "",
+        altered: str = "",
+        symbol: str = "?",
+        colour: str = "#555",
+        alpha: float = 0.01,
+        asked: bool = True,
+    ) -> Question:
+        """A member from its row."""
+        row = str.__new__(cls, id_)
+        row._value_ = id_
+        row.accusation, row.kinds, row.words, row.deed = accusation, kinds, words, deed
+        row.altered, row.symbol, row.colour = altered, symbol, colour
+        row.alpha, row.asked = alpha, asked
+        return row
+
+    SYNTHETIC = (
+        "synthetic", Label.AI_GENERATED, (Kind.IMAGE, Kind.VIDEO), "made by a generator",
+        "generation", "AI-generated pictures", "✳", "#7a3e9d",
+    )  # fmt: skip
+    EDITED = (
+        "edited", Label.MANIPULATED, (Kind.IMAGE, Kind.VIDEO), "edited after capture",
+        "editing", "edited pictures", "✂", "#b3541e",
+    )  # fmt: skip
+    FACE_FORGED = (
+        "face_forged", Label.FACE_FORGED, (Kind.IMAGE, Kind.VIDEO), "a forged face",
+        "a forged face", "forged faces", "☺", "#a3263a",
+    )  # fmt: skip
+    VOICE_CLONED = (
+        "voice_cloned", Label.VOICE_CLONED, (Kind.AUDIO, Kind.VIDEO), "synthetic speech",
+        "synthetic speech", "synthetic voices", "♪", "#0a6242",
+    )  # fmt: skip
+    SPOOFED = (
+        "spoofed", Label.SPOOFED, (Kind.IMAGE, Kind.VIDEO), "a presentation attack",
+        "a presentation attack", "presentation attacks", "▣", "#6b5200", 0.01, False,
+    )  # fmt: skip
+    MISCAPTIONED = (
+        "miscaptioned", Label.MISCAPTIONED, (Kind.IMAGE, Kind.VIDEO), "out of context",
+        "a wrong caption", "miscaptioned pictures", "¶", "#1f4f82", 0.01, False,
+    )  # fmt: skip
+    PROVENANCE = (
+        "provenance", None, tuple(Kind), "what the file says about itself",
+        "provenance", "files with provenance", "ⓘ", "#444444",
+    )  # fmt: skip
+
+
+ACCUSATIONS: dict[Label, Question] = {
+    question.accusation: question for question in Question if question.accusation is not None
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One finding that moved an answer.
+
+    Attributes:
+        detector: id of the finding.
+        question: the question that it moved.
+        llr: by how much (natural log of the likelihood ratio); None for what is not weighed.
+        text: why, in one sentence.
+    """
+
+    detector: str
+    question: Question
+    llr: float | None
+    text: str
+
+
+class Decision(StrEnum):
+    """How a question was answered."""
+
+    ACCUSED = "accused"  # beyond the bound of the question
+    CLEAR = "clear"  # nothing unusual
+    INCONCLUSIVE = "inconclusive"
+    NOT_ASSESSED = "not_assessed"  # nothing calibrated spoke
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question, about the whole file or one place, time or subject in it.
+
+    Attributes:
+        question: which.
+        where: what it is about.
+        probability: P in [0, 1] at even prior odds; None where nothing calibrated spoke.
+        p_value: share of bona fide calibration sources with at least this evidence, in (0, 1].
+        decision: what follows.
+        because: the findings that moved it, strongest first.
+        why: the decision in one sentence, with its figures.
+        alpha: the bound that the p-value was compared with.
+        miss_rate: share of altered calibration files that are not accused here; None if unknown.
+        stratum: which calibration files it was compared with, for people.
+    """
+
+    question: Question
+    where: Where
+    probability: float | None
+    p_value: float | None
+    decision: Decision
+    because: tuple[Reason, ...] = ()
+    why: str = ""
+    alpha: float = 0.01
+    miss_rate: float | None = None
+    stratum: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the findings together amount to.
+
+    Attributes:
+        label: the headline.
+        answers: one per question, and per subject where detectors speak of one.
+        because: the findings that moved the headline, strongest first.
+        caveat: what the reader must know before relying on it, one sentence.
+    """
+
+    label: Label
+    answers: tuple[Answer, ...]
+    because: tuple[Reason, ...]
+    caveat: str
+
+    @property
+    def probabilities(self) -> dict[Question, float | None]:
+        """Question → P in [0, 1] over the whole file; None where nothing calibrated spoke."""
+        found: dict[Question, float | None] = {
+            question: None for question in Question if question.accusation is not None
+        }
+        for answer in self.answers:
+            if answer.where == WHOLE:
+                found[answer.question] = answer.probability
+        return found
