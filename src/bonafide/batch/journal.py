@@ -28,6 +28,7 @@ from bonafide.batch.job import Outcome
 from bonafide.batch.results import Form, Results
 from bonafide.batch.work import DIGEST, Answer, Contents, Seen, name_of
 from bonafide.errors import InvalidInput
+from bonafide.files import atomic_write
 from bonafide.report.to_dict import to_dict
 from bonafide.types import Failure
 
@@ -211,11 +212,12 @@ class Journal:
 
     def _write_failures(self) -> None:
         """From the database, which knows what failed once and then did not."""
-        part = self._failures.with_suffix(".part")
         rows = self._run("SELECT failure FROM names WHERE key = ? AND failure NOT NULL", self._id)
-        with part.open("w", encoding="utf-8") as file:
+        with (
+            atomic_write(self._failures) as partial,
+            partial.open("w", encoding="utf-8") as file,
+        ):
             file.writelines(f"{failure}\n" for (failure,) in rows)
-        part.replace(self._failures)
 
     def _check_form(self, form: Form) -> None:
         if self._meta("schema") not in (0, _SCHEMA):

@@ -102,14 +102,14 @@ def sign(report: str, key: str, output: str | None) -> None:
     opened = read_key(key)
     from bonafide.custody import signing
     from bonafide.custody.canonical import json_text
-    from bonafide.files import whole
+    from bonafide.files import atomic_write
 
     signed = signing.sign(_report(report), opened)
     text = json_text(signed, indent=2)
     if output is None:
         click.echo(text)
     else:
-        with whole(Path(output)) as path:
+        with atomic_write(Path(output)) as path:
             path.write_text(f"{text}\n", encoding="utf-8")
 
 

@@ -142,7 +142,7 @@ def export(
     bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
     bonafide export --verdict ai_generated --parquet -o generated.parquet
     """
-    from bonafide.files import whole
+    from bonafide.files import atomic_write
     from bonafide.store import writing
 
     if jsonl + csv + parquet > 1:
@@ -153,7 +153,7 @@ def export(
     if output is None:
         count = writing.write_text(rows, sys.stdout, csv)
     else:
-        with whole(Path(output)) as path:
+        with atomic_write(Path(output)) as path:
             if parquet:
                 count = writing.write_parquet(rows, path)
             else:

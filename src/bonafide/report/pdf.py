@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import MissingExtra
 from bonafide.explain.words import where
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.report import chart, film, preview, provenance, wording
 from bonafide.report.from_dict import from_dict
 from bonafide.types import ACCUSATIONS, EditedRegion, Label, Region, Report
@@ -80,7 +80,7 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> Non
     page.not_tested()
     page.history()
     page.basis(record.get("signature"))
-    with whole(path) as written:
+    with atomic_write(path) as written:
         written.write_bytes(page.output())
 
 
