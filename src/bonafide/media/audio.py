@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -156,7 +157,7 @@ class AudioTrack:
             resampler: Any = None
             setup: tuple[str, str, int] | None = None
             while left > 0 and (frame := frames.next()) is not None:
-                start = frames.seconds + 0.0 if start is None else start
+                start = max(0.0, frames.seconds) if start is None else start
                 left -= frame.samples / max(frame.sample_rate, 1)
                 rate = rate or int(frame.sample_rate)
                 now = (frame.format.name, frame.layout.name, int(frame.sample_rate))
@@ -172,7 +173,10 @@ class AudioTrack:
                     decoded = True
                     yield start, _samples(one, mono), rate
             if start is not None and rate is not None:
-                for one in resampler.resample(None):
+                rest: list[Any] = []
+                with suppress(*av_container.errors()):  # one that never got to work has none
+                    rest = resampler.resample(None)
+                for one in rest:
                     decoded = True
                     yield start, _samples(one, mono), rate
         if not decoded and self.defects:
