@@ -23,7 +23,7 @@ FILES = {
     "mp3": ("mp3", "libmp3lame", "MP3"),
     "m4a": ("ipod", "aac", "M4A"),
     "flac": ("flac", "flac", "FLAC"),
-    "ogg": ("ogg", "vorbis", "OGG"),
+    "ogg": ("ogg", "flac", "OGG"),
     "opus": ("opus", "libopus", "OGG"),
 }
 
@@ -108,8 +108,8 @@ def test_silence_and_nothing() -> None:
     assert len(window.samples) == 8000 and not window.samples.any()
     empty = track(made.wav(b""))
     assert list(empty.windows()) == [] and empty.duration == 0 and empty.defects == ()
-    (window,) = track(made.wav(bytes(20))).windows(16000)
-    assert 1 <= len(window.samples) <= 20
+    (window,) = track(made.wav(bytes(20))).windows()
+    assert len(window.samples) == 10
 
 
 def test_decoded_sound_is_bounded() -> None:
@@ -178,7 +178,7 @@ def test_sound_that_cannot_be_decoded_is_an_error() -> None:
     with pytest.raises(MediaError):
         list(track(data[:4] + bytes(len(data) - 4)).windows())
     # A codec that no decoder knows.
-    data = made_sound("m4a").replace(b"mp4a", b"zzzz")
+    data = made_sound("m4a").replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
     try:
         audio = track(data)
     except UnsupportedFormat:
@@ -187,11 +187,17 @@ def test_sound_that_cannot_be_decoded_is_an_error() -> None:
         list(audio.windows())
 
 
+@pytest.mark.parametrize("rate", [1, 637_582_208])
+def test_impossible_sample_rates_are_refused(rate: int) -> None:
+    with pytest.raises(DecodeError, match="samples per second"):
+        list(track(made.wav(bytes(2000), rate=rate)).windows(8000))
+
+
 def test_long_sound_takes_no_more_memory(tmp_path: Path) -> None:
     peaks = []
-    for minutes in (1, 1, 60):
+    for minutes in (1, 1, 4):
         path = tmp_path / f"{minutes}.wav"
-        path.write_bytes(made.wav(bytes(2000 * 60 * minutes), rate=1000))
+        path.write_bytes(made.wav(bytes(4000 * 60 * minutes), rate=2000))
         tracemalloc.start()
         try:
             audio = open_media(path).audio
