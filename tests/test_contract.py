@@ -13,9 +13,29 @@ import pytest
 
 from bonafide import registry
 from bonafide.errors import MediaError
+from bonafide.media.context import Context
+from bonafide.media.image import Image
 from bonafide.media.source import open_media
-from bonafide.testing import HEADINGS, check_detector, sample_files
-from bonafide.types import Card, Finding, Label, Question, Region
+from bonafide.testing import HEADINGS, check_detector, check_finding, sample_files
+from bonafide.types import (
+    Box,
+    Card,
+    Carrier,
+    Claim,
+    Failed,
+    Finding,
+    Label,
+    Measured,
+    Measurement,
+    NotApplicable,
+    Question,
+    Region,
+    ScoreMap,
+    Series,
+    Span,
+    Status,
+    Where,
+)
 
 
 @pytest.mark.parametrize("detector", registry.ids())
@@ -36,8 +56,8 @@ def test_sample_files_are_the_same_every_time_and_most_of_them_open() -> None:
     for name, data in first.items():
         try:
             media = open_media(data, name)
-            if media.kind == "image":
-                assert media.pixels.shape == (media.height, media.width, 3)
+            if (image := media.image) is not None:
+                assert image.pixels.shape == (image.height, image.width, 3)
         except MediaError:
             refused.add(name)
     assert {"empty.jpg", "text.png", "only_magic.jpg", "bomb.png", "bomb.jpg"} <= refused
@@ -60,72 +80,110 @@ DOCSTRING = "One line.\n\n" + "\n\n".join(f"{heading}\n    Words." for heading i
 
 def make_module(behave: Any, card: Card = CARD, docstring: str | None = DOCSTRING) -> ModuleType:
     class Detector:
-        def __call__(self, media: Any) -> Finding:
-            return behave(media)
+        def measure(self, ctx: Context) -> Measured:
+            return behave(ctx.image)
 
     module = ModuleType("probe", docstring)
     module.CARD, module.Detector = card, Detector
     return module
 
 
-def good(media: Any, **changes: Any) -> Finding:
+def even(image: Image, level: float = 0.0, **changes: Any) -> ScoreMap:
+    """A map of cells of 8 pixels that all have one value."""
+    shape = (-(-image.height // 8), -(-image.width // 8))
+    values = np.full(shape, level, np.float32)
+    return replace(ScoreMap(values, 8, image.width, image.height), **changes)
+
+
+def good(image: Image, **changes: Any) -> list[Measurement]:
     fields: dict[str, Any] = {
         "summary": "The mean level is 3.",
         "score": 1.0,
         "facts": {"level": 3.0},
-        "heatmap": np.zeros((media.height, media.width), np.float32),
+        "maps": (even(image),),
+        "series": (Series(np.array([0.0, 1.0]), np.array([2.0, 1.0], np.float32)),),
         "regions": (Region(0, 0, 1, 1, 2.0),),
     }
-    return CARD.finding(**(fields | changes))
+    return [Measurement(**(fields | changes))]
+
+
+def mapped(image: Image, **changes: Any) -> list[Measurement]:
+    return good(image, maps=(even(image, **changes),))
+
+
+def along(image: Image, times: list[float], values: list[float]) -> list[Measurement]:
+    return good(image, series=(Series(np.array(times), np.array(values, np.float32)),))
 
 
 def test_a_good_detector_passes() -> None:
     check_detector(make_module(good))
 
 
-def test_a_detector_that_is_never_applicable_passes() -> None:
-    check_detector(make_module(lambda media: CARD.not_applicable("it has nothing to say")))
+def test_a_detector_with_parts_passes() -> None:
+    spot = Where("image", box=Box(0, 0, 1, 1))
+    check_detector(make_module(lambda image: [*good(image), *good(image, where=spot, maps=())]))
+
+
+@pytest.mark.parametrize("silent", [NotApplicable("it has nothing to say"), Failed("it is broken")])
+def test_a_detector_that_never_measures_passes(silent: NotApplicable | Failed) -> None:
+    check_detector(make_module(lambda image: silent))
+
+
+def test_a_lattice_that_begins_before_the_picture_passes() -> None:
+    def behave(image: Image) -> list[Measurement]:
+        return mapped(image, values=np.zeros((300, 300), np.float32), left=-3, top=-7)
+
+    check_detector(make_module(behave))
 
 
 BROKEN = {
-    "returned NoneType": lambda media: None,
-    "is more than one sentence": lambda media: good(media, summary="It is 3. It is large."),
-    "has no full stop": lambda media: good(media, summary="It is 3"),
-    "`summary` is empty": lambda media: good(media, summary=""),
-    "not declared": lambda media: good(media, facts={"other": 1}),
-    "no JSON value": lambda media: good(media, facts={"level": np.float32(1)}),
-    "not JSON-safe": lambda media: good(media, facts={"level": float("nan")}),
-    "finite Python number": lambda media: good(media, score=float("inf")),
-    "score is np": lambda media: good(media, score=np.float64(1)),
-    "outside [0, 1]": lambda media: good(media, probability=1.5),
-    "not inside the picture": lambda media: good(
-        media, regions=(Region(0, 0, media.width + 1, 1),)
+    "raised TypeError": lambda image: None,
+    "nothing was measured": lambda image: [],
+    "returned str, no Measurement": lambda image: ["a sentence"],
+    "is more than one sentence": lambda image: good(image, summary="It is 3. It is large."),
+    "has no full stop": lambda image: good(image, summary="It is 3"),
+    "`summary` is empty": lambda image: good(image, summary=""),
+    "not declared": lambda image: good(image, facts={"other": 1}),
+    "no JSON value": lambda image: good(image, facts={"level": np.float32(1)}),
+    "not JSON-safe": lambda image: good(image, facts={"level": float("nan")}),
+    "finite Python number": lambda image: good(image, score=float("inf")),
+    "score is np": lambda image: good(image, score=np.float64(1)),
+    "laundered is np": lambda image: good(image, laundered=np.float32(0.5)),
+    "outside [0, 1]": lambda image: good(image, laundered=1.5),
+    "not inside the picture": lambda image: good(
+        image, regions=(Region(0, 0, image.width + 1, 1),)
     ),
-    "not strongest first": lambda media: good(
-        media, regions=(Region(0, 0, 1, 1, 1.0), Region(0, 0, 1, 1, 2.0))
+    "not strongest first": lambda image: good(
+        image, regions=(Region(0, 0, 1, 1, 1.0), Region(0, 0, 1, 1, 2.0))
     ),
-    "over 20": lambda media: good(media, regions=(Region(0, 0, 1, 1),) * 21),
-    "not float32": lambda media: good(media, heatmap=np.zeros((media.height, media.width))),
-    "the heatmap is (1, 1)": lambda media: good(media, heatmap=np.zeros((1, 1), np.float32)),
-    "not [0, 1]": lambda media: good(
-        media, heatmap=np.full((media.height, media.width), 1.5, np.float32)
+    "over 20": lambda image: good(image, regions=(Region(0, 0, 1, 1),) * 21),
+    "has no ints": lambda image: good(image, regions=(Region(0, 0, np.int64(1), 1),)),
+    "ndarray, no ScoreMap": lambda image: good(
+        image, maps=(np.zeros((image.height, image.width), np.float32),)
     ),
-    "not finite": lambda media: good(
-        media, heatmap=np.full((media.height, media.width), np.nan, np.float32)
+    "not float32": lambda image: mapped(image, values=np.zeros((300, 300))),
+    "the picture": lambda image: mapped(image, width=image.width + 1),
+    "miss part of the picture": lambda image: mapped(image, values=np.zeros((1, 1), np.float32)),
+    "of 8 pixels miss": lambda image: mapped(
+        image, values=np.zeros((300, 300), np.float32), left=1
     ),
-    "may set `claim`": lambda media: good(media, claim=Label.MANIPULATED),
-    "finding.version": lambda media: replace(good(media), version="2"),
-    "`why` is empty": lambda media: CARD.not_applicable(""),
-    "is set": lambda media: replace(CARD.not_applicable("no"), score=1.0),
-    "raised ValueError": lambda media: (_ for _ in ()).throw(ValueError("oops")),
-    "global random generator": lambda media: good(media, score=float(np.random.rand())),
-    "differs from the first": lambda media: good(
-        media, score=float(np.random.default_rng().random())
+    "not [0, 1]": lambda image: mapped(image, level=1.5),
+    "values that are not finite": lambda image: mapped(image, level=np.nan),
+    "a series has gaps": lambda image: along(image, [0.0, 1.0], [1.0]),
+    "a series runs backwards": lambda image: along(image, [1.0, 0.0], [1.0, 1.0]),
+    "a series has values": lambda image: along(image, [0.0, 1.0], [1.0, np.inf]),
+    "runs backwards": lambda image: good(image, where=Where("video", Span(2.0, 1.0))),
+    "the claim is no Claim": lambda image: good(image, claim=Label.MANIPULATED),
+    "may set `claim`": lambda image: good(
+        image, claim=Claim(Label.MANIPULATED, Carrier.UNSIGNED_TEXT)
     ),
-    "another heatmap": lambda media: good(
-        media,
-        heatmap=np.random.default_rng().random((media.height, media.width), np.float32),
+    "`why` is empty": lambda image: NotApplicable(""),
+    "raised ValueError": lambda image: (_ for _ in ()).throw(ValueError("oops")),
+    "global random generator": lambda image: good(image, score=float(np.random.rand())),
+    "differs from the first": lambda image: good(
+        image, score=float(np.random.default_rng().random())
     ),
+    "another map": lambda image: mapped(image, level=np.random.default_rng().random()),
 }
 
 
@@ -138,13 +196,38 @@ def test_a_broken_rule_is_named(message: str) -> None:
 
 
 def test_a_detector_that_writes_to_pixels_is_caught() -> None:
-    def scribble(media: Any) -> Finding:
-        media.stored_pixels.flags.writeable = True
-        media.stored_pixels[0, 0, 0] ^= 1
-        return good(media)
+    def scribble(image: Image) -> list[Measurement]:
+        image.stored_pixels.flags.writeable = True
+        image.stored_pixels[0, 0, 0] ^= 1
+        return good(image)
 
     with pytest.raises(AssertionError, match="pixels of the media were changed"):
         check_detector(make_module(scribble))
+
+
+@pytest.mark.parametrize(
+    ("finding", "message"),
+    [
+        (Finding.of(replace(CARD, version="2")), "finding.version"),
+        (replace(Finding.silent(CARD, "no"), status=Status.OK), "`why` is for findings"),
+        (Finding.of(CARD), "nothing was measured"),
+        (
+            replace(Finding.of(CARD, Measurement(1.0, "It is 1.")), status=Status.FAILED, why="no"),
+            "but something was measured",
+        ),
+    ],
+)
+def test_a_finding_that_contradicts_itself_is_named(finding: Finding, message: str) -> None:
+    media = open_media(sample_files()["photo.jpg"])
+    with pytest.raises(AssertionError, match=message):
+        check_finding("probe", CARD, media, finding)
+
+
+def test_a_detector_without_measure_is_named() -> None:
+    module = make_module(good)
+    module.Detector = type("Detector", (), {"__call__": lambda self, media: None})
+    with pytest.raises(AssertionError, match="has no measure"):
+        check_detector(module)
 
 
 @pytest.mark.parametrize(

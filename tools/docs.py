@@ -142,8 +142,9 @@ def schema() -> str:
     ]
     for name, found in whole["$defs"].items():
         rows = list(_keys(found))
+        told = _text(found.get("description", "")) or ("" if rows else _kind(found))
+        parts.append(f"## {name}\n\n{told}".rstrip())
         if rows:
-            parts.append(f"## {name}\n\n{_text(found.get('description', ''))}".rstrip())
             parts.append(_table(("key", "type", "meaning"), rows))
     return "\n\n".join(parts)
 

@@ -146,7 +146,8 @@ class ScoreMap:
         import numpy as np
 
         places = np.minimum(np.arange(0, length, cell) + within, length - 1)
-        return np.clip((places - first) // self.cell, 0, count - 1).astype(np.intp)
+        found: NDArray[np.intp] = np.clip((places - first) // self.cell, 0, count - 1)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

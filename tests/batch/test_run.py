@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 from bonafide import Settings
-
-from bonafide.batch import workers
-from bonafide.batch import work
+from bonafide.batch import work, workers
 from bonafide.batch.job import Job, Outcome, perform
 from bonafide.batch.names import expand
 from bonafide.batch.results import Form

@@ -7,9 +7,11 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from PIL import ImageOps, features
 from bonafide.errors import DecodeError, LimitExceeded, MediaError, UnsupportedFormat
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
+from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.testing import photograph, sample_files
 
@@ -80,8 +83,8 @@ def test_lossy_containers_are_close(container: str) -> None:
         data = encode(PICTURE, container, quality=90)
     except (OSError, RuntimeError, KeyError) as error:
         pytest.skip(f"{container} cannot be written here: {error}")
-    media = open_media(data)
-    assert isinstance(media, Image)
+    media = open_media(data).image
+    assert media is not None
     assert media.format == {"HEIF": "HEIC"}.get(container, container)
     assert media.pixels.shape == PIXELS.shape
     assert np.abs(media.pixels.astype(int) - PIXELS).mean() < 12
@@ -221,11 +224,54 @@ def test_arrays_are_read_only_and_kept() -> None:
         assert media.pixels is media.pixels
 
 
-def test_memo_computes_once() -> None:
-    media, calls = Image(encode(PICTURE, "PNG")), []
-    for _ in range(2):
-        assert media.memo("probe", lambda: calls.append(1) or len(calls)) == 1
-    assert len(calls) == 1
+def test_stored_luma_is_not_turned() -> None:
+    for orientation in (1, 6):
+        media = Image(sample_files()[f"orientation_{orientation}.jpg"])
+        assert media.stored_luma.shape == media.stored_pixels.shape[:2]
+        assert np.array_equal(media.orient(media.stored_luma), media.luma)
+
+
+def test_different_fields_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both are inside their function at the same time, which one lock for all would not allow.
+    media = Image(encode(PICTURE, "JPEG"))
+    _ = media.pixels
+    both = threading.Barrier(2, timeout=30)
+    calls = []
+
+    def luma(pixels: Any) -> Any:
+        calls.append("luma")
+        both.wait()
+        return pixels
+
+    def coefficients(_data: bytes) -> Any:
+        calls.append("coefficients")
+        both.wait()
+        return ()
+
+    monkeypatch.setattr("bonafide.media.image._luma", luma)
+    monkeypatch.setattr("bonafide.media.image.read_coefficients", coefficients)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(getattr, media, name) for name in ("luma", "coefficients", "luma", "luma")
+        ]
+        for job in jobs:
+            job.result(30)
+    assert sorted(calls) == ["coefficients", "luma"], "each is computed once"
+
+
+def test_a_picture_of_pixels_alone() -> None:
+    pixels = photograph(40, 30)
+    frame = Image.of_pixels(pixels, "frame 7")
+    assert (frame.format, frame.width, frame.height, frame.frames) == ("FRAME", 40, 30, 1)
+    assert frame.pixels is pixels and frame.orientation == 1 and not frame.animated
+    assert frame.jpeg is None and frame.coefficients == () and not frame.metadata.exif
+    assert frame.luma.shape == (30, 40) and frame.data == b""
+    with pytest.raises(ValueError, match="read-only"):
+        frame.pixels[0, 0] = 1
+    with pytest.raises(LimitExceeded, match="frame 7"):
+        Image.of_pixels(pixels, "frame 7", Limits(pixels=1199))
+    media = Media.of_image(frame)
+    assert media.image is frame and media.video is None and media.format == "FRAME"
 
 
 def test_damaged_files_say_so() -> None:
@@ -278,7 +324,7 @@ def test_a_picture_at_the_limit_fits_into_a_gigabyte(
     script = (
         "import sys, bonafide.media.source as s\n"
         "m = s.open_media(sys.argv[1])\n"
-        "assert m.pixels.shape == (8000, 8000, 3)\n"
+        "assert m.image.pixels.shape == (8000, 8000, 3)\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     result = subprocess.run(
@@ -296,8 +342,8 @@ def test_every_prefix_opens_or_raises_media_error(name: str) -> None:
     data = sample_files()[name]
     for length in (1, 4, 12, 30, 100, 200, len(data) // 3, len(data) - 1):
         try:
-            media = open_media(data[:length])
-            if isinstance(media, Image):
+            media = open_media(data[:length]).image
+            if media is not None:
                 _ = media.pixels, media.frames, media.jpeg, media.coefficients
         except MediaError:
             pass
@@ -309,8 +355,8 @@ def test_hostile_files_open_or_raise_media_error(data: Path) -> None:
     for path in files:
         started = time.monotonic()
         try:
-            media = open_media(path)
-            if isinstance(media, Image):
+            media = open_media(path).image
+            if media is not None:
                 _ = media.metadata, media.jpeg, media.frames, media.pixels, media.coefficients
         except MediaError as error:
             assert error.name == path.name

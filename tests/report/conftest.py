@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
-from bonafide.media.media import Media
 from PIL import Image as Pillow
 
 from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.types import (
     WHOLE,
     Answer,
@@ -195,8 +195,9 @@ def make_report(image: Image, label: Label = Label.MANIPULATED, hostile: str = "
     )
     return Report(
         media=MediaFacts(
-            hostile + image.name, None, hashlib.sha256(image.data).hexdigest(), len(image.data), Kind.IMAGE, "JPEG",
-            width, height, {"orientation": 1, "comment": hostile},
+            hostile + image.name, None, hashlib.sha256(image.data).hexdigest(),
+            len(image.data), Kind.IMAGE, "JPEG", width, height,
+            {"orientation": 1, "comment": hostile},
         ),
         findings=findings,
         verdict=Verdict(
@@ -254,7 +255,7 @@ class Clip:
     image = audio = None
 
     def __init__(self, height: int = 270) -> None:
-        self.video = Track(height)
+        self.video: Any = Track(height)
 
 
 def make_video_report(track: Track, frames: int = 16) -> Report:
@@ -325,7 +326,7 @@ def sound_report() -> Report:
         score=0.3, summary="The voice was measured in 26 s.", series=(Series(times, values),),
     )  # fmt: skip
     verdict = Verdict(
-        Label.INCONCLUSIVE, (answer(Question.VOICE_CLONED, 0.7, 0.2),), (), "Too little to accuse."
+        Label.INCONCLUSIVE, (answer(Question.VOICE_CLONED, 0.7, 0.07),), (), "Too little to accuse."
     )
     facts = MediaFacts(
         "voice.wav", None, "cd" * 32, 99, Kind.AUDIO, "WAV", details={"duration_seconds": 30.0}
@@ -344,8 +345,8 @@ def image() -> Image:
 
 
 @pytest.fixture(scope="session")
-def one_pixel() -> Image:
-    return make_image(np.zeros((1, 1, 3), np.uint8))
+def one_pixel() -> Media:
+    return Media.of_image(make_image(np.zeros((1, 1, 3), np.uint8)))
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.report.html import render_failure, render_section, write_html
-from bonafide.types import Failure, Report
+from bonafide.types import Failure, Label, Report
 
 pytestmark = pytest.mark.browser
 
@@ -52,24 +52,24 @@ def visit(browser: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: Any, hostile: Report, image: Image) -> Path:
+def one(tmp_path_factory: Any, hostile: Report, media: Media) -> Path:
     path = tmp_path_factory.mktemp("one") / "report.html"
-    return write_html(path, [render_section(hostile, image)], "one")
+    return write_html(path, [render_section(hostile, media)], "one")
 
 
 @pytest.fixture(scope="module")
 def many(
-    tmp_path_factory: Any, report: Report, quiet: Report, image: Image, failure: Failure
+    tmp_path_factory: Any, report: Report, quiet: Report, media: Media, failure: Failure
 ) -> Path:
     path = tmp_path_factory.mktemp("many") / "report.html"
-    sections = [render_section(report, image), render_section(quiet, image)]
+    sections = [render_section(report, media), render_section(quiet, media)]
     return write_html(path, [*sections, render_failure(failure)], "three files")
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: Any, marked: Report, image: Image) -> Path:
+def places(tmp_path_factory: Any, marked: Report, media: Media) -> Path:
     path = tmp_path_factory.mktemp("places") / "report.html"
-    return write_html(path, [render_section(marked, image)], "places")
+    return write_html(path, [render_section(marked, media)], "places")
 
 
 def displayed(page: Any) -> list[str]:
@@ -206,3 +206,109 @@ def test_controls_are_named_for_screen_readers(visit: Any, one: Path) -> None:
     tree = visit(one).page.locator("body").aria_snapshot()
     for control in ('slider "Strength', 'button "Enlarge"', 'radio "Nothing"', 'group "Lay over'):
         assert control in tree
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: Any, video_report: Report, clip: Any) -> Path:
+    path = tmp_path_factory.mktemp("film") / "report.html"
+    return write_html(path, [render_section(video_report, clip)], "film")
+
+
+def shown_frames(page: Any) -> list[str]:
+    script = (
+        "all => all.filter(e => getComputedStyle(e).display != 'none').map(e => e.dataset.frame)"
+    )
+    return list(page.eval_on_selector_all("svg[data-frame]", script))
+
+
+def click_point(page: Any, number: int) -> None:
+    """Click beside a point of the line, where it still reaches."""
+    place = """e => { e.scrollIntoView({block: "center", behavior: "instant"});
+        const p = e.getPointAtLength(0).matrixTransform(e.getScreenCTM()); return [p.x, p.y] }"""
+    x, y = page.locator(f"a[data-point='{number}'] .reach").evaluate(place)
+    page.mouse.click(x + 3, y + 8)
+
+
+class TestVideo:
+    def test_a_thumbnail_opens_its_frame_with_its_map(self, visit: Any, film: Path) -> None:
+        opened = visit(film)
+        page = opened.page
+        first = shown_frames(page)
+        assert len(first) == 1
+        assert page.locator(f"[data-shot='{first[0]}']").is_checked()
+        other = "2" if first != ["2"] else "3"
+        page.locator("label.shot").nth(int(other) - 1).click()
+        assert shown_frames(page) == [other]
+        assert page.locator(f"svg[data-frame='{other}'] .map").is_visible()
+        assert page.locator(".captions .at:visible").inner_text().startswith("Frame at 0:0")
+        assert opened.complaints == []
+
+    def test_a_point_of_the_line_opens_its_frame(self, visit: Any, film: Path) -> None:
+        opened = visit(film)
+        page = opened.page
+        click_point(page, 9)
+        assert shown_frames(page) == ["9"]
+        page.locator("a[data-point='4']").focus()
+        page.keyboard.press("Enter")
+        assert shown_frames(page) == ["4"]
+        assert opened.complaints == []
+
+    def test_by_keyboard_from_frame_to_frame(self, visit: Any, film: Path) -> None:
+        page = visit(film).page
+        page.locator("[data-shot='5']").check(force=True)
+        page.keyboard.press("ArrowRight")
+        assert shown_frames(page) == ["6"]
+
+    def test_without_script(self, visit: Any, film: Path) -> None:
+        page = visit(film, java_script_enabled=False).page
+        page.locator("label.shot").nth(7).click()
+        assert page.locator("svg[data-frame='8']").is_visible()
+        assert not page.locator("svg[data-frame='7']").is_visible()
+        click_point(page, 3)
+        assert page.url.endswith("-frame-3")
+
+    def test_the_frame_can_be_enlarged(self, visit: Any, film: Path) -> None:
+        page = visit(film, viewport={"width": 700, "height": 800}).page
+        (frame,) = shown_frames(page)
+        before = page.locator(f"svg[data-frame='{frame}']").bounding_box()["width"]
+        page.locator(".zoom").click()
+        assert page.locator(f"svg[data-frame='{frame}']").bounding_box()["width"] > 1.2 * before
+        page.locator("label.shot").first.click()
+        assert page.locator("svg[data-frame='1']").bounding_box()["width"] > 1.2 * before
+
+    @pytest.mark.parametrize("width", [360, 768, 1600])
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_nothing_sticks_out(self, visit: Any, film: Path, width: int, scheme: str) -> None:
+        opened = visit(film, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+        assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert opened.complaints == []
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_text_has_contrast(
+        self, visit: Any, film: Path, poor_contrast: str, scheme: str
+    ) -> None:
+        opened = visit(film, color_scheme=scheme)
+        opened.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+        assert opened.page.evaluate(poor_contrast) == []
+
+    def test_it_is_named_for_screen_readers(self, visit: Any, film: Path) -> None:
+        tree = visit(film).page.locator("body").aria_snapshot()
+        for name in (
+            'group "Frames and their scores"',
+            'link "Show the frame at 0:0',
+            'img "Frame',
+        ):
+            assert name in tree
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_verdict_has_contrast(
+    visit: Any, tmp_path: Path, quiet: Report, poor_contrast: str, scheme: str
+) -> None:
+    sections = [
+        render_section(replace(quiet, verdict=replace(quiet.verdict, label=label)), None)
+        for label in Label
+    ]
+    opened = visit(write_html(tmp_path / "all.html", sections, "all"), color_scheme=scheme)
+    assert opened.page.evaluate(poor_contrast) == []

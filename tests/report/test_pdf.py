@@ -16,25 +16,27 @@ pytest.importorskip("fpdf")
 
 from bonafide import Settings, examine, to_dict
 from bonafide.errors import InvalidInput
-from bonafide.media.image import Image
+from bonafide.media.media import Media
+from bonafide.media.source import open_media
 from bonafide.report import pdf
-from bonafide.report.original import find_picture
+from bonafide.report.original import find_media
+from bonafide.types import Report
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Image:
+def media(tmp_path_factory: pytest.TempPathFactory) -> Media:
     buffer = io.BytesIO()
     Pillow.fromarray(photographs.chelsea()[:160, :200]).save(buffer, "JPEG", quality=90)
     path = tmp_path_factory.mktemp("pdf") / "cat.jpg"
     path.write_bytes(buffer.getvalue())
-    return Image(buffer.getvalue(), "cat.jpg", str(path))
+    return open_media(str(path))
 
 
 @pytest.fixture
-def record(media: Image) -> dict[str, Any]:
+def record(media: Media) -> dict[str, Any]:
     record = to_dict(examine(media, Settings(only=("double_jpeg", "exif_consistency"))))
     region = {"x": 150, "y": 100, "width": 90, "height": 90, "score": 1.0, "role": "", "pair": -1}
-    record["findings"][0]["regions"] = [region] * 30
+    record["findings"][0]["parts"][0]["regions"] = [region] * 30
     return record
 
 
@@ -46,7 +48,7 @@ def words(path: Path) -> str:
     return " ".join(done.stdout.decode().split())
 
 
-def test_everything_is_in_it(record: dict[str, Any], media: Image, tmp_path: Path) -> None:
+def test_everything_is_in_it(record: dict[str, Any], media: Media, tmp_path: Path) -> None:
     record["signature"] = {"algorithm": "Ed25519", "form": "RFC 8785", "value": "c2lnbmVk"}
     pdf.write_pdf(record, tmp_path / "report.pdf", media)
     text = words(tmp_path / "report.pdf")
@@ -60,7 +62,7 @@ def test_everything_is_in_it(record: dict[str, Any], media: Image, tmp_path: Pat
 
 
 def test_the_same_record_gives_the_same_file(
-    record: dict[str, Any], media: Image, tmp_path: Path
+    record: dict[str, Any], media: Media, tmp_path: Path
 ) -> None:
     for name in ("one.pdf", "two.pdf"):
         pdf.write_pdf(record, tmp_path / name, media)
@@ -75,7 +77,7 @@ def test_hostile_text_stays_text(
     nasty = "\u202eevil\x1b[2J **bold** {nb} <a href='x'>漢字 🙂\udcff " + "W" * 3000
     record["media"]["name"] = nasty
     record["caveat"] = nasty
-    record["findings"][0]["summary"] = nasty
+    record["findings"][0]["parts"][0]["summary"] = nasty
     record["untested"]["x" * 300] = nasty
     record["settings"]["trust"] = nasty
     record["versions"]["y" * 300] = nasty
@@ -89,24 +91,41 @@ def test_hostile_text_stays_text(
     assert "<a href" in text
 
 
+def test_a_video_has_frames_and_a_chart(video_report: Report, clip: Any, tmp_path: Path) -> None:
+    pdf.write_pdf(to_dict(video_report), tmp_path / "report.pdf", clip)
+    text = words(tmp_path / "report.pdf")
+    assert text.count("Frame at 0:0") == 4
+    assert "frame by frame" in text
+    assert "0:08.0" in text
+    raw = (tmp_path / "report.pdf").read_bytes()
+    assert raw.count(b"/Subtype /Image") == 4
+
+
+def test_a_sound_has_a_chart(sound_report: Report, tmp_path: Path) -> None:
+    pdf.write_pdf(to_dict(sound_report), tmp_path / "report.pdf", None)
+    text = words(tmp_path / "report.pdf")
+    assert "Highest: 0.9998 at 0:23.5" in text
+    assert "weak evidence" in text
+
+
 class TestFindingThePicture:
-    def test_where_it_was(self, media: Image) -> None:
+    def test_where_it_was(self, media: Media) -> None:
         facts = {"path": media.path, "sha256": media.sha256}
-        found, why = find_picture(facts, None)
+        found, why = find_media(facts, None)
         assert found is not None
         assert (found.sha256, why) == (media.sha256, "")
 
-    def test_changed_gone_or_never_named(self, media: Image, tmp_path: Path) -> None:
+    def test_changed_gone_or_never_named(self, media: Media, tmp_path: Path) -> None:
         facts = {"path": media.path, "sha256": "0" * 64}
-        assert find_picture(facts, None) == (None, "the file has been changed since")
-        found, why = find_picture(facts | {"path": str(tmp_path / "gone.jpg")}, None)
+        assert find_media(facts, None) == (None, "the file has been changed since")
+        found, why = find_media(facts | {"path": str(tmp_path / "gone.jpg")}, None)
         assert found is None
         assert why
-        found, why = find_picture(facts | {"path": None}, None)
+        found, why = find_media(facts | {"path": None}, None)
         assert "--file" in why
 
-    def test_a_file_that_is_given_must_be_the_one(self, media: Image, tmp_path: Path) -> None:
+    def test_a_file_that_is_given_must_be_the_one(self, media: Media, tmp_path: Path) -> None:
         facts = {"path": None, "sha256": "0" * 64}
         for given in (str(media.path), str(tmp_path / "gone.jpg")):
             with pytest.raises(InvalidInput):
-                find_picture(facts, given)
+                find_media(facts, given)

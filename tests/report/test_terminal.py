@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -27,7 +28,8 @@ def shown(
 
 def test_the_card_says_everything_once(report: Report) -> None:
     text = " ".join(shown(report, width=200).split())
-    for words in ("▲ Manipulated", "above 99 %", "22 %", "not assessed", report.verdict.caveat):
+    told = ("▲ Manipulated", "above 99 %", "no evidence", "not assessed", report.verdict.caveat)
+    for words in told:
         assert words in text
     assert "Not tested (3): cfa_pattern, prnu, patchmatch_moves" in text
     for reason in report.verdict.because:
@@ -44,12 +46,12 @@ def test_changed_copies_and_limits_are_shown(checked: Report) -> None:
     text = " ".join(shown(checked, width=200).split())
     for words in (
         "On 1 of 1 mildly changed copies it falls.",
-        "as it is 22 % above 99 %",
-        "saved as JPEG at quality 90 - 31 %",
-        "reduced to 50 % (strong) 8 % 42 %",
-        "all copies 8 % 31 % to 42 %",
+        "as it is above 99 %",
+        "saved as JPEG at quality 90 31 %",
+        "reduced to 50 % (strong) 42 %",
+        "all copies 31 % to 42 %",
         "Not tried: crop:1: no time was left",
-        "Outside of its calibration: Its JPEG quality is 20.",
+        "Outside the calibrated range: Its JPEG quality is 20.",
     ):
         assert words in text
 
@@ -124,5 +126,30 @@ def test_likelihood_in_words(llr: float | None, told: str) -> None:
 
 def test_regions_are_named_in_a_line_each(marked: Report) -> None:
     text = " ".join(shown(marked, width=200).split())
-    assert "Where The region of 181 × 181 pixels at (120, 70), 11 % of the picture, has a" in text
-    assert "was copied from the place at (90, 260)" in text
+    assert "Where The region of 184 × 180 pixels at (120, 70), 14 % of the picture, has a" in text
+    assert "was copied from (60, 240)" in text
+
+
+def test_scores_along_time_take_a_line_each(video_report: Report, sound_report: Report) -> None:
+    text = " ".join(shown(video_report, width=200).split())
+    assert "frame by frame" in text
+    assert "█" in text
+    assert re.search(r"to 0:08\.0\. Highest: [\d.]+ at 0:0\d\.\d, .* Counts from 0\.8\.", text)
+    text = shown(sound_report, width=200)
+    assert re.search(r"[▁-█]+ +[▁-█]+ to 0:30\.0", text)  # nobody spoke in between
+
+
+def test_scores_along_time_in_ascii(video_report: Report) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, "ascii", errors="replace")
+    terminal.print_card(video_report, Console(file=out, width=120))
+    out.flush()
+    assert re.search(r"frame [_.\-=+*%#]{16} to 0:08", raw.getvalue().decode())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0:00.0"), (3.21, "0:03.2"), (59.96, "1:00.0"), (3723, "1:02:03.0"), (-1, "0:00.0")],
+)
+def test_times_read_well(seconds: float, told: str) -> None:
+    assert wording.clock(seconds) == told

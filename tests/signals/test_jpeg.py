@@ -13,7 +13,10 @@ from PIL import Image as Pillow
 from scipy import stats
 from skimage import data
 
+from bonafide.media.context import Context
 from bonafide.media.image import Image
+from bonafide.media.media import Media
+from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 
 
@@ -103,6 +106,19 @@ def test_votes_ignore_flat_and_tiny_pictures() -> None:
     assert jpeg.grid_votes(np.zeros((1, 1), np.float32)).shape == (1, 1)
     ramp = np.repeat(np.arange(50, dtype=np.float32)[None, :], 40, axis=0)
     assert (jpeg.grid_votes(ramp) == jpeg.NO_VOTE).all()
+
+
+def test_votes_of_a_media_are_in_stored_orientation_and_counted_once() -> None:
+    pixels = data.astronaut()[:200, :304]
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    upright = Context(Media.of_image(Image(save(pixels, 80))))
+    turned = Context(Media.of_image(Image(save(pixels, 80, exif=exif))))
+    assert turned.image.pixels.shape[:2] == (304, 200)
+    votes = turned.get(jpeg.GRID_VOTES)
+    np.testing.assert_array_equal(votes, upright.get(jpeg.GRID_VOTES))
+    np.testing.assert_array_equal(votes, jpeg.grid_votes(turned.get(STORED_LUMA)))
+    assert turned.get(jpeg.GRID_VOTES) is votes
 
 
 @given(st.integers(1, 500), st.floats(0.01, 0.99), st.floats(0, 1))

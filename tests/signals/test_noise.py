@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import fft
 
-from bonafide.signals.noise import concentrations, noise_blocks
+from bonafide.media.context import Context
+from bonafide.media.image import Image
+from bonafide.media.media import Media
+from bonafide.signals.noise import NOISE_BLOCKS, concentrations, noise_blocks
+from bonafide.testing import photograph
 
 
 def picture(sigma: float, size: tuple[int, int] = (200, 240)) -> NDArray[np.float32]:
@@ -42,6 +46,16 @@ def test_statistics_are_those_of_the_transform() -> None:
     assert blocks.mean[row, column] == pytest.approx(luma[y : y + 8, x : x + 8].mean(), rel=1e-4)
     assert blocks.low[row, column] == pytest.approx(low, rel=1e-3)
     assert blocks.high[row, column] == pytest.approx(high, rel=1e-3)
+
+
+def test_blocks_of_a_media_are_measured_once() -> None:
+    pixels = photograph(200, 120)
+    ctx = Context(Media.of_image(Image.of_pixels(pixels)))
+    blocks = ctx.get(NOISE_BLOCKS)
+    again = noise_blocks(ctx.image.luma, pixels)
+    for name in ("mean", "low", "high", "usable"):
+        np.testing.assert_array_equal(getattr(blocks, name), getattr(again, name))
+    assert ctx.get(NOISE_BLOCKS) is blocks
 
 
 def test_clipped_and_flat_blocks_are_left_out() -> None:

@@ -38,7 +38,7 @@ from bonafide.errors import BonafideError, DamagedWeights, MissingWeights
 from bonafide.media.source import open_media
 from bonafide.networks import hub, runtime
 from bonafide.networks.catalogue import CATALOGUE, Published
-from bonafide.testing import check_finding
+from bonafide.testing import check_finding, measure
 from bonafide.train.published import convert
 from bonafide.types import Status
 
@@ -176,10 +176,10 @@ def test_from_the_hub_to_a_finding(
 ) -> None:
     entry = offered(served, "univfd", tmp_path)
     monkeypatch.setitem(CATALOGUE, "univfd", entry)  # type: ignore[arg-type]
-    detector = registry.load("univfd")
-    media = open_media(pictures[1])
+    card = registry.card("univfd")
+    detector, media = registry.load(card.id), open_media(pictures[1])
     assert hub.state(entry) == "not fetched"
-    assert "bonafide weights pull univfd" in detector(media).why
+    assert "bonafide weights pull univfd" in measure(detector, media, card).why
 
     status, said = run("pull", "univfd")
     assert status == 2 and "--yes" in said and "MIT" in said
@@ -192,7 +192,7 @@ def test_from_the_hub_to_a_finding(
     assert [source["sha256"] for source in record["sources"]] == [f.sha256 for f in entry.files]
     assert record["verified"] is False and record["difference"] < 1e-3
     assert hub.state(entry) == "fetched, not verified"
-    finding = detector(media)
+    finding = measure(detector, media, card)
     assert finding.status is Status.NOT_APPLICABLE and "weights verify univfd" in finding.why
 
     # The numbers are random, so exactly one order of the two pictures is right.
@@ -203,10 +203,9 @@ def test_from_the_hub_to_a_finding(
     assert "FAILED  generated above photographic" in orders[1 - right][1]
     hub.verify(entry, [pictures[right]], [pictures[1 - right]])
     assert hub.state(entry) == "verified"
-    finding = detector(media)
-    check_finding("univfd", registry.card("univfd"), media, finding)
+    finding = measure(detector, media, card)
+    check_finding(card.id, card, media, finding)
     assert finding.status is Status.OK and finding.score is not None
-    assert finding.probability is None  # not calibrated: it is shown and does not vote
     assert (finding.facts["squares"], finding.facts["origin"]) == (16, "pulled")
 
 

@@ -228,6 +228,7 @@ class _Pool:
     def __init__(
         self, work: Callable[[Any], Any], jobs: int, seconds: float, quiet: bool, fork: bool = False
     ) -> None:
+        self._workers: list[_Worker] = []
         self._work, self._seconds, self._quiet = work, seconds, quiet
         self._failed_starts = 0
         self._workers: list[_Worker] = []

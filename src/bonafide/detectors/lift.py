@@ -60,6 +60,7 @@ class Lifted:
                 continue
             first = next(iter(found))
             if first.score is None:
+                silent, why = silent + 1, "it gives pictures no score"
                 continue
             span = Span(frame.seconds, frame.seconds)
             parts.append(
@@ -77,6 +78,8 @@ class Lifted:
         return [self._whole(parts, silent, track), *parts]
 
     def _sampling(self, track: VideoTrack) -> Sampling:
+        if track.duration <= 0:  # unknown: the first ones, a second apart
+            return Sampling(fps=1.0, max_kept=self.frames)
         return Sampling.spread(track.duration, self.frames)
 
     def _whole(self, parts: Sequence[Measurement], silent: int, track: VideoTrack) -> Measurement:

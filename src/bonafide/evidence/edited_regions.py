@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from bonafide.evidence.calibration import Calibration
+from bonafide.signals.heavy import cv2
 from bonafide.types import (
     EditedRegion,
     EditKind,

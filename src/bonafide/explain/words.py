@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from bonafide import registry
 from bonafide.errors import BonafideError
-from bonafide.evidence.verdict import shows_probability
+from bonafide.evidence.answers import LAUNDERED
+from bonafide.evidence.verdict import evidence_words, shows_probability
 from bonafide.types import (
     ACCUSATIONS,
     Answer,
+    Decision,
     EditedRegion,
     EditKind,
     Edits,
@@ -62,7 +64,6 @@ KIND_WORDS: Mapping[EditKind, str] = {
     EditKind.UNKNOWN: "differs from the rest; how it was changed is unknown",
 }
 MOST_REGIONS_SAID = 3
-MORE_LIKE = 0.5  # probability from which one of two explanations is called the more likely
 
 
 def explain(
@@ -172,7 +173,9 @@ def strength(answer: Answer | None) -> str:
     """
     if answer is None or answer.probability is None:
         return percent(None)
-    if shows_probability(answer):
+    if answer.p_value is not None:
+        return percent(answer.probability) if shows_probability(answer) else evidence_words(answer)
+    if answer.decision is Decision.ACCUSED:  # a report of 0.1, which did not record p-values
         return percent(answer.probability)
     return "weak evidence" if answer.probability >= 0.5 else "no evidence"
 
@@ -223,7 +226,7 @@ def _worth_saying(finding: Finding) -> bool:
 def _reservations(finding: Finding, moved: bool) -> list[str]:
     """What keeps a finding from being taken at its word; limits of those that moved the verdict."""
     said = []
-    if (finding.main.laundered or 0.0) >= MORE_LIKE and (finding.llr or 0.0) > 0:
+    if (finding.main.laundered or 0.0) >= LAUNDERED and (finding.llr or 0.0) > 0:
         said.append(
             f"What {title(finding.detector)} found is more like a photograph that went through an "
             "autoencoder, an upscaler or an enhancer than like a picture made from nothing."

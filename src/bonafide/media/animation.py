@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bonafide.media.container import Defects
 from bonafide.media.image import Image, to_rgb
 from bonafide.media.lazy import lazy
 from bonafide.media.sampling import Reader, Sampling
@@ -28,12 +29,15 @@ class AnimationTrack(VideoTrack):
     def __init__(self, image: Image) -> None:
         """Nothing is decoded yet."""
         self._image = image
-        place = (BytesSource(image.data, image.name), image.name, image.format, image.limits)
-        codec = "apng" if image.format == "PNG" else image.format.lower()
-        super().__init__(place, 0, codec, (image.width, image.height), 0.0, 0.0, None, None)
-        # Known only after all frames were looked at, which nobody may want.
-        for name in ("duration", "frame_rate", "frames_declared"):
-            del vars(self)[name]
+        source = BytesSource(image.data, image.name)
+        self._source, self.name, self._format = source, image.name, image.format
+        self._limits = image.limits
+        self._stored_size = image.width, image.height
+        self._defects = Defects()
+        self.index = 0
+        self.codec = "apng" if image.format == "PNG" else image.format.lower()
+        self.bit_rate = None
+        # What the class says of its frames is found out when it is asked for, see below.
 
     @lazy
     def frames_declared(self) -> int:
@@ -49,8 +53,8 @@ class AnimationTrack(VideoTrack):
                 end = frame.until
         return end
 
-    @property
-    def frame_rate(self) -> float:  # type: ignore[override]
+    @lazy
+    def frame_rate(self) -> float:
         """Average frames per second."""
         return self.frames_declared / self.duration if self.duration else 0.0
 

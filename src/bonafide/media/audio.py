@@ -122,43 +122,30 @@ class AudioTrack:
             ValueError: `rate`, `seconds` or `hop` is not positive.
             DecodeError: nothing could be decoded.
         """
-        import numpy as np
-
         hop = seconds if hop is None else hop
         if not (seconds > 0 and hop > 0 and (rate is None or rate > 0)):
             raise ValueError("rate, length and hop of windows are positive")
-        start, taken, pending, step, length = 0.0, 0, None, 0, 0
-        for begin, chunk, found in self._chunks(rate, mono):
-            if pending is None:
-                start, step, rate = begin, max(1, round(hop * found)), found
-                length = max(1, round(seconds * found))
-                pending = chunk[..., :0]
-                skip = 0
-            if len(chunk) != len(pending) and chunk.ndim == 2:
+        cutter = None
+        for start, chunk, found in self._chunks(rate, mono):
+            if cutter is None:
+                step, length = max(1, round(hop * found)), max(1, round(seconds * found))
+                cutter = _Cutter(start, found, length, step)
+            if not cutter.fits(chunk):
                 self._defects.add("the number of channels changes; what follows was left out")
                 break
-            if skip:  # a hop that is longer than a window
-                skip, chunk = max(0, skip - chunk.shape[-1]), chunk[..., skip:]
-            pending = np.concatenate((pending, chunk), axis=-1)
-            while pending.shape[-1] >= length:
-                yield AudioWindow(start + taken / found, _own(pending[..., :length]), found)
-                taken += step
-                skip = max(0, step - pending.shape[-1])
-                pending = pending[..., step:]
-        # What is left is new unless windows overlap and the last one reached the end.
-        if pending is not None and rate is not None:
-            fresh = pending.shape[-1] - (max(0, length - step) if taken else 0)
-            if fresh > 0:
-                yield AudioWindow(start + taken / rate, _own(pending), rate)
+            yield from cutter.add(chunk)
+        if cutter is not None:
+            yield from cutter.rest()
 
     def _chunks(
         self, rate: int | None, mono: bool
     ) -> Iterator[tuple[float, NDArray[np.float32], int]]:
-        """(start in seconds, samples (n,) or (channels, n), samples per second), in order."""
+        """Samples in order: (start of the first, seconds; (n,) or (channels, n); per second)."""
         import av
 
         left = self._limits.sound_seconds
         decoded = False
+        start: float | None = None
         with av_container.open_container(self._source, self.name, self._format) as container:
             stream = container.streams[self.index]
             if stream.codec_context is None:
@@ -169,38 +156,85 @@ class AudioTrack:
             resampler: Any = None
             setup: tuple[str, str, int] | None = None
             while left > 0 and (frame := frames.next()) is not None:
-                decoded = True
+                start = frames.seconds + 0.0 if start is None else start
                 left -= frame.samples / max(frame.sample_rate, 1)
                 rate = rate or int(frame.sample_rate)
                 now = (frame.format.name, frame.layout.name, int(frame.sample_rate))
                 if setup != now:  # at the first frame, or where the sound changes its form
-                    resampler, setup = av.AudioResampler("fltp", frame.layout, rate), now
+                    resampler, setup = av.AudioResampler("flt", frame.layout, rate), now
                 try:
                     coming = resampler.resample(frame)
                 except av_container.errors() as error:
-                    self._defects.add(f"sound that cannot be resampled was left out ({error})")
+                    why = av_container.words_of(error)
+                    self._defects.add(f"sound that cannot be resampled was left out ({why})")
                     continue
                 for one in coming:
-                    yield frames.seconds, _samples(one, mono), rate
-            if resampler is not None and rate is not None:
+                    decoded = True
+                    yield start, _samples(one, mono), rate
+            if start is not None and rate is not None:
                 for one in resampler.resample(None):
-                    yield frames.until, _samples(one, mono), rate
+                    decoded = True
+                    yield start, _samples(one, mono), rate
         if not decoded and self.defects:
             why = "; ".join(self.defects)
             raise DecodeError(self.name, f"no sound can be decoded: {why}"[:300])
+
+
+class _Cutter:
+    """Cuts a stream of samples into windows; holds no more than one window and one chunk."""
+
+    def __init__(self, start: float, rate: int, length: int, step: int) -> None:
+        self._start = start
+        self._rate = rate
+        self._length = length
+        self._step = step
+        self._parts: list[NDArray[np.float32]] = []
+        self._held = 0  # samples in the parts
+        self._skip = 0  # samples still to be left out, of a step that is longer than a window
+        self._taken = 0  # samples from the start to the first that is held
+
+    def fits(self, chunk: NDArray[np.float32]) -> bool:
+        """Whether a chunk has as many channels as what is held."""
+        return not self._parts or self._parts[0].shape[:-1] == chunk.shape[:-1]
+
+    def add(self, chunk: NDArray[np.float32]) -> Iterator[AudioWindow]:
+        """The windows that a chunk completes."""
+        left_out = min(self._skip, chunk.shape[-1])
+        self._skip -= left_out
+        self._parts.append(chunk[..., left_out:])
+        self._held += chunk.shape[-1] - left_out
+        if self._held < self._length:
+            return
+        held = self._joined()
+        while held.shape[-1] >= self._length:
+            yield self._window(held[..., : self._length])
+            self._taken += self._step
+            self._skip = max(0, self._step - held.shape[-1])
+            held = held[..., self._step :]
+        self._parts, self._held = [held], held.shape[-1]
+
+    def rest(self) -> Iterator[AudioWindow]:
+        """The last window, where something is left that was in none."""
+        known = max(0, self._length - self._step) if self._taken else 0
+        if self._held > known:
+            yield self._window(self._joined())
+
+    def _joined(self) -> NDArray[np.float32]:
+        import numpy as np
+
+        return np.concatenate(self._parts, axis=-1)
+
+    def _window(self, samples: NDArray[np.float32]) -> AudioWindow:
+        copy = samples.copy()  # keeps nothing else alive
+        copy.flags.writeable = False
+        return AudioWindow(self._start + self._taken / self._rate, copy, self._rate)
 
 
 def _samples(frame: Any, mono: bool) -> NDArray[np.float32]:
     """float32 (n,) or (channels, n) in [-1, 1]; values that are not numbers become 0."""
     import numpy as np
 
-    found: NDArray[np.float32] = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0)
-    found = np.clip(found, -1.0, 1.0).astype(np.float32, copy=False)
-    return np.asarray(found.mean(axis=0, dtype=np.float32)) if mono else found
-
-
-def _own(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A copy that nobody can change, and that keeps nothing else alive."""
-    copy = samples.copy()
-    copy.flags.writeable = False
-    return copy
+    # Interleaved, since PyAV 18 reads past the planes of a frame of eight channels and more.
+    found = frame.to_ndarray().reshape(frame.samples, -1).T
+    found = np.clip(np.nan_to_num(found, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    return np.asarray(found.mean(axis=0) if mono else found, np.float32)

@@ -63,7 +63,7 @@ def open_container(source: Source, name: str, format: str) -> Iterator[Any]:  # 
         try:
             container = av.open(stream, format=_DEMUXERS[format], buffer_size=_BUFFER)
         except errors() as error:
-            why = f"this {format} file is damaged: its header cannot be read ({error})"
+            why = f"this {format} file is damaged: its header cannot be read ({words_of(error)})"
             raise UnsupportedFormat(name, why[:300]) from error
         with container:
             yield container
@@ -100,6 +100,11 @@ def errors() -> tuple[type[BaseException], ...]:
         av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError, TypeError,
         ZeroDivisionError, OverflowError,
     )  # fmt: skip
+
+
+def words_of(error: BaseException) -> str:
+    """What FFmpeg says of an error, without its number."""
+    return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
 
 
 def origin(container: Any) -> float:
@@ -223,7 +228,7 @@ class Pass:
 
     def _note(self, error: BaseException | None) -> None:
         self.damaged = True
-        detail = f" ({str(error).strip()})" if error else ""
+        detail = f" ({words_of(error)})" if error else ""
         self._defects.add(f"damaged after {max(self.until, 0.0):.1f} s{detail}"[:200])
 
 

@@ -67,7 +67,7 @@ class Sampling:
     def spread(cls, duration: float, count: int, max_decoded: int = 20_000) -> Sampling:
         """`count` frames at the middles of equal parts of a duration in seconds."""
         times = tuple(duration * (number + 0.5) / count for number in range(count))
-        return cls(times=times, max_kept=max(count, 1), max_decoded=max_decoded)
+        return cls(times=times, max_kept=max(count, 1_000), max_decoded=max_decoded)
 
 
 class Decoded(Protocol):
@@ -165,11 +165,11 @@ class Frames(Iterator[Frame]):
             else:
                 chosen = self._all(reader)
             for one in chosen:
+                self.kept += 1
+                yield Frame(self.kept - 1, one.seconds, one.pixels())
                 if self.kept >= self._most:
                     self.stopped = self.stopped or f"after {self.kept} frames that were kept"
                     return
-                self.kept += 1
-                yield Frame(self.kept - 1, one.seconds, one.pixels())
         at_end(self)
 
     def _all(self, reader: Reader) -> Iterator[Decoded]:

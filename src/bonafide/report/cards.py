@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,8 @@ from bonafide import registry
 from bonafide.evidence.calibration import default_calibration
 from bonafide.report.wording import method
 from bonafide.types import Card
+
+WEIGHED, DECLARES, SHOWN = "evidence", "statement", "information"
 
 
 def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
@@ -24,9 +27,9 @@ def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def print_list(console: Console | None = None) -> None:
-    """One line per detector: id, question, profile, whether it votes, title."""
+    """One line per detector: id, question, profile, what it counts for, title."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "question", "from profile", "votes", "what it is"):
+    for heading in ("id", "question", "from profile", "counts as", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for detector in registry.ids():
         card = registry.card(detector)
@@ -34,7 +37,7 @@ def print_list(console: Console | None = None) -> None:
             card.id,
             card.question,
             card.profile,
-            "yes" if _votes(card) else "no",
+            _role(card),
             escape(card.title),
         )
     console = console or Console()
@@ -69,19 +72,29 @@ def print_card(detector: str, console: Console | None = None) -> None:
     console.print(table)
 
 
-def _votes(card: Card) -> bool:
-    calibration = default_calibration()
-    entry = calibration.detectors.get(card.id)
-    if card.id in calibration.claims:
-        return True
-    if entry is None or entry["version"] != card.version:
-        return False
-    return any(abs(llr) >= 0.01 for _, llr in entry.get("knots", ()))
+def _role(card: Card) -> str:
+    """What a finding counts for: weighed evidence, a statement of the file, or information."""
+    if card.question.accusation is None:
+        return DECLARES
+    return WEIGHED if any(_weighs(card, entry) for entry in _fitted(card).values()) else SHOWN
+
+
+def _weighs(card: Card, entry: Mapping[str, Any]) -> bool:
+    fits = entry["version"] == card.version
+    return fits and any(abs(llr) >= 0.01 for _, llr in entry.get("knots", ()))
+
+
+def _fitted(card: Card) -> dict[str, Mapping[str, Any]]:
+    """What was fitted for a detector, by the kind of media; "" for the one it mainly reads."""
+    found = {}
+    for name, entry in default_calibration().detectors.items():
+        detector, _, kind = name.partition("@")
+        if detector == card.id:
+            found[kind] = entry
+    return found
 
 
 def _as_dict(card: Card) -> dict[str, Any]:
-    calibration = default_calibration()
-    fitted = calibration.detectors.get(card.id) or calibration.claims.get(card.id) or {}
     return {
         "id": card.id,
         "version": card.version,
@@ -90,12 +103,19 @@ def _as_dict(card: Card) -> dict[str, Any]:
         "kinds": [kind.value for kind in card.kinds],
         "needs": dict(vars(card.needs)),
         "profile": card.profile.value,
-        "votes": _votes(card),
+        "counts_as": _role(card),
+        "votes": _role(card) == WEIGHED,
         "facts": dict(card.facts),
         "paper": card.paper,
         "licence": card.licence,
         "training_data": card.training_data,
         "limits": card.limits,
-        "calibration": {key: value for key, value in fitted.items() if key != "knots"}
-        or "none: it is shown and does not vote",
+        "erased_by": list(card.erased_by),
+        "calibration": {
+            " ".join(filter(None, (kind, name))): value
+            for kind, entry in _fitted(card).items()
+            for name, value in entry.items()
+            if name != "knots"
+        }
+        or "none: it is shown and not weighed",
     }

@@ -254,9 +254,8 @@ def method(detector: str) -> dict[str, str]:
         return {}
     sections: dict[str, str] = {}
     heading = ""
-    for line in (
-        registry.module(detector.removesuffix(registry.FRAMES)).__doc__ or ""
-    ).splitlines():
+    base = detector.removesuffix(registry.FRAMES)  # on frames it is the same method
+    for line in (registry.module(base).__doc__ or "").splitlines():
         if line and not line[0].isspace():
             heading = line.strip()
             sections[heading] = ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-import scipy  # loads its parts at first use
+from bonafide.signals.heavy import scipy
 
 
 def log10_binomial_tail(successes: float, trials: float, probability: float) -> float:

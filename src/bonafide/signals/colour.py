@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
+from bonafide.signals.heavy import scipy
 from bonafide.signals.noise import concentrations
 
 VOTER = 8  # side of a voting block in pixels; one JPEG block, so that voters share no block

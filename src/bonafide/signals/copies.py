@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from bonafide.signals.heavy import cv2
 from bonafide.signals.likeness import SMALLEST, Match, compare, measure, places
 from bonafide.signals.polish import polish
 
@@ -92,7 +92,20 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
         if settled or match.log_odds < HOPELESS:
             break
         box, seeds = _beside(luma.shape, match)
-    return best
+    return best if best is None or best.log_odds < HOPELESS else _rested(luma, best)
+
+
+def _rested(luma: NDArray[np.float32], match: Match) -> Match:
+    """The match as its polished map shows it, so that its score does not hang on rounding.
+
+    A shift by whole pixels needs no polishing.
+    """
+    if np.array_equal(match.matrix, np.round(match.matrix)):
+        return match
+    matrix = _polished(luma, match).matrix
+    box, seeds = _beside(luma.shape, match)
+    found = _judged(luma, box, matrix, seeds)
+    return match if found is None or found.log_odds < match.log_odds - SLACK else found
 
 
 def directed(luma: NDArray[np.float32], match: Match) -> tuple[Match, bool]:

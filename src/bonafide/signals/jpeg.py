@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.media.context import Signal
 from bonafide.media.shared import STORED_LUMA
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -330,7 +330,7 @@ def excess_windows(
         spread = max(1.0, float(np.median(square[enough])) / 0.455)
         growth = min(growth, spread / size**1.5)
         spread = max(1.0, growth * size**1.5)
-        alarms = np.full(k.shape, np.inf)
+        alarms: NDArray[np.float64] = np.full_like(k, np.inf)
         alarms[possible] = log10_tests + log10_chernoff(
             k[possible] / spread, n[possible] / spread, rate[possible]
         )

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.signals.copies import Proposal, invert, plausible
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

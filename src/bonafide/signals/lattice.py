@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.media.image import Image
 from bonafide.regions import Region, ScoreMap
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,8 @@ def upright_map(
         left = width - (left + columns * cell)
     if image.orientation in (3, 4, 7, 8):
         top = height - (top + rows * cell)
-    return ScoreMap(np.float32(image.orient(values)), cell, width, height, left, top)
+    upright = np.asarray(image.orient(values), np.float32)
+    return ScoreMap(upright, cell, width, height, left, top)
 
 
 def sampled_map(heatmap: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> ScoreMap:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
+
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

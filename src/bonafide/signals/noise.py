@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
 from bonafide.media.context import Signal
+from bonafide.signals.heavy import cv2, scipy
 
 BLOCK = 8
 STRIP = 64  # rows of blocks worked on at once
@@ -77,10 +77,9 @@ def noise_blocks(luma: NDArray[np.float32], pixels: NDArray[np.uint8]) -> NoiseB
         mean[first:last] = both[..., 0, 0] / BLOCK
         energies = np.square(both, out=both).reshape(last - first, columns, -1) @ weights
         low[first:last], high[first:last] = energies[..., 0], np.sqrt(energies[..., 1])
-        strip = pixels[top:bottom]
-        clipped = ((strip == 0) | (strip == 255)).any(axis=2)
-        clipped = windows(clipped, BLOCK, axis=0)[::stride].any(axis=2)
-        usable[first:last] = ~windows(clipped, BLOCK, axis=1)[:, ::stride].any(axis=2)
+        unclipped = cv2.inRange(pixels[top:bottom], (1, 1, 1), (254, 254, 254))
+        inside = cv2.erode(unclipped, np.ones((BLOCK, BLOCK), np.uint8), anchor=(0, 0))
+        usable[first:last] = inside[::stride, ::stride][: last - first, :columns] > 0
     usable &= high > 0.05  # below is flat: rounding alone leaves 0.2 to 0.3
     return NoiseBlocks(mean, low, high, usable, stride)
 

@@ -13,10 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
+
+from bonafide.signals.heavy import cv2
 
 SIDE = 32  # of the thumbnail that is hashed
 DISTANCE = 6  # bits of 64 in which hashes of one picture may differ

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
 
 from bonafide.signals.copies import Proposal
+from bonafide.signals.heavy import cv2, scipy
 from bonafide.signals.likeness import detail
 
 if TYPE_CHECKING:

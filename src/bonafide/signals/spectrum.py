@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
+
+from bonafide.signals.heavy import cv2, scipy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from bonafide.signals.heavy import cv2
 
 _DARK = 16.0  # 8-bit levels: a letterbox bar, after JPEG
 _FLAT = 4.0  # 8-bit levels: below this spread a picture has no content to compare

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+
+from bonafide.signals.heavy import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

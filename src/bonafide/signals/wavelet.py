@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -61,12 +60,19 @@ def haar_chroma(
         quads = pairs[:, 0::2] + pairs[:, 1::2]
         values = quads.astype(np.float32) @ (weights / 2).astype(np.float32)
         if halved:
-            values = cv2.sepFilter2D(
-                values, cv2.CV_32F, _UNSMOOTH, _UNSMOOTH, borderType=cv2.BORDER_REPLICATE
-            )
+            values = _sharpened(values)
         inner = (row * BLOCK - first) // 2
         result[k] = values[inner : inner + 4].reshape(4, columns, 4).transpose(1, 0, 2)
     return result
+
+
+def _sharpened(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`values` filtered along both axes by `_UNSMOOTH`, borders repeated."""
+    for axis in (0, 1):
+        padded = np.pad(values, [(2, 2) if axis == k else (0, 0) for k in (0, 1)], mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=axis)
+        values = windows @ _UNSMOOTH
+    return values
 
 
 def read_votes(blocks: NDArray[np.float32], neutral: float) -> NDArray[np.float32]:

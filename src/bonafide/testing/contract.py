@@ -12,8 +12,9 @@ import math
 import pickle
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -46,24 +47,36 @@ HEADINGS = tuple(_ORDER.split(" · "))
 MAX_REGIONS = 20
 
 # Files on which a detector is run three times; once is enough for the others.
-_REPEATED = ("photo.jpg", "photo.png", "orientation_6.jpg", "clip.mp4", "drawing.svg")
+_REPEATED = (
+    "photo.jpg",
+    "photo.png",
+    "orientation_6.jpg",
+    "clip.mp4",
+    "turned.mp4",
+    "silence.wav",
+    "drawing.svg",
+)
 
 
 def check_detector(detector: str | ModuleType, **options: Any) -> None:
     """Run the whole contract on one detector.
 
     Args:
-        detector: the id of a registered detector, or a detector module.
+        detector: the id of a registered detector, also one of frames, or a detector module.
         options: passed to its constructor.
 
     Raises:
         AssertionError: a rule is broken; the message says which, by whom and on which file.
     """
-    module = registry.module(detector) if isinstance(detector, str) else detector
-    card = check_card(module)
-    check_constructor(module)
+    if isinstance(detector, str) and detector.endswith(registry.FRAMES):
+        card, make = registry.card(detector), partial(registry.load, detector, **options)
+    else:
+        module = registry.module(detector) if isinstance(detector, str) else detector
+        card = check_card(module)
+        check_constructor(module)
+        make = partial(module.Detector, **options)
     for name, data in sample_files().items():
-        check_file(module, card, name, data, options)
+        check_file(make, card, name, data)
 
 
 def check_card(module: ModuleType) -> Card:
@@ -113,16 +126,23 @@ def measure(detector: Any, media: Media | Image, card: Card) -> Finding:
     return Finding.of(card, *found)
 
 
-def check_file(
-    module: ModuleType, card: Card, name: str, data: bytes, options: Mapping[str, Any]
-) -> None:
-    """Check one detector on one file, unless the file does not meet the card's needs."""
+def check_file(make: Callable[[], Any], card: Card, name: str, data: bytes) -> None:
+    """Check one detector on one file, unless the file does not meet the card's needs.
+
+    Args:
+        make: constructs the detector.
+        card: the detector's.
+        name, data: of the file.
+
+    Raises:
+        AssertionError: as `check_detector` does.
+    """
     where = f"{card.id} on {name}"
     media = _open(where, name, data)
     if media is None or media.kind not in card.kinds or _unmet(card, media):
         return
     before, random_before = _fingerprint(media), _random_states()
-    detector = module.Detector(**options)
+    detector = make()
     finding = _call(where, detector, media, card)
     assert _fingerprint(media) == before, f"{where}: the pixels of the media were changed"
     assert _random_states() == random_before, (
@@ -134,7 +154,7 @@ def check_file(
     if name in _REPEATED:
         _check_same(where, "a second call", finding, _call(where, detector, media, card))
         fresh = open_media(data, name)
-        again = _call(where, module.Detector(**options), fresh, card)
+        again = _call(where, make(), fresh, card)
         _check_same(where, "a new detector on the same bytes", finding, again)
 
 

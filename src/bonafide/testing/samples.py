@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import wave
 import zlib
 from collections.abc import Mapping
 from functools import cache
@@ -70,6 +71,23 @@ def _clip(picture: Pillow.Image) -> bytes:
     return buffer.getvalue()
 
 
+def _turned(clip: bytes) -> bytes:
+    """The same clip with a header that says that its frames are stored sideways."""
+    matrix = clip.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
+    quarter = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    return clip[:matrix] + quarter + clip[matrix + 36 :]
+
+
+def _silence() -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(2 * 16_000))
+    return buffer.getvalue()
+
+
 @cache
 def sample_files() -> Mapping[str, bytes]:
     """Name → bytes of the files of the contract: ordinary, unusual, damaged and hostile ones."""
@@ -78,10 +96,14 @@ def sample_files() -> Mapping[str, bytes]:
     grey, alpha = small.convert("L"), small.convert("RGBA")
     frames: dict[str, Any] = {"save_all": True, "append_images": [small.rotate(180)], "loop": 0}
     deep = Pillow.fromarray(np.asarray(grey, np.uint16) * 257)
+    clip = _clip(wide.resize((320, 240)))
     files = {
         "photo.jpg": _encode(wide, "JPEG", quality=92),
         "photo.png": _encode(wide, "PNG"),
-        "clip.mp4": _clip(wide.resize((128, 96))),
+        "clip.mp4": clip,
+        "turned.mp4": _turned(clip),
+        "truncated.mp4": clip[: len(clip) // 2],
+        "silence.wav": _silence(),
         "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>',
         "page.pdf": b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n",
         "grey.png": _encode(grey, "PNG"),

@@ -35,13 +35,13 @@ Reference
 from __future__ import annotations
 
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.colour import VOTER, contrary_windows, lattice_votes
+from bonafide.signals.heavy import scipy
 from bonafide.types import (
     Card,
     EditKind,
@@ -151,7 +151,7 @@ class Detector:
         facts: dict[str, float | int],
     ) -> list[Measurement]:
         cells = np.where(strength > 0, 0.5 + 0.5 * np.minimum(strength / 20.0, 1.0), 0.0)
-        found = ScoreMap(np.float32(cells), VOTER, media.width, media.height)
+        found = ScoreMap(cells.astype(np.float32), VOTER, media.width, media.height)
         labels, count = scipy.ndimage.label(strength > 0)
         boxes, shares = [], []
         for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):

@@ -39,12 +39,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.media.context import Context
 from bonafide.signals.coincidence import EQUAL, NO_CLAIM, log10_coincidences
 from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
+from bonafide.signals.heavy import cv2
 from bonafide.signals.keypoints import keypoint_proposals
 from bonafide.signals.lattice import sampled_map
 from bonafide.signals.likeness import NOTHING, Match

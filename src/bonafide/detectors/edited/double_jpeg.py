@@ -34,14 +34,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg, quantised
+from bonafide.signals.heavy import cv2, scipy
 from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.types import (
     Card,

@@ -36,7 +36,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from bonafide.media.context import Context
@@ -44,6 +43,7 @@ from bonafide.media.image import Image
 from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 from bonafide.signals.acontrario import log10_false_alarms
+from bonafide.signals.heavy import cv2
 from bonafide.signals.jpeg import GRID_VOTES
 from bonafide.signals.lattice import upright_map
 from bonafide.types import (

@@ -34,13 +34,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.networks import runtime
+from bonafide.signals.heavy import cv2
 from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.signals.quantised import planes
 from bonafide.types import Card, Fact, Failed, Measured, Measurement, Needs, NotApplicable, Question

@@ -37,11 +37,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # loads its parts at first use
 from numpy.typing import NDArray
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
+from bonafide.signals.heavy import scipy
 from bonafide.signals.noise import (
     BLOCK,
     NOISE_BLOCKS,

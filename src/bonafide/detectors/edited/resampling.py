@@ -33,12 +33,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import scipy  # loads its parts at first use
 
 from bonafide.media.context import Context
 from bonafide.signals.acontrario import log10_false_alarms
+from bonafide.signals.heavy import cv2, scipy
 from bonafide.signals.lattice import marked_regions
 from bonafide.signals.resample import prediction_error, probability_map
 from bonafide.signals.spectrum import (
@@ -187,7 +186,8 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
     vertical, horizontal = frequencies(size)
     excluded |= np.hypot(vertical, horizontal) < _LOWEST_FREQUENCY
     kept = (~excluded).astype(np.float32)
-    corners, levels = [], []
+    corners: list[tuple[int, int]] = []
+    levels: list[float] = []
     rows, columns = tile_origins(height, size, step), tile_origins(width, size, step)
     lines = np.empty((len(rows) * len(columns), size, size // 2 + 1), np.float16)
     for y in rows:
@@ -197,8 +197,9 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
                 continue
             values = crossed(prominence(periodogram(predictable[y : y + size, x : x + size])))
             np.minimum(values, np.float32(6e4), out=values)
-            np.multiply(values, kept, out=lines[len(corners)], casting="same_kind")
-            corners.append((y, x))
+            values *= kept
+            lines[len(corners)] = values
+            corners.append((int(y), int(x)))
             levels.append(level)
     return _Tiles(
         size,

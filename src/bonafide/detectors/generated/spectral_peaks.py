@@ -30,10 +30,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bonafide.media.context import Context
+from bonafide.signals.heavy import cv2
 from bonafide.signals.spectrum import (
     fraction_lines,
     periodogram,

@@ -33,7 +33,6 @@ import math
 import re
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from bonafide.detectors.provenance._exif_history import history
@@ -51,6 +50,7 @@ from bonafide.media.metadata import open_thumbnail
 from bonafide.media.shared import XMP
 from bonafide.media.text_metadata import clean, exif_date, quote
 from bonafide.media.xmp import TIFF, XMP_BASIC, Property, values
+from bonafide.signals.heavy import cv2
 from bonafide.signals.thumbnail import Comparison, compare
 from bonafide.types import (
     Card,
