@@ -15,17 +15,19 @@ from hypothesis import strategies as st
 
 import bonafide
 from bonafide import registry
-from bonafide.bench import calibrate as calibrating
-from bonafide.bench import fitting
-from bonafide.bench.fitting import Column, fit_question
+from bonafide.bench import calibrate_run, fitting
+from bonafide.bench.calibration_file import dumps, write
+from bonafide.bench.fitting import Column, Files, fit_question
 from bonafide.bench.protocol import load_protocol
 from bonafide.errors import InvalidInput
-from bonafide.evidence.calibration import OUTSIDE_SHARE, calibrate, load_calibration
-from bonafide.types import Question
+from bonafide.evidence.calibration import OUTSIDE_SHARE, Calibration, calibrate, load_calibration
+from bonafide.evidence.reference import HEAD, Reference, Stratum
+from bonafide.types import Card, Finding, Measurement, Question
 
 RANDOM = np.random.default_rng(0)
 TRUTH = np.arange(600) % 2 == 0
 GROUPS = np.array([f"{'a' if positive else 'b'}{n % 9}" for n, positive in enumerate(TRUTH)])
+FILES = Files(TRUTH, GROUPS, ["x"] * 600, ["jpeg"] * 600, np.full(600, 1.5))
 
 
 def column(name: str, strength: float, **more: object) -> Column:
@@ -96,30 +98,52 @@ def test_one_source_of_a_class_is_too_few() -> None:
 
 
 def test_a_question_is_fitted_as_a_whole() -> None:
-    fitted = fit_question("synthetic", [column("good", 3.0), column("noise", 0.0)], TRUTH, GROUPS)
-    good, noise = fitted.weights
-    assert good > 0.5 > noise or abs(fitted.detectors["noise"]["auc"] - 0.5) < 0.06
+    columns = [column("good", 3.0), column("noise", 0.0)]
+    fitted = fit_question("synthetic", columns, FILES)
+    assert fitted.table["weights"]["good"] > 0.5
     assert fitted.detectors["good"]["auc"] > 0.95
     assert fitted.detectors["good"]["false_positive_rate"] <= 0.01
-    assert fitted.fusion["bona_fide"] == sorted(fitted.evidence[~TRUTH])
     ratios = [llr for _, llr in fitted.detectors["good"]["knots"]]
     assert ratios == sorted(ratios) and ratios[0] < 0 < ratios[-1]
+    assert fitted.table["columns"] == [*HEAD, "good", "noise"]
+    first = fitted.table["files"][0]
+    assert first[:5] == ["a0", 1, "x", "jpeg", 1.5] and len(first) == len(HEAD) + 2
+    for row, evidence, hits in zip(fitted.table["files"], fitted.evidence, fitted.hit, strict=True):
+        assert row[len(HEAD) :] == pytest.approx(evidence.tolist())
+        assert row[5] == hits[0] + 2 * hits[1]
+
+
+def test_a_detector_that_tells_nothing_does_not_weigh() -> None:
+    nothing = Column("nothing", "1", np.zeros(600))
+    fitted = fit_question("synthetic", [column("good", 3.0), nothing], FILES)
+    assert fitted.table["weights"]["nothing"] == 0.0
+    assert fitted.table["weights"]["good"] > 0.5
+
+
+def test_silence_is_stored_as_nothing() -> None:
+    scores = RANDOM.normal(0, 1, 600) + 3 * TRUTH
+    scores[::3] = np.nan
+    fitted = fit_question("synthetic", [Column("some", "1", scores)], FILES)
+    said = [row[-1] for row in fitted.table["files"]]
+    assert [value is None for value in said] == np.isnan(scores).tolist()
 
 
 def test_false_accusations_stay_under_the_bound_out_of_fold() -> None:
-    fitted = fit_question("synthetic", [column("good", 3.0)], TRUTH, GROUPS)
-    bona_fide = fitted.fusion["bona_fide"]
+    groups = np.array([f"{'a' if yes else 'b'}{n % 200}" for n, yes in enumerate(TRUTH)])
+    files = Files(TRUTH, groups, ["x"] * 600, ["jpeg"] * 600, np.full(600, 1.5))
+    fitted = fit_question("synthetic", [column("good", 3.0)], files)
+    reference = Reference(fitted.table)
     for rate in (0.02, 0.05, 0.2):
-        drawn = fitting.outcomes(fitted.evidence, fitted.hit, bona_fide, rate)
-        assert drawn.accused[~TRUTH].mean() <= rate / 2
-        assert not (drawn.accused & drawn.quiet).any()
+        compared = reference.compare(frozenset({"good"}), Stratum("jpeg", "medium"), rate)
+        p = compared.p_values(fitted.total[~TRUTH])
+        assert compared.certifies(rate) and (p <= rate).mean() <= rate
 
 
 def test_evidence_is_halved_outside_as_the_verdict_does_it() -> None:
     tiles = RANDOM.integers(10, 100, 600).astype(np.float64)
     tiles[::50] = 1.0
     one = column("good", 3.0, measured={"tiles": tiles, "unknown": np.full(600, np.nan)})
-    entry = fit_question("synthetic", [one], TRUTH, GROUPS).detectors["good"]
+    entry = fit_question("synthetic", [one], FILES).detectors["good"]
     assert list(entry["range"]) == ["tiles"]
     rows = np.arange(600)
     evidence = fitting._evidence(one, rows, entry["knots"], {"tiles": [5.0, 99.0]})
@@ -127,22 +151,27 @@ def test_evidence_is_halved_outside_as_the_verdict_does_it() -> None:
     outside = (tiles < 5) | (tiles > 99)
     assert np.allclose(evidence[outside], OUTSIDE_SHARE * inside[outside])
     assert np.allclose(evidence[~outside], inside[~outside])
-    table = bonafide_table(entry | {"range": {"tiles": [5.0, 99.0]}})
+    table = Calibration({"good": entry | {"range": {"tiles": [5.0, 99.0]}}}, {}, "made up", "test")
+    card = Card("good", "1", Question.SYNTHETIC, "good")
     for row in (0, 1, 50):
-        found = calibrate(
-            bonafide.Finding(
-                "good", "1", Question.SYNTHETIC, bonafide.Status.OK,
-                score=float(one.scores[row]), facts={"tiles": float(tiles[row])},
-            ),
-            table,
-        )  # fmt: skip
+        said = Measurement(float(one.scores[row]), facts={"tiles": float(tiles[row])})
+        found = calibrate(Finding.of(card, said), table)
         assert found.llr == pytest.approx(evidence[row], abs=1e-3)
 
 
-def bonafide_table(entry: dict[str, object]) -> object:
-    from bonafide.evidence.calibration import Calibration
-
-    return Calibration({"good": entry}, {}, {}, "made up", "test")
+def test_a_table_has_a_line_for_each_file(tmp_path: Path) -> None:
+    fitted = fit_question("synthetic", [column("good", 3.0)], FILES)
+    table = {
+        "schema": 2,
+        "source": "made up",
+        "detectors": fitted.detectors,
+        "questions": {"synthetic": fitted.table},
+    }
+    text = dumps(table)
+    assert json.loads(text) == json.loads(json.dumps(table))
+    assert 600 < text.count("\n") < 640
+    path = write(table, tmp_path / "sub" / "own.json")
+    assert load_calibration(str(path)).questions["synthetic"].weight("good") > 0.5
 
 
 def test_a_detector_joins_the_verdict_by_its_calibration(
@@ -150,9 +179,9 @@ def test_a_detector_joins_the_verdict_by_its_calibration(
 ) -> None:
     manifest = sets.make_set(tmp_path / "set", 24)
     protocol = load_protocol(str(tmp_path / "set" / "tiny.yaml"))
-    monkeypatch.setattr(calibrating, "needed", lambda question, detectors: tuple(detectors))
-    table = calibrating.calibrate_manifest(manifest, protocol, ("spectral_peaks",), jobs=1)
-    path = calibrating.write(table, tmp_path / "own.json")
+    monkeypatch.setattr(calibrate_run, "needed", lambda question, detectors: tuple(detectors))
+    table = calibrate_run.from_manifest(manifest, protocol, ("spectral_peaks",), jobs=1)
+    path = write(table, tmp_path / "own.json")
     entry = table["detectors"]["spectral_peaks"]
     assert entry["bona_fide"] == entry["altered"] == 12
     assert entry["range"]["short_side"] == [128, 128]
@@ -160,17 +189,19 @@ def test_a_detector_joins_the_verdict_by_its_calibration(
     report = bonafide.examine(tmp_path / "set" / "000.png", chosen)
     assert report.versions["calibration"] == load_calibration(str(path)).id
     assert "+" in report.versions["calibration"]
-    assert report.findings[0].threshold == entry["threshold"]
+    known = report.findings[0].calibrated
+    assert known is not None and known.threshold == entry["threshold"]
     assert report.settings["calibration"] == str(path)
 
 
 def test_every_detector_that_weighs_has_to_be_in_the_run() -> None:
-    assert calibrating.needed("edited", ("noise_level",))[0] == "noise_level"
-    assert "copy_move" in calibrating.needed("edited", ("noise_level",))
+    needed = calibrate_run.needed("synthetic", ("spectral_peaks",))
+    assert needed[0] == "spectral_peaks" and len(needed) > 1
+    assert all(registry.card(name).question is Question.SYNTHETIC for name in needed)
     with pytest.raises(InvalidInput, match="answers edited; the protocol asks synthetic"):
-        calibrating.needed("synthetic", ("noise_level",))
+        calibrate_run.needed("synthetic", ("noise_level",))
     with pytest.raises(bonafide.BonafideError, match="no detector is called"):
-        calibrating.needed("synthetic", ("nonsense",))
+        calibrate_run.needed("synthetic", ("nonsense",))
 
 
 def test_the_command_says_what_is_missing_and_what_was_written(
@@ -185,7 +216,7 @@ def test_the_command_says_what_is_missing_and_what_was_written(
     manifest = sets.make_set(tmp_path / "set", 12)
     protocol, run = tmp_path / "set" / "tiny.yaml", tmp_path / "run"
     common = ("--protocol", protocol, "--out", run, "--no-audit", "--repeats", 0, "--quiet")
-    names = calibrating.needed("synthetic", ("spectral_peaks",))
+    names = calibrate_run.needed("synthetic", ("spectral_peaks",))
     call("bench", "run", manifest, *common, "--detectors", "generator_metadata")
     lacking = call("bench", "calibrate", run, "--detector", "spectral_peaks")
     assert lacking.returncode == 2 and "has no scores of" in lacking.stderr

@@ -1,12 +1,9 @@
-"""The tool that fits how maps are joined, on a made-up detector and made-up pictures."""
+"""How the tables that join maps are fitted, on made-up detectors and made-up pictures."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,60 +11,60 @@ from PIL import Image as Pillow
 from skimage import data as photographs
 
 from bonafide import registry
-from bonafide.evidence import edited_regions as edits
+from bonafide.bench import region_fitting, region_maps
+from bonafide.bench.labelled import read_labelled
+from bonafide.bench.region_maps import Picture
+from bonafide.errors import InvalidInput
 from bonafide.evidence.calibration import Calibration
-from bonafide.types import Finding, Question, Status
+from bonafide.evidence.edited_regions import Lattice, fuse_maps
+from bonafide.types import Card, Finding, Measurement, Question, ScoreMap
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("fit_regions", "region_evidence"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import fit_regions
-
-    return fit_regions
+GOOD, NOISE = "double_jpeg", "noise_level"
+CELL = 8
 
 
-def picture(tool: ModuleType, number: int, edited: bool, right: float) -> Any:
-    """A picture whose map of double_jpeg finds an edit with probability `right`."""
+def picture(number: int, edited: bool, right: float) -> Picture:
+    """A picture whose map of GOOD finds an edit with probability `right`."""
     random = np.random.default_rng(number)
     mask = np.zeros((60, 80), np.bool_)
     if edited:
         mask[20:50, 10:40] = True
     found = random.random() < (right if edited else 0.004)
-    heatmap = np.zeros(mask.shape, np.float32)
+    marks = np.zeros(mask.shape, np.float32)
     if found:
-        heatmap[20:52, 12:42] = 0.9
+        marks[20:52, 12:42] = 0.9
     score = float(found) + 0.1 * random.random()
-    said = [
-        Finding(name, registry.card(name).version, Question.EDITED, Status.OK, score=score,
-                heatmap=heatmap if name == "double_jpeg" else heatmap * 0 + random.random() / 3)
-        for name in ("double_jpeg", "noise_level")
-    ]  # fmt: skip
-    findings = {finding.detector: finding for finding in said}
-    asked = frozenset(findings) if number % 50 else frozenset({"double_jpeg"})
-    return tool.Picture(f"collection{number % 7}", mask, asked, findings)
+    findings = {}
+    for name in (GOOD, NOISE):
+        values = marks if name == GOOD else np.full_like(marks, random.random() / 3)
+        card = registry.card(name)
+        scores = ScoreMap(values, CELL, 80 * CELL, 60 * CELL)
+        findings[name] = Finding.of(card, Measurement(score, maps=(scores,)))
+    asked = frozenset(findings) if number % 50 else frozenset({GOOD})
+    lattice = Lattice(CELL, 80 * CELL, 60 * CELL)
+    return Picture(f"source{number % 7}", lattice, mask, asked, findings)
 
 
 def test_tables_follow_what_maps_were_worth(
-    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = [picture(tool, number, number % 3 == 0, 0.8) for number in range(210)]
-    monkeypatch.setattr(tool, "read_evidence", lambda folder: iter(pictures))
+    pictures = [picture(number, number % 3 == 0, 0.8) for number in range(210)]
+    monkeypatch.setattr(region_fitting, "read_pictures", lambda folder: iter(pictures))
     path = tmp_path / "calibration.json"
-    path.write_text('{"source": "kept"}')
-    fitted = tool.fit(tmp_path, path, 0.03)
-    assert json.loads(path.read_text()) == {"source": "kept", "regions": fitted}
-    calibration = Calibration({}, {}, {}, "made up", "test", fitted)
+    path.write_text('{"source": "kept", "detectors": {}, "questions": {}}')
+    fitted = region_fitting.fit_into(tmp_path, path, 0.03)
+    assert json.loads(path.read_text()) == {
+        "source": "kept", "detectors": {}, "questions": {}, "regions": fitted
+    }  # fmt: skip
+    calibration = Calibration({}, {}, "made up", "test", fitted)
     findings = next(
-        one.findings for one in pictures if one.findings["double_jpeg"].heatmap.max() > 0.5
+        one.findings
+        for one in pictures
+        if one.findings[GOOD].map is not None and one.findings[GOOD].map.peak > 0.5
     )
-    fused = edits.fuse_maps(list(findings.values()), calibration)
-    assert [region.detectors for region in fused.regions] == [("double_jpeg",)]
-    good, noise = (fitted["detectors"][name] for name in ("double_jpeg", "noise_level"))
+    fused = fuse_maps(list(findings.values()), calibration)
+    assert fused is not None and [region.detectors for region in fused.regions] == [(GOOD,)]
+    good, noise = (fitted["detectors"][name] for name in (GOOD, NOISE))
     assert dict(map(tuple, good["knots"]))[0.5] > 2
     assert good["weight"] > 0.5
     assert all(abs(ratio) < 0.7 for _, ratio in noise["knots"])
@@ -78,39 +75,58 @@ def test_tables_follow_what_maps_were_worth(
     assert held["edited"] + held["untouched"] == 210 - 5
     assert held["f1"] > 0.6
     assert held["false_region_rate"] <= 0.05
-    assert set(fitted["collections"]) == {f"collection{number}" for number in range(7)}
+    assert fitted["sources"] == 7
 
 
-def test_collections_are_never_divided(tool: ModuleType) -> None:
+def test_too_few_sources_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="at least 5 sources"):
+        region_fitting.fit([picture(7 * number, number % 2 == 0, 1.0) for number in range(9)], 0.1)
+
+
+def test_sources_are_never_divided() -> None:
     groups = np.array([f"c{number % 11}" for number in range(100)])
     seen: list[int] = []
-    for training, held_out in tool.folds_by_collection(groups):
+    for training, held_out in region_fitting.folds_by_source(groups):
         assert not set(groups[training]) & set(groups[held_out])
         seen += held_out.tolist()
     assert sorted(seen) == list(range(100))
 
 
-def test_measuring_goes_on_where_it_stopped(tool: ModuleType, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    rows = ["path,label,mask,base"]
-    for name, label in (("a", "authentic"), ("b", "tampered")):
-        Pillow.fromarray(photographs.astronaut()[:128, :160]).save(folder / f"{name}.png")
-        rows.append(f"photos/{name}.png,{label},{'photos/m.png' if name == 'b' else ''},")
+def test_measuring_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    rows = ["path,label,mask,origin"]
+    for name, label in (("a", "authentic"), ("b", "tampered"), ("c", "tampered")):
+        Pillow.fromarray(photographs.astronaut()[:128, :160]).save(tmp_path / f"{name}.png")
+        rows.append(f"{name}.png,{label},{'m.png' if name == 'b' else ''},photos")
     mask = np.zeros((128, 160), np.uint8)
-    mask[10:60, 20:90] = 255
-    Pillow.fromarray(mask).save(folder / "m.png")
+    mask[16:64, 24:88] = 255
+    Pillow.fromarray(mask).save(tmp_path / "m.png")
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("\n".join(rows))
-    evidence = tmp_path / "evidence"
-    tool.measure([manifest], evidence, frozenset({"elsewhere"}), ["noise_level"], 1)
-    assert list(tool.read_evidence(evidence)) == []
-    tool.measure([manifest], evidence, frozenset({"photos"}), ["noise_level"], 1)
-    stamps = {file: file.stat().st_mtime_ns for file in evidence.iterdir()}
-    tool.measure([manifest], evidence, frozenset(), ["noise_level"], 1)
-    assert stamps == {file: file.stat().st_mtime_ns for file in evidence.iterdir()}
-    tool.measure([manifest], evidence, frozenset(), ["noise_level", "jpeg_ghost"], 1)
-    pictures = list(tool.read_evidence(evidence))
-    assert sorted(int(one.edited.sum()) for one in pictures) == [0, 50 * 70]
-    assert all(set(one.findings) == {"noise_level", "jpeg_ghost"} for one in pictures)
-    assert all(one.collection == "photos" for one in pictures)
+    maps, files = tmp_path / "maps", read_labelled([manifest])
+    assert region_maps.measure_maps(files, maps, [NOISE]) == 0
+    stamps = {file: file.stat().st_mtime_ns for file in maps.iterdir()}
+    assert len(stamps) == 2  # an edit without a mask teaches nothing
+    region_maps.measure_maps(files, maps, [NOISE])
+    assert stamps == {file: file.stat().st_mtime_ns for file in maps.iterdir()}
+    region_maps.measure_maps(files, maps, [NOISE, "jpeg_ghost"])
+    pictures = list(region_maps.read_pictures(maps))
+    assert all(set(one.findings) == {NOISE, "jpeg_ghost"} for one in pictures)
+    assert all(one.source == "photos" for one in pictures)
+    share = [float(one.edited.mean()) for one in sorted(pictures, key=lambda p: p.edited.sum())]
+    assert share == pytest.approx([0.0, 48 * 64 / (128 * 160)], abs=0.05)
+
+
+def test_cells_that_were_mostly_edited_are_edited() -> None:
+    mask = np.zeros((20, 30), np.bool_)
+    mask[3:12, 4:19] = True
+    mask[16:, 24:] = True
+    lattice = Lattice(8, 30, 20)
+    found = region_maps._reduced(mask, lattice)
+    assert found.shape == (3, 4)
+    assert found.astype(int).tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+
+
+def test_only_detectors_that_outline_edits_are_asked() -> None:
+    names = region_maps.outlining_detectors()
+    cards: list[Card] = [registry.card(name) for name in names]
+    assert names and all(card.outlines and card.question is Question.EDITED for card in cards)

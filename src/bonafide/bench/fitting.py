@@ -22,7 +22,7 @@ from bonafide.evidence.calibration import OUTSIDE_SHARE
 from bonafide.evidence.reference import DIGITS, HEAD
 
 FOLDS = 5
-SMALLEST_BLOCK = 3  # altered files behind each step of a calibration curve
+SMALLEST_BLOCK = 3  # files of one class behind each step of a calibration curve
 LEAST_WEIGHT = 0.05  # under which a detector does not weigh at all
 PERCENTILES = (1, 99)  # of what is measured of the calibration files
 
@@ -211,9 +211,9 @@ def group_folds(
 def fit_knots(scores: Floats, truth: Bools) -> list[list[float]]:
     """Monotone map from score to log-likelihood ratio, as (score, llr) knots.
 
-    Isotonic regression with balanced classes, steps merged until each holds enough altered
-    pictures, each step's ratio smoothed by half a count (Jeffreys), so that no step claims more
-    than its counts support.
+    Isotonic regression with balanced classes, steps merged until each holds enough files of one
+    class, each step's ratio smoothed by half a count (Jeffreys), so that no step claims more than
+    its counts support. A step has a knot at either end; evidence rises between steps.
     """
     spoke = np.isfinite(scores)
     scores, truth = scores[spoke], truth[spoke]
@@ -227,12 +227,13 @@ def fit_knots(scores: Floats, truth: Bools) -> list[list[float]]:
         hit = int(truth[block].sum())
         false = len(block) - hit
         ratio = ((hit + 0.5) / (positives + 1)) / ((false + 0.5) / (negatives + 1))
-        middle = round(float(np.median(scores[block])), 5)
-        llr = max(math.log(ratio), knots[-1][1] if knots else -math.inf)
-        if knots and middle <= knots[-1][0]:
-            knots[-1][1] = round(llr, 4)
-        else:
-            knots.append([middle, round(llr, 4)])
+        llr = round(max(math.log(ratio), knots[-1][1] if knots else -math.inf), 4)
+        for end in (scores[block].min(), scores[block].max()):
+            place = round(float(end), 5)
+            if knots and place <= knots[-1][0]:  # scores that only rounding tells apart
+                knots[-1][1] = llr
+            else:
+                knots.append([place, llr])
     return knots
 
 
@@ -367,14 +368,19 @@ def _steps(scores: Floats, truth: Bools, weight: Floats) -> list[NDArray[np.intp
 
 
 def _merged(blocks: list[list[int]], truth: Bools) -> list[list[int]]:
-    """Neighbours joined until each block holds `SMALLEST_BLOCK` altered files."""
+    """Neighbours joined until each block holds `SMALLEST_BLOCK` files of one class."""
+
+    def supported(block: list[int]) -> bool:
+        altered = int(truth[block].sum())
+        return max(altered, len(block) - altered) >= SMALLEST_BLOCK
+
     merged: list[list[int]] = []
     for block in blocks:
-        if merged and int(truth[merged[-1]].sum()) < SMALLEST_BLOCK:
+        if merged and not supported(merged[-1]):
             merged[-1] += block
         else:
             merged.append(block)
-    while len(merged) > 1 and int(truth[merged[-1]].sum()) < SMALLEST_BLOCK:
+    while len(merged) > 1 and not supported(merged[-1]):
         last = merged.pop()
         merged[-1] += last
     return merged
