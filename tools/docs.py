@@ -137,6 +137,7 @@ def schema() -> str:
         "# Report schema",
         _text(whole.get("description", "")),
         "The schema itself: [report.schema.json](../report.schema.json). Others: "
+        "[report.schema-1.json](../report.schema-1.json) (reports of 0.1), "
         "[bench.schema.json](../bench.schema.json), "
         "[comparison.schema.json](../comparison.schema.json).",
     ]

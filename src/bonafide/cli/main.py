@@ -81,7 +81,7 @@ def bonafide() -> None:
 @click.option(
     "--maps",
     metavar="DIR",
-    help="Write each heatmap as 8-bit grey PNG, <stem>.<detector>.png.",
+    help="Write each map as 8-bit grey PNG, <stem>.<detector>.png, at most 20 megapixels.",
 )
 @click.option("--only", metavar="ID,...", help="Ask just these detectors.")
 @click.option(
