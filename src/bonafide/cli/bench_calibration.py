@@ -30,7 +30,7 @@ from bonafide.cli.bench_options import (
 @click.command()
 @manifests_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE.jsonl", help="Written with a line per file; one that exists is continued.")  # fmt: skip
+              metavar="FILE.jsonl", help="Gets a line per file; may exist already.")  # fmt: skip
 @click.option("--detectors", metavar="ID,...",
               help="Detectors to run.  [default: all that can be used]")  # fmt: skip
 @where_option
@@ -71,7 +71,7 @@ def measure(
               type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Labels and sources of the files in FILE.jsonl; may be repeated.")  # fmt: skip
 @click.option("--detector", "detectors", multiple=True, metavar="ID",
-              help="Detector that is to vote; may be repeated.  [default: all in FILE.jsonl]")  # fmt: skip
+              help="Detector that is to vote; may be repeated.  [default: all]")  # fmt: skip
 @click.option("--scores-of", multiple=True, metavar="ID=FILE.csv",
               help="Out-of-fold scores of a trained detector (path, score, facts) in place of "
               "those measured.")  # fmt: skip
@@ -149,7 +149,7 @@ def calibrate(
 @click.option("--out", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               metavar="FILE", help="The calibration to write the tables into.")  # fmt: skip
 @click.option("--detectors", metavar="ID,...",
-              help="Detectors whose maps are joined.  [default: those that outline edits]")  # fmt: skip
+              help="Detectors to join.  [default: those that outline edits]")  # fmt: skip
 @click.option(
     "--false-regions",
     type=click.FloatRange(0, 1),
