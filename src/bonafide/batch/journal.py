@@ -221,14 +221,14 @@ class Journal:
 
     def _check_form(self, form: Form) -> None:
         if self._meta("schema") not in (0, _SCHEMA):
-            raise InvalidInput("a newer bonafide began this batch: update bonafide")
+            raise InvalidInput("a newer version of bonafide started this batch: update bonafide")
         known = list(self._run("SELECT form FROM form"))
         if not known:
             self._run("INSERT INTO form VALUES (?)", form.value)
             self._tell(schema=_SCHEMA)
         elif known != [(form.value,)]:
             raise InvalidInput(
-                f"this folder was begun with results as {known[0][0]}: go on so, or take another"
+                f"this folder holds results as {known[0][0]}: keep that form, or use another folder"
             )
 
     def _check_kept(self) -> None:
@@ -236,8 +236,8 @@ class Journal:
         mark = next((mark for (mark,) in self._run("SELECT mark FROM kept")), None)
         if self._keep and mark is not None and not self._keep.holds(mark):
             raise InvalidInput(
-                "the store does not hold what this batch put into one: name that store with "
-                "--store, or begin in another folder"
+                "this store lacks reports that the batch put into another one: name that one with "
+                "--store, or use another folder"
             )
 
     def _mark(self) -> None:
@@ -263,7 +263,7 @@ def _plainly(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise InvalidInput(f"the progress in {folder} cannot be kept: {error}") from error
+        raise InvalidInput(f"the progress file in {folder} cannot be used: {error}") from error
 
 
 def _locked(path: Path) -> sqlite3.Connection:
@@ -275,7 +275,7 @@ def _locked(path: Path) -> sqlite3.Connection:
         lock.close()
         if "locked" not in str(error):
             raise
-        raise InvalidInput(f"another batch works in {path.parent}: {error}") from None
+        raise InvalidInput(f"another batch is running in {path.parent}: {error}") from None
     return lock
 
 

@@ -84,7 +84,9 @@ class Results:
         there = self._lines.stat().st_size if self._lines.exists() else 0
         # Lines for the user may have been moved away as a whole; those for a part may not.
         if there < self.size and (there or self.form is Form.PARQUET):
-            raise InvalidInput(f"{self._lines} lost lines that were written before")
+            raise InvalidInput(
+                f"{self._lines} is shorter than it was: lines that were written are missing"
+            )
         self.size = min(there, self.size)
         if there:
             os.truncate(self._lines, self.size)
@@ -132,4 +134,4 @@ def _need_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
-        raise MissingExtra("bench", "results as Parquet (or take --jsonl)") from None
+        raise MissingExtra("bench", "writing Parquet (--jsonl needs nothing more)") from None

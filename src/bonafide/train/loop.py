@@ -279,7 +279,7 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
         raise InvalidInput("after holding out groups, pictures of one class are left to train on")
     if not resume and (folder / CHECKPOINT).exists():
         raise InvalidInput(
-            f"{folder} holds a training; go on with --resume, or choose another --out"
+            f"{folder} contains a training: continue it with --resume, or choose another --out"
         )
 
 
