@@ -12,8 +12,8 @@ import pytest
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
 sys.path.insert(0, str(TOOLS))
 
-import house  # noqa: E402
-from house import INNER, MODULES, RANK, floor, imports, internal  # noqa: E402
+import house
+from house import INNER, MODULES, RANK, floor, imports, internal
 
 
 @pytest.mark.parametrize("module", INNER)

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import autoencoders  # noqa: E402
-from bonafide.train.autoencoders import Autoencoder, Discriminator, Member  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import autoencoders
+from bonafide.train.autoencoders import Autoencoder, Discriminator, Member
 
 TINY = Member("tiny", factor=4, latent=4, bottleneck="plain", codes=16, width=8)
 

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import backbones  # noqa: E402
-from bonafide.train.backbones import Backbone, SvdResidual, load_backbone  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import backbones
+from bonafide.train.backbones import Backbone, SvdResidual, load_backbone
 
 torch.set_num_threads(1)
 

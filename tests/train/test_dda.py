@@ -11,14 +11,14 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.train import dda  # noqa: E402
-from bonafide.train.backbones import Backbone  # noqa: E402
-from bonafide.train.batches import OwnPairs, Twins  # noqa: E402
-from bonafide.train.data import History  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.train import dda
+from bonafide.train.backbones import Backbone
+from bonafide.train.batches import OwnPairs, Twins
+from bonafide.train.data import History
+from bonafide.train.loop import fit
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 SIDE = 28

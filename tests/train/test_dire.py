@@ -12,13 +12,13 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train.diffusion import NoisePredictor, invert, load_pixel_diffusion, reconstruct  # noqa: E402
-from bonafide.train.dire import Method, Settings  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train.diffusion import NoisePredictor, invert, load_pixel_diffusion, reconstruct
+from bonafide.train.dire import Method, Settings
+from bonafide.train.loop import fit
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 SIDE = 16

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from bonafide.train import effort  # noqa: E402
-from bonafide.train.backbones import Backbone, svd_residuals  # noqa: E402
-from bonafide.train.data import Picture, TrainingData  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.train import effort
+from bonafide.train.backbones import Backbone, svd_residuals
+from bonafide.train.data import Picture, TrainingData
+from bonafide.train.loop import fit
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train.forensic_filters import (  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train.forensic_filters import (
     BayarConv,
     SrmFilters,
     edge_band,

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-import localisers  # noqa: E402
+import localisers
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import iml_vit  # noqa: E402
-from bonafide.train.plain_vit import PlainVit, StochasticDepth  # noqa: E402
-from bonafide.train.recipe import Batch, Output  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import iml_vit
+from bonafide.train.plain_vit import PlainVit, StochasticDepth
+from bonafide.train.recipe import Batch, Output
 
 torch.set_num_threads(1)
 SMALL = {"crop": 64, "canvas": 96, "window": 4, "whole": (1,), "width": 16}

@@ -11,9 +11,9 @@ from skimage import data
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from bonafide.train import inpainting  # noqa: E402
-from bonafide.train.inpainting import Inpainter, Schedule  # noqa: E402
-from bonafide.train.tampering_fill import OnnxFiller  # noqa: E402
+from bonafide.train import inpainting
+from bonafide.train.inpainting import Inpainter, Schedule
+from bonafide.train.tampering_fill import OnnxFiller
 
 TINY = Schedule(steps=6, batch=2, crop=32, width=8, largest=0.15, smallest=0.1)
 CROPS = [data.astronaut()[:128, 100:228], data.coffee()[100:228, 200:328]]

@@ -11,15 +11,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-import localisers  # noqa: E402
-import onnxruntime  # noqa: E402
-from PIL import Image as Pillow  # noqa: E402
-from skimage import data  # noqa: E402
-from torch import Tensor  # noqa: E402
+import localisers
+import onnxruntime
+from PIL import Image as Pillow
+from skimage import data
+from torch import Tensor
 
-from bonafide.signals.quantised import PLANES  # noqa: E402
-from bonafide.train import export, jpeg_history, masked  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.signals.quantised import PLANES
+from bonafide.train import export, jpeg_history, masked
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 

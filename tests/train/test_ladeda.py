@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import ladeda  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import ladeda
+from bonafide.train.loop import fit
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 

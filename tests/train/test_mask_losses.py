@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bonafide.train.mask_losses import (  # noqa: E402
+from bonafide.train.mask_losses import (
     at_size,
     dice_loss,
     edge_entropy,

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-import localisers  # noqa: E402
+import localisers
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import cmx, mmfusion  # noqa: E402
-from bonafide.train.backbones import IMAGENET  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import cmx, mmfusion
+from bonafide.train.backbones import IMAGENET
 
 torch.set_num_threads(1)
 SMALL = {"crop": 64, "width": 16, "noiseprint_depth": 3, "noiseprint_width": 4, "warmup": 0}

@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.train import npr  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
+from bonafide.train import npr
+from bonafide.train.loop import fit
 
 torch.set_num_threads(1)
 

@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import ppl  # noqa: E402
-from bonafide.train.batches import OwnPairs, Twins, collate  # noqa: E402
-from bonafide.train.data import History  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import ppl
+from bonafide.train.batches import OwnPairs, Twins, collate
+from bonafide.train.data import History
+from bonafide.train.loop import fit
 
 torch.set_num_threads(1)
 SIDE, PATCH = 28, 7

@@ -12,12 +12,12 @@ from PIL import Image as Pillow
 
 torch = pytest.importorskip("torch")
 
-from bonafide.cli.align import align  # noqa: E402
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.media.image import Image  # noqa: E402
-from bonafide.train import autoencoders, originals, reconstruct, upscalers  # noqa: E402
-from bonafide.train.autoencoders import Autoencoder, Member  # noqa: E402
-from bonafide.train.reconstruct import Cropping, Pair  # noqa: E402
+from bonafide.cli.align import align
+from bonafide.errors import InvalidInput
+from bonafide.media.image import Image
+from bonafide.train import autoencoders, originals, reconstruct, upscalers
+from bonafide.train.autoencoders import Autoencoder, Member
+from bonafide.train.reconstruct import Cropping, Pair
 
 SMALL = Cropping(size=64, seed=3)
 

@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-import localisers  # noqa: E402
+import localisers
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import relayformer  # noqa: E402
-from bonafide.train.plain_vit import PlainVit  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import relayformer
+from bonafide.train.plain_vit import PlainVit
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

@@ -9,13 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import toys  # noqa: E402
+import toys
 
-from bonafide.train import synthetic_traces  # noqa: E402
-from bonafide.train.efficientnet import STAGES, EfficientNetLite0  # noqa: E402
-from bonafide.train.export import export  # noqa: E402
-from bonafide.train.loop import fit  # noqa: E402
-from bonafide.train.recipe import Batch  # noqa: E402
+from bonafide.train import synthetic_traces
+from bonafide.train.efficientnet import STAGES, EfficientNetLite0
+from bonafide.train.export import export
+from bonafide.train.loop import fit
+from bonafide.train.recipe import Batch
 
 torch.set_num_threads(1)
 TINY = synthetic_traces.Settings(

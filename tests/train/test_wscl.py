@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
 
-import localisers  # noqa: E402
+import localisers
 
-from bonafide.errors import InvalidInput  # noqa: E402
-from bonafide.train import wscl  # noqa: E402
+from bonafide.errors import InvalidInput
+from bonafide.train import wscl
 
 torch.set_num_threads(1)
 

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bonafide.train import autoencoders, zoo  # noqa: E402
-from bonafide.train.autoencoders import Member  # noqa: E402
+from bonafide.train import autoencoders, zoo
+from bonafide.train.autoencoders import Member
 
 TINY = Member("tiny", factor=4, latent=4, enlarge="nearest", bottleneck="plain", width=8)
 SHORT = zoo.Schedule(steps=12, batch=2, crop=32, warmup=2, checkpoint_every=5)

@@ -10,21 +10,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bonafide.errors import UnsupportedFormat
-from bonafide.media.limits import Limits
 from bonafide.media.sources import Source
-
-if TYPE_CHECKING:
-    from bonafide.media.media import Track
 
 _DEMUXERS = {
     "MP4": "mov", "MOV": "mov", "M4A": "mov", "WEBM": "matroska", "MKV": "matroska",
     "AVI": "avi", "WAV": "wav", "MP3": "mp3", "FLAC": "flac", "OGG": "ogg",
 }  # fmt: skip
 _BUFFER = 131_072  # bytes per call into Python
-_MOST_TRACKS = 16
 _MOST_ERRORS = 250  # damaged packets or frames in a row after which the rest is given up
 _MOST_DEFECTS = 20
 
@@ -67,29 +62,6 @@ def open_container(source: Source, name: str, format: str) -> Iterator[Any]:  # 
             raise UnsupportedFormat(name, why[:300]) from error
         with container:
             yield container
-
-
-def read_tracks(source: Source, name: str, format: str, limits: Limits) -> tuple[Track, ...]:  # noqa: A002
-    """The video and audio tracks of a file, from its header; cover pictures are no tracks.
-
-    Raises:
-        UnsupportedFormat: the header cannot be read, or there is neither video nor sound.
-        LimitExceeded: one frame has more pixels than allowed.
-    """
-    from bonafide.media.audio import AudioTrack
-    from bonafide.media.video import VideoTrack
-
-    tracks: list[Track] = []
-    with open_container(source, name, format) as container:
-        for stream in container.streams:
-            place = (source, name, format, limits)
-            if stream.type == "video" and not _is_cover(stream):
-                tracks.append(VideoTrack.of_stream(place, container, stream))
-            elif stream.type == "audio":
-                tracks.append(AudioTrack.of_stream(place, container, stream))
-    if not tracks:
-        raise UnsupportedFormat(name, f"this {format} file holds neither video nor sound")
-    return tuple(tracks[:_MOST_TRACKS])
 
 
 def errors() -> tuple[type[BaseException], ...]:
@@ -230,10 +202,3 @@ class Pass:
         self.damaged = True
         detail = f" ({words_of(error)})" if error else ""
         self._defects.add(f"damaged after {max(self.until, 0.0):.1f} s{detail}"[:200])
-
-
-def _is_cover(stream: Any) -> bool:
-    import av
-
-    cover = getattr(getattr(av.stream, "Disposition", None), "attached_pic", 0x400)
-    return bool(int(stream.disposition) & int(cover))

@@ -45,7 +45,7 @@ def open_media(source: Source, name: str | None = None, limits: Limits | None = 
         raise SourceError(name, "the file is empty")
     kind, format = sniff(head)  # noqa: A001
     if kind in (Kind.VIDEO, Kind.AUDIO):
-        from bonafide.media.container import read_tracks
+        from bonafide.media.tracks import read_tracks
 
         tracks = read_tracks(opened, name, format, limits)
         kinds = {track.kind for track in tracks}
