@@ -171,7 +171,7 @@ def measure_picture(task: Task) -> str | None:
     arrays["about"] = np.array(json.dumps(about))
     arrays["edited"] = _reduced(edited, lattice)
     partial = kept.with_suffix(f".{os.getpid()}.partial.npz")
-    np.savez_compressed(partial, **arrays)
+    np.savez_compressed(partial, allow_pickle=False, **arrays)
     partial.replace(kept)
     return None
 
