@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -117,6 +118,11 @@ class Image:
         value = self.metadata.exif.get("Orientation", 1)
         upright = self.format in ("AVIF", "HEIC", "TIFF") or not isinstance(value, int)
         return 1 if upright or not 1 <= int(value) <= 8 else int(value)  # type: ignore[arg-type]
+
+    @lazy
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of `data`."""
+        return hashlib.sha256(self.data).hexdigest()
 
     @lazy
     def frames(self) -> int:
