@@ -231,7 +231,6 @@ class _Pool:
         self._workers: list[_Worker] = []
         self._work, self._seconds, self._quiet = work, seconds, quiet
         self._failed_starts = 0
-        self._workers: list[_Worker] = []
         method = _METHOD
         module = (work.func if isinstance(work, partial) else work).__module__
         if fork and _METHOD == "forkserver" and threading.active_count() == 1:

@@ -118,7 +118,7 @@ def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitt
         fold = np.round(fit_weights(known[training], truth[training]), 3)
         # What does not weigh in the end must not weigh in the bound.
         evidence[held_out] = llr[held_out] * np.where(weights > 0, fold, 0.0)
-    evidence = np.round(evidence, DIGITS)
+    evidence = np.asarray(np.round(evidence, DIGITS), np.float64)
     everything = np.arange(len(truth))
     detectors, hit = {}, np.zeros(llr.shape, np.bool_)
     for number, column in enumerate(columns):

@@ -196,9 +196,8 @@ def _sampled(
                     continue
                 score = picture.findings[name].score
                 if hit == (score is not None and score >= tables[name]["threshold"]):
-                    said[:, index] = np.interp(
-                        values[name], *zip(*tables[name]["knots"], strict=True)
-                    )
+                    places, ratios = np.array(tables[name]["knots"], np.float64).T
+                    said[:, index] = np.interp(values[name], places, ratios)
             if any(name in values for name in tables):
                 rows.append(said)
                 truth.append(np.full(DRAWN, part))

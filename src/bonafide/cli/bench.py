@@ -184,7 +184,7 @@ def protocols(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(known[name].to_dict(), indent=2, ensure_ascii=False))
         click.echo(f"sha256 {known[name].sha256}")
     else:
-        tables.printpairs({one: protocol.description for one, protocol in known.items()})
+        tables.print_pairs({one: protocol.description for one, protocol in known.items()})
 
 
 @bench.command()
@@ -207,7 +207,7 @@ def degradations(name: str | None, as_json: bool) -> None:
     if as_json:
         tables.print_json(known)
     else:
-        tables.printpairs(known)
+        tables.print_pairs(known)
 
 
 def _report(folder: Path, repeats: int, quiet: bool) -> dict[str, Any]:
