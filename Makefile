@@ -24,7 +24,7 @@ test-newest:
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -111,8 +111,8 @@ def test_a_pulled_file_needs_its_record_and_a_passed_check(
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"metadata": {"id": "else", "version": "1"}}, "says that it is else 1"),
-        ({"metadata": {"version": "1"}}, "does not say what it is"),
+        ({"metadata": {"id": "else", "version": "1"}}, "is the file of else 1"),
+        ({"metadata": {"version": "1"}}, "has no card that names the network"),
         ({"input": "images"}, "must have the input pixels, and has the input images"),
         (
             {"metadata": {"id": "net", "version": "1", "inputs": ["pixels", "residual"]}},

@@ -144,6 +144,7 @@ def test_what_hangs_ends_with_its_parent(tmp_path: Path) -> None:
     code = f"from test_workers import *; list(run(note_and_hang, [{str(log)!r}], 1, 600))"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
     while not (log.exists() and log.read_text().endswith(".")):
+        assert parent.poll() is None
         time.sleep(0.05)
     child = int(log.read_text().rstrip("."))
     parent.kill()

@@ -80,7 +80,7 @@ def detectors() -> Iterator[tuple[str, str]]:
         parts = [
             f"# {card.title}",
             _text(first),
-            _table(("", ""), rows.items()),
+            _table(("property", "value"), rows.items()),
             _sections(rest),
             f"## Measured limits\n\n{_text(card.limits)}",
             f"## Facts that it reports\n\n{facts}" if card.facts else "",
@@ -137,8 +137,12 @@ def schema() -> str:
         "# Report schema",
         _text(whole.get("description", "")),
         "The schema itself: [report.schema.json](../report.schema.json). Others: "
-        "[bench.schema.json](../bench.schema.json), "
-        "[comparison.schema.json](../comparison.schema.json).",
+        + ", ".join(
+            f"[{path.name}](../{path.name})"
+            for path in sorted(DOCS.glob("*.schema*.json"))
+            if path.name != "report.schema.json"
+        )
+        + ".",
     ]
     for name, found in whole["$defs"].items():
         rows = list(_keys(found))

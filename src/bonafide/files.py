@@ -1,26 +1,43 @@
-"""Write a file whole or not at all."""
+"""Write a file atomically: readers see the old content or the new, never a part."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to; what lies there becomes `path` at the end, unless something is raised.
+def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path; what is written there replaces `path` unless something is raised.
 
     What is no file, such as /dev/stdout, is written to as it is.
+
+    Args:
+        path: to write; its folder exists.
+        durable: whether the content is on disk when this returns, also after a power failure.
     """
     if path.exists() and not path.is_file():
         yield path
         return
     path = path.resolve()  # a link goes on pointing at the file
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # others may write it too
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
+        if durable:
+            _flush(partial, os.O_RDWR)
         partial.replace(path)
+        if durable and os.name == "posix":  # elsewhere a folder cannot be opened
+            _flush(path.parent, os.O_RDONLY)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flush(path: Path, mode: int) -> None:
+    number = os.open(path, mode)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

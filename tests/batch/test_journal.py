@@ -195,5 +195,5 @@ def test_rows_that_wait_for_their_part_are_missed(tmp_path: Path) -> None:
     journal.commit()
     journal.release()
     (tmp_path / "pending.jsonl").unlink()
-    with pytest.raises(InvalidInput, match="lost lines"):
+    with pytest.raises(InvalidInput, match="is shorter than it was"):
         opened(tmp_path, form=Form.PARQUET)

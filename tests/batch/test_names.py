@@ -97,7 +97,7 @@ def test_a_parquet_table(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no names"):
         names(f"@{table}", column="n")
     table.write_bytes(b"PAR1 is not enough")
-    with pytest.raises(InvalidInput, match="no Parquet"):
+    with pytest.raises(InvalidInput, match="not a readable Parquet"):
         names(f"@{table}")
 
 

@@ -165,7 +165,7 @@ def test_the_store_a_batch_went_into_is_known_again(pictures: Path, tmp_path: Pa
             [*command, str(tmp_path / store)], capture_output=True, text=True
         ).stderr
 
-    assert "1 examined" in scan("a.db") and "1 as before" in scan("a.db")
+    assert "1 examined" in scan("a.db") and "1 unchanged since the last run" in scan("a.db")
     assert "does not hold" in scan("b.db")
 
 

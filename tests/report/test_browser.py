@@ -265,7 +265,7 @@ class TestVideo:
         assert page.locator("svg[data-frame='8']").is_visible()
         assert not page.locator("svg[data-frame='7']").is_visible()
         click_point(page, 3)
-        assert page.url.endswith("-frame-3")
+        page.wait_for_url("**-frame-3", timeout=5000)
 
     def test_the_frame_can_be_enlarged(self, visit: Any, film: Path) -> None:
         page = visit(film, viewport={"width": 700, "height": 800}).page

@@ -18,7 +18,7 @@ from bonafide import Settings, examine, to_dict
 from bonafide.errors import InvalidInput
 from bonafide.media.media import Media
 from bonafide.media.source import open_media
-from bonafide.report import pdf
+from bonafide.report import pdf, pdf_sheet
 from bonafide.report.original import find_media
 from bonafide.types import Report
 
@@ -69,11 +69,11 @@ def test_the_same_record_gives_the_same_file(
     assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
 
 
-@pytest.mark.parametrize("fonts", [pdf._FONTS, ()])
+@pytest.mark.parametrize("fonts", [pdf_sheet._FONTS, ()])
 def test_hostile_text_stays_text(
     record: dict[str, Any], tmp_path: Path, fonts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pdf, "_FONTS", fonts)
+    monkeypatch.setattr(pdf_sheet, "_FONTS", fonts)
     nasty = "\u202eevil\x1b[2J **bold** {nb} <a href='x'>漢字 🙂\udcff " + "W" * 3000
     record["media"]["name"] = nasty
     record["caveat"] = nasty

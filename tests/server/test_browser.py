@@ -219,7 +219,7 @@ def test_a_key_revoked_meanwhile_leads_to_where_one_signs_in(
     other.goto("/")
     idle.app.state.service.store.revoke("brief")
     other.evaluate(DROP, [("a.jpg", encoded(make_picture, 120))])
-    said = other.get_by_role("alert").filter(has_text="no longer in force")
+    said = other.get_by_role("alert").filter(has_text="no longer valid")
     said.get_by_role("link", name="Sign in again").click()
     other.wait_for_url("**/sign-in")
     page.wait_for_url("**/sign-in?next=/jobs/*")

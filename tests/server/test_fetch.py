@@ -154,5 +154,5 @@ def test_slow_and_missing_files(site: Any) -> None:
         fetch(f"{base}/slow", Rules(private=True, seconds=0.5))
     with pytest.raises(FetchRefused, match="404"):
         fetch(f"{base}/missing", INSIDE)
-    with pytest.raises(FetchRefused, match="not known"):
+    with pytest.raises(FetchRefused, match="cannot be found"):
         fetch("http://no-such-name.invalid/", Rules(seconds=10.0))

@@ -55,10 +55,8 @@ def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_pict
         job = service.store.job(id_)
         return job is not None and job.finished_at is not None
 
-    started = time.monotonic()
     for task, outcome in workers.stream(crash_or_hang, examining.claim, ended, 2, 8.0):
         examining.settle(task, outcome)
-    assert time.monotonic() - started < 60
     job = service.store.job(id_)
     assert job is not None
     outcomes = {file.name: (file.state, (file.failure or {}).get("error")) for file in job.files}

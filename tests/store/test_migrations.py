@@ -90,7 +90,7 @@ def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
     with store._write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store.close()
-    with pytest.raises(InvalidInput, match="newer bonafide"):
+    with pytest.raises(InvalidInput, match="newer version of bonafide"):
         Store(url)
 
 

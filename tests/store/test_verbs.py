@@ -222,7 +222,7 @@ class TestVerify:
         told = run("verify", tmp_path / "r.json", place / "=coffee.jpg", ends=1).stdout
         assert "DIFFERS  verdict: manipulated then" in told
         assert ".score: 0.75 then" in told
-        assert "note     signature: is absent" in told
+        assert "note     signature: there is none" in told
 
     def test_a_last_digit(self, place: Path, tmp_path: Path) -> None:
         """Found out by the signature, also without its key; else tolerated, and named."""

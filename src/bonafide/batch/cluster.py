@@ -114,9 +114,8 @@ def _examined(
         answers = [pickle.loads(answer) for answer in batch["answer"]]
         if None in answers:
             raise InvalidInput(
-                "a machine of the cluster has another version of bonafide, of its networks, of the "
-                "trust list or of the calibration than the one that started the batch: make them "
-                "equal"
+                "a machine of the cluster differs from this one in the version of bonafide, in its "
+                "networks, in the trust list or in the calibration: install the same on both"
             )
         yield answers
 

@@ -28,6 +28,7 @@ from bonafide.batch.job import Outcome
 from bonafide.batch.results import Form, Results
 from bonafide.batch.work import DIGEST, Answer, Contents, Seen, name_of
 from bonafide.errors import InvalidInput
+from bonafide.files import atomic_write
 from bonafide.report.to_dict import to_dict
 from bonafide.types import Failure
 
@@ -211,22 +212,23 @@ class Journal:
 
     def _write_failures(self) -> None:
         """From the database, which knows what failed once and then did not."""
-        part = self._failures.with_suffix(".part")
         rows = self._run("SELECT failure FROM names WHERE key = ? AND failure NOT NULL", self._id)
-        with part.open("w", encoding="utf-8") as file:
+        with (
+            atomic_write(self._failures) as partial,
+            partial.open("w", encoding="utf-8") as file,
+        ):
             file.writelines(f"{failure}\n" for (failure,) in rows)
-        part.replace(self._failures)
 
     def _check_form(self, form: Form) -> None:
         if self._meta("schema") not in (0, _SCHEMA):
-            raise InvalidInput("a newer bonafide began this batch: update bonafide")
+            raise InvalidInput("a newer version of bonafide started this batch: update bonafide")
         known = list(self._run("SELECT form FROM form"))
         if not known:
             self._run("INSERT INTO form VALUES (?)", form.value)
             self._tell(schema=_SCHEMA)
         elif known != [(form.value,)]:
             raise InvalidInput(
-                f"this folder was begun with results as {known[0][0]}: go on so, or take another"
+                f"this folder holds results as {known[0][0]}: keep that form, or use another folder"
             )
 
     def _check_kept(self) -> None:
@@ -234,8 +236,8 @@ class Journal:
         mark = next((mark for (mark,) in self._run("SELECT mark FROM kept")), None)
         if self._keep and mark is not None and not self._keep.holds(mark):
             raise InvalidInput(
-                "the store does not hold what this batch put into one: name that store with "
-                "--store, or begin in another folder"
+                "this store lacks reports that the batch put into another one: name that one with "
+                "--store, or use another folder"
             )
 
     def _mark(self) -> None:
@@ -261,7 +263,7 @@ def _plainly(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise InvalidInput(f"the progress in {folder} cannot be kept: {error}") from error
+        raise InvalidInput(f"the progress file in {folder} cannot be used: {error}") from error
 
 
 def _locked(path: Path) -> sqlite3.Connection:
@@ -273,7 +275,7 @@ def _locked(path: Path) -> sqlite3.Connection:
         lock.close()
         if "locked" not in str(error):
             raise
-        raise InvalidInput(f"another batch works in {path.parent}: {error}") from None
+        raise InvalidInput(f"another batch is running in {path.parent}: {error}") from None
     return lock
 
 

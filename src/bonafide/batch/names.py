@@ -132,7 +132,9 @@ def _lines(stream: IO[bytes], file: str) -> Iterator[str]:
     mark = codecs.BOM_UTF8
     while line := stream.readline(_LINE):
         if len(line) == _LINE:
-            raise InvalidInput(f"the list {file} has a line of {_LINE} bytes or more: no list")
+            raise InvalidInput(
+                f"the list {file} has a line of {_LINE} bytes or more, so it is no list of files"
+            )
         name = os.fsdecode(line.removeprefix(mark).removesuffix(b"\n").removesuffix(b"\r"))
         mark = b""  # only what comes first is one
         if name:
@@ -164,10 +166,10 @@ def _parquet(stream: IO[bytes], file: str, column: str) -> Iterator[str]:
         for rows in table.iter_batches(_ROWS, columns=[column]):
             names = rows.column(0).to_pylist()
             if not all(isinstance(name, str | bytes | None) for name in names):
-                raise InvalidInput(f"{file}: the column {column!r} holds no names")
+                raise InvalidInput(f"{file}: the column {column!r} does not hold text")
             yield from (os.fsdecode(name) for name in names if name)
     except pyarrow.ArrowException as error:
-        raise InvalidInput(f"{file} is no Parquet that can be read: {error}") from error
+        raise InvalidInput(f"{file} is not a readable Parquet file: {error}") from error
 
 
 def _beside(file: str, name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.files import atomic_write
 
 PART_ROWS = 2_000  # of a Parquet part; a report is some 10 KB of text before compression
 _WHOLE = ("width", "height", "bytes")
@@ -46,7 +46,7 @@ class Results:
         self._pending = 0
         if form is Form.PARQUET:
             _need_pyarrow()
-            for name in (self._part(parts + 1), self._part(parts + 1).with_suffix(".part")):
+            for name in (self._part(parts + 1), *folder.glob(".part-*.partial")):
                 name.unlink(missing_ok=True)
         if form is not Form.STORE:
             self._restore()
@@ -84,7 +84,9 @@ class Results:
         there = self._lines.stat().st_size if self._lines.exists() else 0
         # Lines for the user may have been moved away as a whole; those for a part may not.
         if there < self.size and (there or self.form is Form.PARQUET):
-            raise InvalidInput(f"{self._lines} lost lines that were written before")
+            raise InvalidInput(
+                f"{self._lines} is shorter than it was: lines that were written are missing"
+            )
         self.size = min(there, self.size)
         if there:
             os.truncate(self._lines, self.size)
@@ -102,11 +104,9 @@ class Results:
         schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
         with self._lines.open("rb") as file:
             rows = [_row(line) for line in file]
-        part = path.with_suffix(".part")
-        parquet.write_table(pyarrow.Table.from_pylist(rows, schema), part, compression="zstd")
-        _flush(part)
-        part.replace(path)
-        _flush(self._folder)
+        table = pyarrow.Table.from_pylist(rows, schema)
+        with atomic_write(path, durable=True) as partial:
+            parquet.write_table(table, partial, compression="zstd")
 
 
 def _row(line: bytes) -> dict[str, Any]:
@@ -130,19 +130,8 @@ def _text(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _flush(path: Path) -> None:
-    """Force a file, or the names in a folder, onto the disk."""
-    if path.is_dir() and sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _need_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
-        raise MissingExtra("bench", "results as Parquet (or take --jsonl)") from None
+        raise MissingExtra("bench", "writing Parquet (--jsonl needs nothing more)") from None

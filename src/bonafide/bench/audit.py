@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.batch import workers
-from bonafide.bench import cues, forest, splits
+from bonafide.bench import cues, splits
 from bonafide.bench.audit_result import Audit, CueTest, Twins
 from bonafide.bench.cues import CUES, SIZE_CUES, Cues
 from bonafide.bench.manifest import Manifest
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.samples import Fold, Sample
 from bonafide.bench.statistics import Interval, bootstrap
+from bonafide.errors import MissingExtra
 from bonafide.media.limits import Limits
 from bonafide.signals import phash
 
@@ -30,6 +31,7 @@ __all__ = ["Audit", "CueTest", "Twins", "audit"]
 
 FOLDS = 5
 MOST = 20_000  # files that the cue test is made on; more would not narrow its interval visibly
+TREES, DEPTH = 40, 7  # of the forest that judges the cues
 _COLUMNS = ("group", "generator", "split", "format")
 
 
@@ -130,12 +132,53 @@ def _cue_tests(
             part: NDArray[np.float64] = part,
         ) -> Interval:
             pairs = [(np.array(one.calibrate), np.array(one.test)) for one in folds]
-            scores = forest.out_of_fold(part, truth, pairs, seed=seed)
+            scores = forest_scores(part, truth, pairs, seed)
             return bootstrap(roc_auc, truth, scores, groups, seed=seed)
 
         across = measure(grouped, clusters) if possible else None
         tests.append(CueTest(name, tuple(names), measure(random, None), across))
     return tuple(tests)
+
+
+def forest_scores(
+    features: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Score every sample by a random forest that was grown without it.
+
+    Args:
+        features: (n, k), finite.
+        truth: (n,).
+        folds: (grow, score) index arrays; a fold that cannot be grown, for want of a class, scores
+            its samples 0.5.
+        seed: of bootstrap samples and of the features offered to a node.
+
+    Returns:
+        float64 (n,) in [0, 1], NaN for samples that no fold scores.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.ensemble import RandomForestClassifier
+    except ModuleNotFoundError:
+        raise MissingExtra("bench", "an audit") from None
+    scores = np.full(len(truth), np.nan)
+    for grow, score in folds:
+        if not len(score):
+            continue
+        if len(np.unique(truth[grow])) < 2:
+            scores[score] = 0.5
+            continue
+        # Both classes weigh the same, so that a fold's share of positives moves no score.
+        forest = RandomForestClassifier(
+            TREES, max_depth=DEPTH, class_weight="balanced_subsample", random_state=seed
+        )
+        forest.fit(features[grow], truth[grow])
+        scores[score] = forest.predict_proba(features[score])[:, 1]
+    return scores
 
 
 def _at_most(samples: list[Sample], most: int, seed: int) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.evidence.calibration import load_calibration
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.networks import runtime
 
 
@@ -21,7 +21,7 @@ def write(table: dict[str, Any], path: str | Path | None = None) -> Path:
     """
     target = Path(path) if path else _home() / f"{'-'.join(table['detectors'])}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole(target) as partial:
+    with atomic_write(target) as partial:
         partial.write_text(dumps(table), encoding="utf-8")
     load_calibration(str(target))
     return target

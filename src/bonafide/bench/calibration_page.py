@@ -16,7 +16,7 @@ from bonafide.bench.metrics import risk_coverage
 from bonafide.bench.outcomes import Tally, by_container, by_group, decide_all, whole_verdict
 from bonafide.evidence.calibration import Calibration
 from bonafide.evidence.reference import Reference
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.types import Decision, Question
 
 FEWEST = 5  # files of a group that gets a line of its own
@@ -45,9 +45,9 @@ def write_page(page: Path, outcome: Outcome) -> None:
     for part in outcome.parts:
         lines += _question(part, decisions[part.question], outcome.table)
     lines += _chart_lines(chart.name) + _contradiction_lines(outcome.table)
-    with whole(chart) as partial:
+    with atomic_write(chart) as partial:
         partial.write_text(_risk_chart(outcome.parts), encoding="utf-8")
-    with whole(page) as partial:
+    with atomic_write(page) as partial:
         partial.write_text("\n".join(lines), encoding="utf-8")
 
 

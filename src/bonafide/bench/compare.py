@@ -71,7 +71,7 @@ def compare(first: str, second: str, repeats: int = 1000, seed: int = 0) -> dict
         if (row := _row(left, a, right, b, degradation, repeats, seed)) is not None
     ]
     if not rows:
-        raise InvalidInput(f"{first} and {second} have nothing that both scored")
+        raise InvalidInput(f"{first} and {second} have no file that both scored")
     adjusted = statistics.holm([math.nan if row["p"] is None else row["p"] for row in rows])
     for row, p in zip(rows, adjusted.tolist(), strict=True):
         row["p_holm"] = number(p)

@@ -22,7 +22,7 @@ from bonafide.bench.tree import (
     split_of,
 )
 from bonafide.errors import InvalidInput, MissingExtra
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.types import Question
 
 # The LSUN classes that ProGAN was trained on; ForenSynths trains on them without naming ProGAN.
@@ -181,7 +181,7 @@ def _write(file: Path, data: bytes) -> None:
     if file.is_file() and file.stat().st_size == len(data):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         partial.write_bytes(data)
 
 

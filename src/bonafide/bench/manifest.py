@@ -20,7 +20,7 @@ from bonafide.bench.masks import MARKS
 from bonafide.bench.protocol import ANY, COLUMNS, Protocol
 from bonafide.bench.samples import Sample
 from bonafide.errors import InvalidInput, MissingExtra
-from bonafide.files import whole
+from bonafide.files import atomic_write
 
 __all__ = ["InvalidInput", "Manifest", "Sample", "load", "read_table", "select", "write_manifest"]
 
@@ -96,7 +96,7 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> None:
     further = sorted(set(used) - set(COLUMNS))
     names = [name for name in COLUMNS if name in used or name in ("path", "label")] + further
     file = Path(path)
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         if file.suffix.lower() == ".parquet":
             _write_parquet(partial, names, rows)
         else:

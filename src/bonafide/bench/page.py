@@ -21,6 +21,7 @@ from bonafide.bench import charts, drawings
 from bonafide.bench.results import FEWEST
 from bonafide.bench.scoring import VERDICT
 from bonafide.errors import MediaError
+from bonafide.files import atomic_write
 from bonafide.media.source import open_media
 from bonafide.report import preview, templates
 from bonafide.types import Question
@@ -99,12 +100,8 @@ def render(results: Json, audit: Json | None = None) -> str:
 def write_page(path: str | os.PathLike[str], results: Json, audit: Json | None = None) -> Path:
     """Write the page; it replaces `path` only when it is complete."""
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(render(results, audit), "utf-8")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with atomic_write(target) as partial:
+        partial.write_text(render(results, audit), "utf-8")
     return target
 
 

@@ -23,7 +23,7 @@ from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.bench.region_maps import DRAWN, Json, Picture, read_pictures
 from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.evidence import edited_regions as edits
-from bonafide.files import whole
+from bonafide.files import atomic_write
 
 BINS = 16  # of a map's values, half of them under the decision
 SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims what it did not see
@@ -49,7 +49,7 @@ def fit_into(maps: Path, calibration: Path, false_regions: float) -> Json:
     fitted = fit(list(read_pictures(maps)), false_regions)
     table = json.loads(calibration.read_text(encoding="utf-8"))
     table["regions"] = fitted
-    with whole(calibration) as partial:
+    with atomic_write(calibration) as partial:
         partial.write_text(dumps(table), encoding="utf-8")
     return fitted
 

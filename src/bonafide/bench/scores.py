@@ -21,6 +21,7 @@ import numpy as np
 
 from bonafide.bench.samples import Fold
 from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.files import atomic_write
 
 JOURNAL, TABLE, ABOUT, AUDIT = "journal.jsonl", "scores.parquet", "run.json", "audit.json"
 
@@ -145,12 +146,8 @@ def write_table(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> 
         metadata={"bonafide": json.dumps(about, ensure_ascii=False, sort_keys=True)},
     )
     columns = {name: [row.get(name) for row in rows] for name in COLUMNS}
-    draft = folder / f".{TABLE}.{os.getpid()}.part"
-    try:
-        parquet.write_table(pyarrow.table(columns, schema=schema), draft, compression="zstd")
-        draft.replace(folder / TABLE)
-    finally:
-        draft.unlink(missing_ok=True)
+    with atomic_write(folder / TABLE) as partial:
+        parquet.write_table(pyarrow.table(columns, schema=schema), partial, compression="zstd")
     return folder / TABLE
 
 
@@ -189,13 +186,9 @@ def rows_of(scores: Scores) -> Iterator[Row]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, which appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        draft.write_text(text + "\n", "utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_write(path) as partial:
+        partial.write_text(text + "\n", "utf-8")
 
 
 def read_json(path: Path) -> Any:

@@ -1,4 +1,5 @@
-"""The verb `bonafide align`. Results go to standard output, talk to standard error.
+"""The verb `bonafide align`. Results go to standard output, everything else to
+standard error.
 
 PyTorch is imported when the verb runs, so that its help needs none.
 """
@@ -35,25 +36,30 @@ _MEASURED = 64  # held-out crops at most
     help="FILE.pt (or a folder of them), diffusers:CLASS:FOLDER, transformers:CLASS:FOLDER, "
     "enlarge:KERNEL:FACTOR or enlarge:FILE.onnx:FACTOR; may be repeated.",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Twins and pairs.csv.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for the twins and pairs.csv.",
+)
 @click.option(
     "--train-zoo",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Train small autoencoders into DIR first.",
 )
-@click.option("--members", metavar="NAME,...", help="Which of the zoo.  [default: all]")
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps of each member.")
+@click.option("--members", metavar="NAME,...", help="Which autoencoders to train.  [default: all]")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps of each autoencoder.")
 @click.option("--half", is_flag=True, help="Train in bfloat16; faster on processors built for it.")
 @click.option("--size", type=click.IntRange(min=32), default=256, show_default=True, metavar="N",
               help="Side of the crops, pixels.")  # fmt: skip
 @click.option("--per-source", type=click.IntRange(min=1), default=60, show_default=True,
-              metavar="N", help="Pictures of one source at most.")  # fmt: skip
+              metavar="N", help="Most pictures of one source.")  # fmt: skip
 @click.option("--on-grid", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              metavar="SHARE", help="Crops whose corner lies on the JPEG grid.")  # fmt: skip
+              metavar="SHARE", help="Share of crops that start on the JPEG grid.")  # fmt: skip
 @click.option("--protocol", default="generated-normalised", show_default=True, metavar="NAME|FILE",
               help="Says which labels of the manifest mean bona fide.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of weights, choices and crops.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, choices and crops.")
 @click.option("--network", is_flag=True, help="Allow fetching weights from the hub.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
 def align(
@@ -72,9 +78,9 @@ def align(
     network: bool,
     quiet: bool,
 ) -> None:
-    """Send bona fide pictures through decoders, for training on aligned pairs.
+    """Send bona fide pictures through decoders, to train on aligned pairs.
 
-    A twin shows the same as its original and differs by a decoder's trace alone.
+    A twin shows the same as its original; only the trace of a decoder differs.
 
     \b
     bonafide align photos.csv --train-zoo zoo
@@ -82,7 +88,9 @@ def align(
     bonafide train dda --data photos.csv --pairs twins/pairs.csv --out run
     """
     if bool(through) != bool(out) or not (through or train_zoo):
-        raise click.UsageError("give --train-zoo DIR, or --through WHAT and --out DIR, or all")
+        raise click.UsageError(
+            "give --train-zoo DIR, or --through WHAT with --out DIR, or all three"
+        )
     try:
         from bonafide.train import originals, reconstruct, zoo
     except ImportError:
@@ -167,7 +175,7 @@ def _tell(written: Written, quiet: bool) -> None:
 
 @contextmanager
 def bar(what: str, total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A progress bar on standard error, where somebody watches: call with a remark to advance."""
+    """A progress bar on standard error, on a terminal: call with a remark to advance."""
     if quiet or not sys.stderr.isatty():
         yield lambda remark: None
         return

@@ -1,4 +1,4 @@
-"""`bonafide scan --out`: the options of a batch, its progress and its last line."""
+"""`bonafide scan --out`: the options of a batch, its progress and its summary."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def batch_options(function: F) -> F:
             "lists",
             multiple=True,
             metavar="FILE",
-            help="Files to examine: one a line, or a .csv or .parquet; also @FILE.  - is standard "
-            "input.",
+            help="Examine the files that FILE lists: one per line, or a column of a .csv or "
+            ".parquet; - is standard input. @FILE means the same.",
         ),
         click.option(
             "--column",
             default="path",
             show_default=True,
             metavar="NAME",
-            help="Of a table given with --list.",
+            help="Column of names in a table given with --list.",
         ),
         click.option(
             "--out",
             metavar="DIR",
-            help="Write results into this folder, as Parquet (with --jsonl: JSON Lines; with "
-            "--store: into the store). Run again to go on, or to examine only what changed.",
+            help="Write results into this folder as Parquet (with --jsonl as JSON Lines; with "
+            "--store into the store). Run again to continue, or to examine only what changed.",
         ),
         click.option(
             "--ray",
             metavar="ADDRESS",
-            help="With --out: on the Ray cluster there; auto finds it, local starts one.",
+            help="With --out: run on this Ray cluster; auto finds one, local starts one.",
         ),
     )
     for option in reversed(options):
@@ -70,20 +70,20 @@ def run_batch(
     quiet: bool,
     debug: bool,
 ) -> Tally:
-    """Run a batch and say how it went on standard error.
+    """Run a batch and print its summary on standard error.
 
     Args:
         names: gives all names, each time it is called.
         settings: the same for all.
         countable: whether the names can be had twice; they are counted for the time left.
         out: folder of the results.
-        jsonl: JSON Lines in place of Parquet.
-        store, keep: as for `bonafide scan`; in place of files.
+        jsonl: write JSON Lines instead of Parquet.
+        store, keep: as for `bonafide scan`; then reports go into the store instead of files.
         sign: path of a private key.
         ray: address of a cluster.
         jobs: processes, 0 for one per core.
-        quiet: say nothing.
-        debug: let decoders through to standard error.
+        quiet: print nothing.
+        debug: print warnings of decoders.
     """
     from bonafide.batch.results import Form
     from bonafide.batch.run import local, run
@@ -92,7 +92,7 @@ def run_batch(
 
     kept = bool(keep or store)
     if kept and jsonl:
-        raise click.UsageError("with --out, --jsonl and --store exclude each other")
+        raise click.UsageError("with --out, give --jsonl or --store, not both")
     if ray:
         from bonafide.batch.cluster import engine as cluster
 
@@ -119,7 +119,7 @@ def run_batch(
 
 
 class _Progress:
-    """A bar on a terminal, a line a minute elsewhere; the total is counted meanwhile."""
+    """A progress bar on a terminal, a line per minute elsewhere; the total is counted meanwhile."""
 
     def __init__(self, names: Callable[[], Iterator[str]] | None, quiet: bool) -> None:
         self._names, self._quiet = names, quiet
@@ -194,7 +194,7 @@ def _summary(tally: Tally, seconds: float, out: str) -> str:
     parts = (
         (tally.examined, "examined"),
         (tally.copies, "copies"),
-        (tally.known, "as before"),
+        (tally.known, "unchanged since the last run"),
         (tally.failed, f"failed, see {Path(out) / 'failures.jsonl'}"),
     )
     words = ", ".join(f"{count:,} {word}" for count, word in parts if count)

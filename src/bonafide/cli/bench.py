@@ -1,4 +1,5 @@
-"""The verbs of `bonafide bench`. Results go to standard output, talk to standard error."""
+"""The verbs of `bonafide bench`. Results go to standard output, everything else to
+standard error."""
 
 from __future__ import annotations
 
@@ -28,7 +29,15 @@ from bonafide.cli.bench_options import (
 
 @click.group()
 def bench() -> None:
-    """Measure detectors: index, audit, run, report, compare, measure, calibrate."""
+    """Measure and calibrate detectors on labelled files.
+
+    \b
+    bonafide bench index set --out manifest.csv               list files with their labels
+    bonafide bench audit manifest.csv                         what do size and format give away?
+    bonafide bench run manifest.csv --out run                 score them, write report.html
+    bonafide bench measure manifest.csv --out scores.jsonl    scores to calibrate on
+    bonafide bench calibrate scores.jsonl --manifest manifest.csv --out own.json
+    """
 
 
 for _command in (measure, calibrate, regions):
@@ -38,10 +47,10 @@ for _command in (measure, calibrate, regions):
 @bench.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False), metavar="DIR")
 @click.option("--layout", default="plain", show_default=True, metavar="NAME",
-              help="How the set ships; an unknown name lists those that are known.")  # fmt: skip
+              help="How the set is laid out; an unknown name lists the known ones.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="The manifest to write.  [default: DIR/manifest.csv]")
 def index(folder: str, layout: str, out: str | None) -> None:
-    """Write the manifest of a data set in the layout in which it ships."""
+    """Write the manifest of a data set: its files with their labels."""
     from bonafide.bench import layouts
     from bonafide.bench.manifest import write_manifest
 
@@ -55,7 +64,7 @@ def index(folder: str, layout: str, out: str | None) -> None:
 @manifest_argument
 @protocol_option
 @click.option("--degradation", metavar="NAME",
-              help="Look at files after this.  [default: the protocol's first]")  # fmt: skip
+              help="Change files like this first.  [default: the protocol's first]")  # fmt: skip
 @jobs_option
 @json_option
 @quiet_option
@@ -67,7 +76,7 @@ def audit(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say what size, format and metadata give away, and which pictures stand on both sides."""
+    """Say how well size, format and metadata tell the classes apart, and list pictures in both."""
     found = _audit(manifest, protocol, degradation, jobs, quiet)
     if as_json:
         tables.print_json(found)
@@ -80,23 +89,25 @@ def audit(
 @manifest_argument
 @protocol_option
 @click.option("--detectors", metavar="ID,...",
-              help="Which to measure; `verdict` stands for all of them fused.  "
+              help="Detectors to measure; `verdict` is all of them together.  "
               "[default: those that answer the protocol's question]")  # fmt: skip
 @click.option("--scores", multiple=True, metavar="NAME=FILE",
               help="Scores of a detector run elsewhere: CSV with path and score.")  # fmt: skip
-@click.option("--out", required=True, metavar="DIR", help="Where the run lies; go on with it.")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Folder of the run; one that exists is continued."
+)
 @jobs_option
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=300.0, show_default=True,
               help="Wall time for all detectors on one file.")  # fmt: skip
 @click.option("--max-pixels", type=click.IntRange(min=1), metavar="N",
               help="Width × height of a picture.  [default: 64,000,000]")  # fmt: skip
-@click.option("--retry-failed", is_flag=True, help="Ask again where something failed before.")
-@click.option("--no-audit", is_flag=True, help="Leave the audit out; the report says so.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
+@click.option("--no-audit", is_flag=True, help="Skip the audit; the report says so.")
 @repeats_option
 @json_option
 @quiet_option
-@click.option("--debug", is_flag=True, help="Let decoders' complaints through.")
+@click.option("--debug", is_flag=True, help="Print warnings of decoders.")
 def run(
     manifest: str,
     protocol: str,
@@ -114,7 +125,7 @@ def run(
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Score a manifest and report; started again, it goes on where it stopped.
+    """Score the files of a manifest and write a report; run again to continue.
 
     \b
     Exit status: 0 done · 1 some file or detector failed · 2 wrong usage.
@@ -150,7 +161,7 @@ def run(
 @json_option
 @quiet_option
 def report(folder: str, repeats: int, as_json: bool, quiet: bool) -> None:
-    """Compute every figure anew from DIR/scores.parquet; write results.json and report.html."""
+    """Compute every figure again from DIR/scores.parquet; write results.json and report.html."""
     tables.print_results(_report(Path(folder), repeats, quiet), as_json)
 
 
@@ -191,7 +202,7 @@ def protocols(name: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def degradations(name: str | None, as_json: bool) -> None:
-    """List what can be done to files before they are scored, or say what NAME does."""
+    """List the changes that files can go through before they are scored, or explain NAME."""
     from bonafide.bench import degrade, degrade_video
     from bonafide.bench.results import meaning
     from bonafide.bench.scoring import canonical

@@ -30,9 +30,9 @@ from bonafide.cli.bench_options import (
 @click.command()
 @manifests_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE.jsonl", help="Gets a line per file; go on with it.")  # fmt: skip
+              metavar="FILE.jsonl", help="Gets a line per file; may exist already.")  # fmt: skip
 @click.option("--detectors", metavar="ID,...",
-              help="Which to ask.  [default: all that can be used]")  # fmt: skip
+              help="Detectors to run.  [default: all that can be used]")  # fmt: skip
 @where_option
 @most_option
 @jobs_option
@@ -46,10 +46,10 @@ def measure(
     jobs: int,
     quiet: bool,
 ) -> None:
-    """Ask detectors about labelled files as they are, to calibrate on.
+    """Score labelled files as they are, to calibrate on.
 
-    A manifest has the columns path and label, and origin, source or group. Started again, it asks
-    only for what is missing.
+    A manifest has the columns path and label, and one of origin, source or group. Run again, it
+    scores only what is missing.
 
     \b
     Exit status: 0 done · 1 some file could not be read · 2 wrong usage.
@@ -71,7 +71,7 @@ def measure(
               type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Labels and sources of the files in FILE.jsonl; may be repeated.")  # fmt: skip
 @click.option("--detector", "detectors", multiple=True, metavar="ID",
-              help="Which is to join the verdict; may be repeated.  [default: all in FILE.jsonl]")  # fmt: skip
+              help="Detector that is to vote; may be repeated.  [default: all]")  # fmt: skip
 @click.option("--scores-of", multiple=True, metavar="ID=FILE.csv",
               help="Out-of-fold scores of a trained detector (path, score, facts) in place of "
               "those measured.")  # fmt: skip
@@ -79,11 +79,11 @@ def measure(
     "--trained-on",
     multiple=True,
     metavar="ID=MANIFEST",
-    help="What a trained detector has seen: its sources are left out for it.",
+    help="Files that a trained detector has seen; their sources are left out for it.",
 )
 @protocol_option
 @click.option("--out", metavar="FILE",
-              help="The calibration to write.  [default: among the user's data]")  # fmt: skip
+              help="The calibration to write.  [default: in the user's data folder]")  # fmt: skip
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.md",
               help="Write the figures by detector, source, generator and format.")  # fmt: skip
 @jobs_option
@@ -102,9 +102,9 @@ def calibrate(
 ) -> None:
     """Fit a calibration, from what `bonafide bench measure` wrote, a run, or a manifest.
 
-    From FILE.jsonl all questions are fitted that its files are labelled for, as for the calibration
-    that ships. From the folder of a run, or a manifest, the named detectors join the verdict; a run
-    must hold the scores of all detectors that weigh in the same question. `bonafide scan
+    From FILE.jsonl every question is fitted for which its files have labels, as for the calibration
+    that ships. From a run or a manifest only the named detectors are fitted; a run must hold the
+    scores of all detectors that vote on the same question. `bonafide scan
     --calibration FILE` lays the result over the shipped calibration.
 
     \b
@@ -118,7 +118,7 @@ def calibrate(
         from bonafide.bench.calibration_page import summary, write_page
 
         if not manifests:
-            raise click.UsageError("FILE.jsonl needs --manifest, which holds the labels")
+            raise click.UsageError("FILE.jsonl needs --manifest FILE, which has the labels")
         outcome = from_scores(
             places, manifests, detectors, files_of(scores_of, "--scores-of"),
             files_of(trained_on, "--trained-on"),
@@ -130,7 +130,7 @@ def calibrate(
             click.echo("\n".join(summary(outcome)), err=True)
     else:
         if len(places) > 1 or not detectors:
-            raise click.UsageError("a run or a manifest stands alone, with at least one --detector")
+            raise click.UsageError("give one run or one manifest, and at least one --detector")
         table = _of_own(places[0], detectors, protocol, jobs, quiet)
         written = write(table, out)
         tables.print_calibration(table)
@@ -144,19 +144,19 @@ def calibrate(
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Gets what detectors marked in each picture; go on with it.",
+    help="Folder for the maps of each picture; one that exists is continued.",
 )
 @click.option("--out", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              metavar="FILE", help="The calibration that gets the tables.")  # fmt: skip
+              metavar="FILE", help="The calibration to write the tables into.")  # fmt: skip
 @click.option("--detectors", metavar="ID,...",
-              help="Whose maps.  [default: those that outline edits]")  # fmt: skip
+              help="Detectors to join.  [default: those that outline edits]")  # fmt: skip
 @click.option(
     "--false-regions",
     type=click.FloatRange(0, 1),
     default=0.03,
     show_default=True,
     metavar="SHARE",
-    help="Untouched pictures in which anything may be marked.",
+    help="Share of untouched pictures in which anything may be marked.",
 )
 @where_option
 @most_option
@@ -175,8 +175,8 @@ def regions(
 ) -> None:
     """Fit how the maps of detectors are joined, on edited pictures with masks and untouched ones.
 
-    Never on pictures that the regions are judged on, or that a trained detector has seen. Exit
-    status: as `bonafide bench measure`.
+    Use other pictures than those on which regions are evaluated, and none that a trained detector
+    has seen. Exit status: as `bonafide bench measure`.
     """
     from bonafide.bench.labelled import read_labelled
     from bonafide.bench.region_fitting import fit_into

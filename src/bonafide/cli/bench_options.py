@@ -22,16 +22,18 @@ protocol_option = click.option(
     help="What is measured and how; see `bonafide bench protocols`.",
 )
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core."
+    "--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0 for one per core."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
-json_option = click.option("--json", "as_json", is_flag=True, help="The whole result as JSON.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the whole result as JSON."
+)
 repeats_option = click.option(
     "--repeats",
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="Resamples behind each interval.",
+    help="Bootstrap resamples behind each interval.",
 )
 manifests_argument = click.argument(
     "manifests",
@@ -41,7 +43,7 @@ manifests_argument = click.argument(
     metavar="MANIFEST...",
 )
 where_option = click.option(
-    "--where", multiple=True, metavar="COLUMN=VALUE", help="Take only these rows; may be repeated."
+    "--where", multiple=True, metavar="COLUMN=VALUE", help="Use only these rows; may be repeated."
 )
 most_option = click.option(
     "--most-per-source",
@@ -49,7 +51,7 @@ most_option = click.option(
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
-    help="Files that one source may bring of a class.",
+    help="Most files of one source and class.",
 )
 
 
@@ -76,7 +78,7 @@ def files_of(given: tuple[str, ...], option: str) -> dict[str, Path]:
 
 @contextmanager
 def bar(what: str, quiet: bool) -> Iterator[Tick]:
-    """A progress bar on standard error, where somebody looks at it."""
+    """A progress bar on standard error, on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total, failed: None
         return

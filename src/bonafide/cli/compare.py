@@ -43,17 +43,19 @@ class Outcome:
 @click.command()
 @click.argument("reference")
 @click.argument("suspect")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--html", metavar="FILE", help="Write one self-contained page with both pictures.")
 @click.option(
-    "--maps", metavar="DIR", help="Write what differs as 8-bit grey PNG, <suspect>.changed.png."
+    "--maps",
+    metavar="DIR",
+    help="Write what was changed as an 8-bit grey PNG: <suspect>.changed.png.",
 )
 @click.option(
     "--fail-on",
     multiple=True,
     metavar="RELATION",
     type=click.Choice([relation.value for relation in Relation]),
-    help="Exit with 3 if the pictures relate like this; may be repeated.",
+    help="Exit with status 3 if this is how the pictures relate; may be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No notes on standard error.")
 @limit_options
@@ -67,10 +69,11 @@ def compare(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Tell whether SUSPECT is a copy of REFERENCE, and mark what was changed in it.
+    """Say whether SUSPECT is a copy of REFERENCE, and mark what was changed in it.
 
-    Finds copies that were saved again, resized, cropped, turned, mirrored or toned as a whole, and
-    tells them from other captures of the same scene. One of the two may be - for standard input.
+    Copies that were saved again, resized, cropped, turned, mirrored or changed in tone as a whole
+    are recognised, and told from other photographs of the same scene. One of the two may be - for
+    standard input.
 
     \b
     Relations: identical_bytes · identical_pixels · reencoded_copy · edited_copy · look_alike ·
@@ -82,7 +85,7 @@ def compare(
     if reference == suspect == "-":
         raise click.UsageError("only one of the two can come from standard input")
     if html and not Path(html).absolute().parent.is_dir():
-        raise click.UsageError(f"--html: there is no folder to write {html} into")
+        raise click.UsageError(f"--html: the folder of {html} does not exist")
     limits = limits_of(options)
     data = b""
     if "-" in (reference, suspect):

@@ -1,4 +1,4 @@
-"""The verbs that let a report be relied on later: verify, sign, keys."""
+"""The verbs that check and sign reports: verify, sign, keys."""
 
 from __future__ import annotations
 
@@ -38,20 +38,22 @@ class Check:
 @click.command()
 @click.argument("report", metavar="REPORT.json", type=click.Path(dir_okay=False))
 @click.argument("file", required=False, metavar="[FILE]", type=click.Path())
-@click.option("--public-key", metavar="PEM", help="Of whoever is trusted to have signed it.")
+@click.option("--public-key", metavar="PEM", help="Public key of whom you trust to have signed it.")
 @click.option(
     "--trust",
     metavar="PEM",
     type=click.Path(exists=True),
-    help="The trust list, if it lies elsewhere than the report says.",
+    help="The trust list, if it is not where the report says.",
 )
 @click.option(
     "--calibration",
     metavar="FILE",
     type=click.Path(exists=True),
-    help="The calibration, if it lies elsewhere than the report says.",
+    help="The calibration, if it is not where the report says.",
 )
-@click.option("--network", is_flag=True, help="Allow the network to a report that was made so.")
+@click.option(
+    "--network", is_flag=True, help="Use the network if the report was made with --network."
+)
 @limit_options
 def verify(
     report: str,
@@ -62,11 +64,11 @@ def verify(
     network: bool,
     **limits: Any,
 ) -> None:
-    """Examine FILE again as the report says it was, and compare; check the signature.
+    """Examine FILE again with the settings of the report and compare; check the signature.
 
-    Numbers may differ by 0.002 and 0.2 % of their size, and those that do are named; verdict and
-    all else must be equal. When it was examined, how long that took, and by which name are covered
-    by a signature only.
+    Verdict, sentences, regions and whole numbers must be equal. Numbers with a fraction may differ
+    by 0.002 plus 0.2 % of their size, since processors differ in last digits; those that differ are
+    named. The date, the time taken and the name of the file are covered by a signature alone.
 
     \b
     bonafide verify report.json photo.jpg
@@ -90,9 +92,11 @@ def verify(
 @click.command()
 @click.argument("report", metavar="REPORT.json", type=click.Path(dir_okay=False))
 @click.option("--key", required=True, metavar="PEM", help="From `bonafide keys new`.")
-@click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
+@click.option(
+    "--output", "-o", metavar="FILE", help="Write to this file.  [default: standard output]"
+)
 def sign(report: str, key: str, output: str | None) -> None:
-    """Sign a report: an Ed25519 signature over its RFC 8785 form is put into it.
+    """Sign a report: add an Ed25519 signature over its RFC 8785 form.
 
     \b
     bonafide sign report.json --key desk.pem -o signed.json
@@ -102,23 +106,23 @@ def sign(report: str, key: str, output: str | None) -> None:
     opened = read_key(key)
     from bonafide.custody import signing
     from bonafide.custody.canonical import json_text
-    from bonafide.files import whole
+    from bonafide.files import atomic_write
 
     signed = signing.sign(_report(report), opened)
     text = json_text(signed, indent=2)
     if output is None:
         click.echo(text)
     else:
-        with whole(Path(output)) as path:
+        with atomic_write(Path(output)) as path:
             path.write_text(f"{text}\n", encoding="utf-8")
 
 
 @click.group()
 def keys() -> None:
-    """Keys that sign reports (new), and keys of the service (add, list, revoke).
+    """Make keys that sign reports (new) and keys of the service (add, list, revoke).
 
     \b
-    bonafide keys new desk.pem                   desk.pem is secret, desk.public.pem is not
+    bonafide keys new desk.pem                   keep desk.pem secret, publish desk.public.pem
     bonafide keys add website --scope examine    prints the secret once
     """
 
@@ -127,7 +131,7 @@ def keys() -> None:
 @click.argument("path", metavar="FILE.pem", type=click.Path(dir_okay=False))
 @click.option("--password", is_flag=True, help="Ask for a password that encrypts the key.")
 def new(path: str, password: bool) -> None:
-    """Make a pair of keys for signing: FILE.pem, to be kept secret, and FILE.public.pem."""
+    """Make a pair of keys for signing: FILE.pem (keep it secret) and FILE.public.pem."""
     from bonafide.custody import signing
 
     secret = ""
@@ -135,7 +139,7 @@ def new(path: str, password: bool) -> None:
         secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     public = signing.new_key(Path(path), secret)
     known = signing.fingerprint(signing.public_key(public))
-    click.echo(f"keep secret  {path}\ngive away    {public}\nfingerprint  {known}")
+    click.echo(f"keep secret  {path}\npublish      {public}\nfingerprint  {known}")
 
 
 @keys.command()
@@ -145,24 +149,24 @@ def new(path: str, password: bool) -> None:
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="What it may do; may be repeated.  [default: examine and read]",
+    help="What the key may do; may be repeated.  [default: examine and read]",
 )
 @click.option(
     "--rate",
     type=click.IntRange(min=0),
     default=60,
     show_default=True,
-    help="Requests per minute, 0 for no bound.",
+    help="Requests per minute; 0 for no limit.",
 )
 @store_option
 def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
-    """Make a key of the service; its secret is printed once and not kept."""
+    """Make a key of the service; it is printed once and only its hash is stored."""
     from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     secret = open_store(url).add_key(name, scopes or ("examine", "read"), rate, actor())
     click.echo(secret)
-    click.echo("it cannot be shown again", err=True)
+    click.echo("This key cannot be shown again.", err=True)
 
 
 @keys.command("list")
@@ -173,8 +177,8 @@ def list_(url: str | None) -> None:
     from bonafide.store import open_store
 
     for key in open_store(url).keys():  # noqa: SIM118 (it is no dict)
-        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in force"
-        rate = f"{key.rate}/min" if key.rate else "no bound"
+        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "valid"
+        rate = f"{key.rate}/min" if key.rate else "no limit"
         scopes = ",".join(sorted(key.scopes))
         click.echo(f"{one_line(key.name, 40):<24} {scopes:<22} {rate:<10} {state}")
 
@@ -183,12 +187,12 @@ def list_(url: str | None) -> None:
 @click.argument("name")
 @store_option
 def revoke(name: str, url: str | None) -> None:
-    """End a key of the service, at once and for good."""
+    """Revoke a key of the service, at once and permanently."""
     from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     if not open_store(url).revoke(name, actor()):
-        raise InvalidInput(f"no key in force is called {name}")
+        raise InvalidInput(f"there is no valid key named {name}")
     click.echo(f"{name} is revoked")
 
 
@@ -197,9 +201,9 @@ def _report(path: str) -> dict[str, Any]:
 
     found = read_json(path)
     if not isinstance(found, dict) or found.get("status") not in ("ok", "failed"):
-        raise InvalidInput(f"{path} does not hold one report of bonafide")
+        raise InvalidInput(f"{path} is not a report of bonafide")
     if found["status"] == "failed":
-        raise InvalidInput(f"{path} says that the file could not be examined; nothing to rely on")
+        raise InvalidInput(f"{path} reports that the file could not be examined")
     return found
 
 
@@ -223,7 +227,9 @@ def _checks(
         return
     settings = compare.settings_of(record, limits_of(limits))
     if settings.network and not network:
-        yield Check("network", None, "was allowed then, is not now; --network allows it")
+        yield Check(
+            "network", None, "was used for the report, is not used now; --network allows it"
+        )
     settings = replace(
         settings,
         trust=trust or settings.trust,
@@ -235,19 +241,19 @@ def _checks(
 
 def _signature(record: dict[str, Any], public: str | None) -> Check:
     if public is None and "signature" not in record:
-        trusted = "date, name and library versions are taken on trust"
-        return Check("signature", None, f"is absent; {trusted}")
+        unproven = "date, name and library versions cannot be checked without one"
+        return Check("signature", None, f"there is none; {unproven}")
     from bonafide.custody import signing
 
     key = signing.public_key(Path(public)) if public else signing.stated_key(record)
     if key is None:
-        return Check("signature", False, "is of a kind that is not known here")
+        return Check("signature", False, "its algorithm is not supported")
     flaw = signing.flaw(record, key)
     if flaw:
         return Check("signature", False, flaw)
     made = f"made with the key {signing.fingerprint(key)}"
     if public is None:
-        return Check("signature", None, f"{made}; whose it is, only --public-key can tell")
+        return Check("signature", None, f"{made}; give --public-key to check whose key that is")
     return Check("signature", True, made)
 
 
@@ -259,9 +265,9 @@ def _same_file(record: dict[str, Any], file: str) -> Check:
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
     except (KeyError, TypeError):
-        raise InvalidInput("the report does not say which file it is about") from None
+        raise InvalidInput("the report does not name the SHA-256 of its file") from None
     if then != now:
-        return Check("file", False, f"its SHA-256 is {now}, the report is about {then}")
+        return Check("file", False, f"its SHA-256 is {now}, that of the report is {then}")
     return Check("file", True, f"SHA-256 {now}")
 
 
@@ -273,7 +279,9 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
 
     for path in filter(None, (settings.trust, settings.calibration)):
         if not (Path(path).is_file() or Path(path).is_dir()):
-            raise InvalidInput(f"{path} is not here: give it with --trust or --calibration")
+            raise InvalidInput(
+                f"{path} does not exist: give its new place with --trust or --calibration"
+            )
     load_calibration(settings.calibration)  # in the examination, either would look like a bug
     select(settings)
     name = str(record["media"].get("name"))
@@ -295,7 +303,9 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
     if len(different) > _MOST:
         yield Check("more", False, f"{len(different) - _MOST} further differences")
     if not different:
-        yield Check("findings", True, f"{len(now['findings'])}, and all that follows from them")
+        yield Check(
+            "findings", True, f"{len(now['findings'])} findings, and everything derived from them"
+        )
     if moved := compare.within_tolerance(record, now):
         (first, *others) = moved
         more = f", and {len(others)} more" if others else ""

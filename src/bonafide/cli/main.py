@@ -1,4 +1,4 @@
-"""The command line. Results go to standard output, talk to standard error.
+"""The command line. Results go to standard output, everything else to standard error.
 
 Nothing but click is imported before a verb runs, so that `--help` answers at once.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +15,7 @@ import click
 from bonafide import __version__
 from bonafide.cli.batch import batch_options
 from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
 from bonafide.types import Label, Profile
 
@@ -26,77 +26,54 @@ if TYPE_CHECKING:
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
 
 
-class _Verbs(click.Group):
-    """A group in which `bonafide PATH` is short for `bonafide scan PATH`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "-h", "--version"}
-        if args and args[0] not in self.commands and not own.intersection(args[:1]):
-            args = ["scan", *args]
-        return super().parse_args(ctx, args)
-
-
-class _Elsewhere(click.Command):
-    """A verb of another file, which is imported only when the verb is asked for."""
-
-    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002
-        super().__init__(name, help=help)
-        self.module = module
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        verb: click.Command = getattr(import_module(self.module), str(self.name))
-        return verb.make_context(info_name, args, parent, **extra)
-
-
 @click.group(
-    cls=_Verbs,
+    cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="A path alone is short for scan: bonafide photo.jpg",
+    epilog="`bonafide VERB --help` explains a verb; `bonafide PATH` means `bonafide scan PATH`.",
 )
 @click.version_option(__version__, prog_name="bonafide")
 def bonafide() -> None:
-    """Is this image genuine, AI-generated or manipulated: where, by what, how sure?
+    """Is this picture or video genuine, AI-generated or edited? Where, and how sure is that?
 
     \b
-    bonafide photo.jpg                      a verdict with its evidence
-    bonafide photo.jpg --html report.html   the same as a page with pictures
-    bonafide scan folder --jsonl > out      one JSON object per file
-    bonafide detectors                      what is looked for, and how
-    bonafide demo                           try it on pictures made on the spot
+    bonafide photo.jpg                        a verdict with its evidence
+    bonafide photo.jpg --html report.html     the same as a page with pictures
+    bonafide scan folder --jsonl > out.jsonl  one JSON object per file
+    bonafide serve --no-auth                  the web app, on this machine only
+    bonafide demo                             try it on pictures made on the spot
     """
 
 
 @bonafide.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @batch_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON report; several files: an array.")
-@click.option("--jsonl", is_flag=True, help="JSON Lines: one object per file, in input order.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: one report, or an array for several files."
+)
+@click.option(
+    "--jsonl", is_flag=True, help="Print one JSON object per file and line, in input order."
+)
 @click.option("--html", metavar="FILE", help="Write one self-contained page with pictures.")
 @click.option(
     "--maps",
     metavar="DIR",
-    help="Write each heatmap as 8-bit grey PNG, <stem>.<detector>.png.",
+    help="Write each map as an 8-bit grey PNG of at most 20 megapixels: <stem>.<detector>.png.",
 )
-@click.option("--only", metavar="ID,...", help="Ask just these detectors.")
+@click.option("--only", metavar="ID,...", help="Run only these detectors.")
 @click.option(
     "--profile",
     type=click.Choice([profile.value for profile in Profile]),
     default=Profile.STANDARD.value,
     show_default=True,
-    help="How much time may be spent.",
+    help="triage: what the file declares; standard: all that can move a verdict; thorough: "
+    "also slow and weak detectors.",
 )
 @click.option(
     "--fail-on",
     multiple=True,
     metavar="VERDICT",
     type=click.Choice([label.value for label in Label]),
-    help="Exit with 3 if a file gets this verdict; may be repeated.",
+    help="Exit with status 3 if a file gets this verdict; may be repeated.",
 )
 @click.option(
     "--trust",
@@ -104,36 +81,43 @@ def bonafide() -> None:
     type=click.Path(exists=True),
     help="Certificate authorities (file or folder) whose content credentials count as trusted.",
 )
-@click.option("--network", is_flag=True, help="Allow fetching content credentials kept elsewhere.")
+@click.option(
+    "--network", is_flag=True, help="Allow fetching content credentials that are stored elsewhere."
+)
 @click.option(
     "--false-accusation-rate",
     type=click.FloatRange(0.0, 0.5, min_open=True),
     default=0.01,
     show_default=True,
-    help="Share of bona fide pictures that pixel evidence may accuse.",
+    help="Bound on the share of bona fide files that each question may accuse.",
 )
 @click.option(
     "--stability",
     is_flag=True,
-    help="Ask again about changed copies; an accusation that falls is withdrawn.",
+    help="Examine changed copies too; withdraw an accusation that does not hold on them.",
 )
 @click.option(
     "--calibration",
     metavar="FILE",
     envvar="BONAFIDE_CALIBRATION",
-    help="Of your own, from `bonafide bench calibrate`.  [default: $BONAFIDE_CALIBRATION]",
+    help="A calibration of your own, from `bonafide bench calibrate`.  [default: "
+    "$BONAFIDE_CALIBRATION]",
 )
-@click.option("--keep", is_flag=True, help="Put reports into the store, see --store.")
+@click.option("--keep", is_flag=True, help="Put reports into the default store.")
 @click.option(
     "--store",
     metavar="URL",
     help="Put reports into this store.  [default with --keep: $BONAFIDE_STORE, or a file in the "
     "user's data folder]",
 )
-@click.option("--sign", metavar="PEM", help="Sign each report, with a key from `keys new`.")
-@click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: one per core.")
+@click.option(
+    "--sign", metavar="PEM", help="Sign each report with this key, from `bonafide keys new`."
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0 for one per core."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
-@click.option("--debug", is_flag=True, help="Let decoders' complaints and tracebacks through.")
+@click.option("--debug", is_flag=True, help="Print warnings of decoders and tracebacks.")
 @limit_options
 def scan(
     paths: tuple[str, ...],
@@ -162,7 +146,7 @@ def scan(
     \b
     bonafide scan photo.jpg --html report.html     one file, as a page
     bonafide scan folder --jsonl --fail-on ai_generated > reports.jsonl
-    bonafide scan folder --out results             a backlog; run again to go on
+    bonafide scan folder --out results             a batch; run again to continue
     bonafide scan --list files.csv --column file --out results --profile triage
     bonafide scan s3://bucket/in --out results --ray auto
 
@@ -184,16 +168,16 @@ def scan(
     from bonafide.store import open_store
 
     if as_json and jsonl:
-        raise click.UsageError("--json and --jsonl exclude each other")
+        raise click.UsageError("give --json or --jsonl, not both")
     given = (*paths, *(f"@{file}" for file in lists))
     if not given:
-        raise click.UsageError("nothing to examine: name a PATH, or a --list")
+        raise click.UsageError("nothing to examine: give a PATH or --list FILE")
     if ray and not out:
         raise click.UsageError("--ray needs --out DIR")
     settings = _settings(options)
     if out:
         if as_json or html or maps or "-" in paths:
-            raise click.UsageError("--out goes with neither --json, --html, --maps nor PATH -")
+            raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
         counted = run_batch(
             lambda: expand(given, column, settings.limits, without=out),
             settings,
@@ -212,10 +196,10 @@ def scan(
             sys.exit(FAIL_ON_MET)
         sys.exit(SOME_FAILED if counted.failed else DONE)
     if html and not Path(html).absolute().parent.is_dir():
-        raise click.UsageError(f"--html: there is no folder to write {html} into")
+        raise click.UsageError(f"--html: the folder of {html} does not exist")
     files = list(given_files(expand(given, column, settings.limits, ordered=True), settings.limits))
     if not files:
-        raise click.UsageError("no files there")
+        raise click.UsageError("no files found")
     count = min(jobs or os.cpu_count() or 1, len(files))
     opened = open_store(store) if keep or store else None
     kept = Keeper(opened, sign, settings, quiet)
@@ -251,7 +235,12 @@ def scan(
 @click.argument("detector", required=False, metavar="[ID]")
 @click.option("--json", "as_json", is_flag=True, help="The cards as JSON.")
 def detectors(detector: str | None, as_json: bool) -> None:
-    """List the detectors, or show one detector's whole card."""
+    """List the detectors, or show the card of one: how it works, and when it fails.
+
+    \b
+    bonafide detectors
+    bonafide detectors copy_move
+    """
     from bonafide.report import cards
 
     if as_json:
@@ -269,7 +258,10 @@ def detectors(detector: str | None, as_json: bool) -> None:
 @click.argument("folder", default="demo", metavar="[FOLDER]")
 @click.pass_context
 def demo(ctx: click.Context, folder: str) -> None:
-    """Make real and altered pictures in FOLDER (default: demo), examine them, write report.html."""
+    """Make photographs and altered copies in FOLDER, examine them, write FOLDER/report.html.
+
+    FOLDER is made if it does not exist; it is `demo` unless you say otherwise.
+    """
     from pathlib import Path
 
     from bonafide.cli.demo import make_demo
@@ -287,35 +279,13 @@ def demo(ctx: click.Context, folder: str) -> None:
     )
 
 
-_ELSEWHERE = {
-    "train": ("train", "Train a detector and export it as ONNX."),
-    "align": ("align", "Send photographs through decoders."),
-    "tamper": ("tamper", "Edit photographs, with exact masks."),
-    "compare": ("compare", "Is one picture an edited copy of another?"),
-    "bench": ("bench", "Measure detectors on labelled files: audit, run, report, compare."),
-    "weights": (
-        "weights",
-        "Published networks by reference: list, licence, pull, verify.",
-    ),
-    "history": ("store", "List stored reports, newest first."),
-    "show": ("store", "Show a stored report as `scan` shows it."),
-    "export": ("store", "Write stored reports as JSON Lines, CSV or Parquet."),
-    "report": ("store", "Write a stored report as PDF."),
-    "store": ("store", "The store itself: check its audit trail, print it."),
-    "verify": ("custody", "Examine a file again and compare with a report."),
-    "sign": ("custody", "Sign a report."),
-    "keys": ("custody", "Keys that sign reports, and keys of the service."),
-    "serve": ("serve", "Run the service and the web app."),
-    "worker": ("serve", "Examine what a service has in its queue."),
-}
-for _name, (_module, _help) in _ELSEWHERE.items():
-    bonafide.add_command(_Elsewhere(_name, f"bonafide.cli.{_module}", _help))
+add_verbs(bonafide)
 
 
 def main() -> None:
     """Entry point; turns expected errors into one line and the right exit status."""
-    # Files are examined in parallel; libraries that start threads of their own on top of that
-    # only fight over the cores. Both read this when they are first loaded.
+    # Files are examined in parallel, so that threads of libraries would only compete for the cores.
+    # Both libraries read this when they are first loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     try:
@@ -363,7 +333,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 
 def _check_trust(path: str) -> None:
-    """Refuse a trust list without certificates now, rather than file by file."""
+    """Refuse a trust list without certificates before the first file is examined."""
     from pathlib import Path
 
     given = Path(path)

@@ -1,4 +1,4 @@
-"""What `bonafide scan` does with a report besides showing it: sign, store, point out twins."""
+"""Signs and stores the reports of `bonafide scan`, and names files that look alike."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Keeper:
-    """Called with each outcome, in this process; the outcome comes back, signed if that was asked.
+    """Called with each outcome, in this process; returns it, signed if that was asked for.
 
     Args:
         store: where reports go, None for nowhere.
         signing: path of a private key, None to sign nothing.
         settings: of the examination.
-        quiet: whether to keep silent about files that look like this one.
+        quiet: do not name files that look like this one.
 
     Raises:
         InvalidInput: the key cannot be used.

@@ -35,7 +35,7 @@ def _common(function: F) -> F:
             metavar="DIR",
             envvar="BONAFIDE_SPOOL",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Uploads and rendered pages; hosts of one service share it.  [default: "
+            help="Folder of uploads and rendered pages; hosts of one service share it.  [default: "
             "$BONAFIDE_SPOOL, or beside the default store]",
         ),
         click.option(
@@ -63,24 +63,30 @@ def _common(function: F) -> F:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port."
 )
-@click.option("--no-auth", is_flag=True, help="Ask for no key; only where nobody else can connect.")
-@click.option("--allow-url-fetch", is_flag=True, help="Let clients name public addresses.")
 @click.option(
-    "--allow-private-webhooks", is_flag=True, help="Let webhooks go to private addresses."
+    "--no-auth",
+    is_flag=True,
+    help="Ask for no key; only allowed where no other machine can connect.",
 )
+@click.option(
+    "--allow-url-fetch",
+    is_flag=True,
+    help="Let clients give the address of a file; public addresses only.",
+)
+@click.option("--allow-private-webhooks", is_flag=True, help="Allow webhooks to private addresses.")
 @click.option(
     "--profile",
     type=click.Choice([profile.value for profile in Profile]),
     default=Profile.STANDARD.value,
     show_default=True,
-    help="What the web app proposes.",
+    help="Profile that the web app preselects.",
 )
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
     default=500,
     show_default=True,
-    help="Files that may wait; beyond, clients are told to come back.",
+    help="Files that may wait; further ones are refused with 503 and Retry-After.",
 )
 @click.option(
     "--keep-uploads",
@@ -111,14 +117,14 @@ def serve(
     keep_pages: float,
     **options: Any,
 ) -> None:
-    """Run the service and the web app, with a worker of its own.
+    """Run the web app and the API, with workers of their own.
 
     \b
     bonafide serve --no-auth                    for yourself: no keys, this machine only
-    bonafide serve                              asks for a key; a first one is shown once
+    bonafide serve                              with keys; a first one is made and shown once
     bonafide keys add newsroom --scope examine --scope read
     bonafide serve --host 0.0.0.0 --workers 4   for others; put a proxy with TLS in front
-    bonafide serve --store postgresql://… --workers 0    the work is done by `bonafide worker`
+    bonafide serve --store postgresql://… --workers 0    files are examined by `bonafide worker`
 
     Then open http://127.0.0.1:8000/, or from a program:
 
@@ -126,8 +132,8 @@ def serve(
     curl -H "Authorization: Bearer $KEY" -F file=@photo.jpg \\
       "http://127.0.0.1:8000/v1/examine?wait=60"
 
-    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C finishes what runs
-    for a few seconds; what is left is taken up when the service is back.
+    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C waits a few seconds
+    for files under examination; the others are examined when the service runs again.
     """
     _check_extras()
     from dataclasses import replace
@@ -139,7 +145,7 @@ def serve(
     from bonafide.server.config import is_loopback
 
     if no_auth and not is_loopback(host):
-        raise click.UsageError("--no-auth serves this machine only; leave --host as it is")
+        raise click.UsageError("--no-auth is allowed on this machine only: leave out --host")
     base = _config(options)
     config = replace(
         base,
@@ -180,12 +186,12 @@ def serve(
 @click.command()
 @_common
 def worker(**options: Any) -> None:
-    """Examine what a service has in its queue; as many hosts as you like.
+    """Examine files that wait in the queue of a service, on this or on further hosts.
 
     \b
     bonafide worker --store postgresql://user@host/bonafide --spool /shared/spool --workers 4
 
-    Needs the store and the spool of the service, and the same limits.
+    Give it the store, the spool and the limits of the service.
     """
     _check_extras()
     from bonafide.server import worker as examining
@@ -212,12 +218,12 @@ def _check_extras() -> None:
 
 
 def _offer_key(store: Any) -> None:
-    """A service that nobody can use helps nobody: show a first key, on the console only."""
+    """Make a first key where there is none, and show it, on a terminal only."""
     if store.keys():
         return
     if not sys.stderr.isatty():
         logging.getLogger("bonafide.server").warning(
-            "there is no key yet: bonafide keys add NAME --scope admin"
+            "there is no key yet; make one: bonafide keys add NAME --scope admin"
         )
         return
     secret = store.add_key("first", ("admin",), 0, "serve")

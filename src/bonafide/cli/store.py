@@ -27,7 +27,7 @@ store_option = click.option(
     "--store",
     "url",
     metavar="URL",
-    help="Of the store: postgresql://… or an SQLite file.  [default: $BONAFIDE_STORE, or a file in "
+    help="The store: postgresql://… or an SQLite file.  [default: $BONAFIDE_STORE, or a file in "
     "the user's data folder]",
 )
 
@@ -49,7 +49,7 @@ def _moment(
 
 
 def _filters(function: F) -> F:
-    """Add what narrows a list of reports."""
+    """Add the arguments that select reports."""
     options = (
         click.argument("text", default="", metavar="[TEXT]"),
         click.option(
@@ -58,10 +58,13 @@ def _filters(function: F) -> F:
             help="Only reports with this verdict.",
         ),
         click.option(
-            "--since", callback=_moment, metavar="WHEN", help="Stored at or after: 2026-11-21, 7d."
+            "--since", callback=_moment, metavar="WHEN", help="Stored since: 2026-11-21, or 7d ago."
         ),
         click.option(
-            "--until", callback=_moment, metavar="WHEN", help="Stored before: 2026-11-21, 12h."
+            "--until",
+            callback=_moment,
+            metavar="WHEN",
+            help="Stored before: 2026-11-21, or 12h ago.",
         ),
     )
     for option in reversed(options):
@@ -72,14 +75,19 @@ def _filters(function: F) -> F:
 @click.command()
 @_filters
 @click.option(
-    "--limit", type=click.IntRange(1, 10**9), default=50, show_default=True, help="Lines."
+    "--limit", type=click.IntRange(1, 10**9), default=50, show_default=True, help="Most lines."
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON Lines, without the reports themselves.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON Lines: one row per report, without the report itself.",
+)
 @store_option
 def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
     """List stored reports, newest first.
 
-    TEXT is part of any name or path that the file had, or begins its hash.
+    TEXT is part of a name or path of the file, or the beginning of its SHA-256.
 
     \b
     bonafide history
@@ -94,13 +102,13 @@ def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
         else:
             click.echo(_line(row))
     if not rows:
-        click.echo("nothing stored that fits", err=True)
+        click.echo("no stored report matches", err=True)
 
 
 @click.command()
 @click.argument("hash_", metavar="HASH")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
-@click.option("--id", "id_", type=int, help="This of the file's reports.  [default: the newest]")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--id", "id_", type=int, help="Which report of this file.  [default: the newest]")
 @store_option
 def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
     """Show a stored report as `scan` shows it.
@@ -125,35 +133,41 @@ def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
 
 @click.command()
 @_filters
-@click.option("--jsonl", is_flag=True, help="Whole reports, one JSON object per line.  [default]")
-@click.option("--csv", is_flag=True, help="One line per report, for spreadsheets.")
-@click.option("--parquet", is_flag=True, help="The columns of --csv and the report as JSON text.")
-@click.option("--output", "-o", metavar="FILE", help="Write there.  [default: standard output]")
+@click.option(
+    "--jsonl", is_flag=True, help="Write whole reports, one JSON object per line.  [default]"
+)
+@click.option("--csv", is_flag=True, help="Write one line per report, for spreadsheets.")
+@click.option(
+    "--parquet", is_flag=True, help="Write the columns of --csv, and the report as JSON text."
+)
+@click.option(
+    "--output", "-o", metavar="FILE", help="Write to this file.  [default: standard output]"
+)
 @store_option
 def export(
     jsonl: bool, csv: bool, parquet: bool, output: str | None, url: str | None, **asked: Any
 ) -> None:
     """Write stored reports, oldest first.
 
-    TEXT is part of any name or path that the file had, or begins its hash.
+    TEXT is part of a name or path of the file, or the beginning of its SHA-256.
 
     \b
     bonafide export > reports.jsonl
     bonafide export --since 2026-11-01 --until 2026-12-01 --csv > november.csv
     bonafide export --verdict ai_generated --parquet -o generated.parquet
     """
-    from bonafide.files import whole
+    from bonafide.files import atomic_write
     from bonafide.store import writing
 
     if jsonl + csv + parquet > 1:
-        raise click.UsageError("--jsonl, --csv and --parquet exclude each other")
+        raise click.UsageError("give only one of --jsonl, --csv and --parquet")
     if parquet and output is None:
         raise click.UsageError("--parquet needs --output FILE")
     rows = open_store(url).export(**asked)
     if output is None:
         count = writing.write_text(rows, sys.stdout, csv)
     else:
-        with whole(Path(output)) as path:
+        with atomic_write(Path(output)) as path:
             if parquet:
                 count = writing.write_parquet(rows, path)
             else:
@@ -164,17 +178,17 @@ def export(
 
 @click.command()
 @click.argument("hash_", metavar="HASH")
-@click.option("--pdf", metavar="FILE", required=True, help="Write there.")
-@click.option("--id", "id_", type=int, help="This of the file's reports.  [default: the newest]")
+@click.option("--pdf", metavar="FILE", required=True, help="Write to this file.")
+@click.option("--id", "id_", type=int, help="Which report of this file.  [default: the newest]")
 @click.option(
     "--file",
     "picture",
     metavar="PATH",
-    help="The examined file, for its picture.  [default: where it was when examined]",
+    help="The examined file, to show its picture.  [default: where it was when examined]",
 )
 @store_option
 def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
-    """Write a stored report for print, with the picture if the file is still there unchanged.
+    """Write a stored report as PDF, with the picture if the file is still there, unchanged.
 
     HASH is the SHA-256 of the file, or its first digits.
 
@@ -193,25 +207,30 @@ def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str 
 
 @click.group()
 def store() -> None:
-    """The store itself: check, log."""
+    """Check or print the audit trail of the store.
+
+    \b
+    bonafide store check
+    bonafide store log > trail.jsonl
+    """
 
 
 @store.command()
 @click.option(
     "--head",
     metavar="NUMBER:HASH",
-    help="An entry that was noted elsewhere; finds a trail that was cut or rewritten as a whole.",
+    help="An entry that you noted elsewhere; finds a trail that was cut or rewritten as a whole.",
 )
 @store_option
 def check(head: str | None, url: str | None) -> None:
-    """Recompute the audit trail, compare reports and keys with it; name the first broken row.
+    """Check the audit trail, and reports and keys against it; name the first row that is wrong.
 
     \b
     bonafide store check
     bonafide store check --head 8123:ab34…
 
     \b
-    Exit status: 0 everything is as it was written · 1 something is not.
+    Exit status: 0 nothing was changed · 1 something was.
     """
     from bonafide.report.wording import one_line
 
@@ -222,12 +241,14 @@ def check(head: str | None, url: str | None) -> None:
         sys.exit(_BROKEN)
     last = opened.head()
     click.echo(
-        "whole" if last is None else f"whole; note this elsewhere: {last.number}:{last.hash}"
+        "nothing was changed"
+        if last is None
+        else f"nothing was changed; note this elsewhere: {last.number}:{last.hash}"
     )
 
 
 @store.command()
-@click.option("--after", type=int, default=0, help="Only entries with a larger number.")
+@click.option("--after", type=int, default=0, help="Print only entries with a larger number.")
 @store_option
 def log(after: int, url: str | None) -> None:
     """Print the audit trail as JSON Lines."""
@@ -236,19 +257,19 @@ def log(after: int, url: str | None) -> None:
 
 
 def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
-    """The report meant; refuses what could mean several files."""
+    """The report of a hash; an error where the hash is that of several files."""
     from bonafide.custody.canonical import canonical
     from bonafide.report.from_dict import from_dict
 
     if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
-        raise InvalidInput(f"a hash is at least {_LEAST} hexadecimal digits, not {prefix!r}")
+        raise InvalidInput(f"give at least {_LEAST} hexadecimal digits of a hash, not {prefix!r}")
     opened = open_store(url)
     hashes = opened.hashes(prefix.lower(), most=6)
     if not hashes:
-        raise InvalidInput(f"nothing stored has a hash that begins with {prefix}")
+        raise InvalidInput(f"no stored file has a hash that begins with {prefix}")
     if len(hashes) > 1:
         shown = ", ".join(one[: len(prefix) + 8] for one in hashes[:5])
-        raise InvalidInput(f"several files begin with {prefix}: {shown}{' …' * (len(hashes) > 5)}")
+        raise InvalidInput(f"several hashes begin with {prefix}: {shown}{' …' * (len(hashes) > 5)}")
     found = opened.reports_of(hashes[0])
     chosen = [one for one in found if id_ in (None, one)]
     if not chosen:
@@ -259,11 +280,11 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
         canonical(record)  # also refuses what is no JSON, such as NaN
     except InvalidInput as error:
         raise InvalidInput(
-            f"report {chosen[0]} cannot be read ({error}); `bonafide store check` tells why"
+            f"report {chosen[0]} cannot be read ({error}); run `bonafide store check`"
         ) from None
     if len(found) > 1 and id_ is None:
         others = ", ".join(map(str, found[1:]))
-        click.echo(f"report {chosen[0]}, the newest; there are others: --id {others}", err=True)
+        click.echo(f"this is report {chosen[0]}, the newest; others: --id {others}", err=True)
     return record
 
 

@@ -1,4 +1,5 @@
-"""The verb `bonafide tamper`. Results go to standard output, talk to standard error.
+"""The verb `bonafide tamper`. Results go to standard output, everything else to
+standard error.
 
 PyTorch is imported only for `--through`.
 """
@@ -29,12 +30,13 @@ JPEG = b"\xff\xd8"
 @click.command()
 @click.argument("where", type=click.Path(exists=True, path_type=Path), metavar="MANIFEST|DIR")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
-              metavar="DIR", help="Gets the pictures, their masks and manifest.csv.")  # fmt: skip
-@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, metavar="N")
+              metavar="DIR", help="Folder for pictures, masks and manifest.csv.")  # fmt: skip
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
+              help="Pictures to make.")  # fmt: skip
 @click.option("--side", type=click.IntRange(min=64), default=512, show_default=True, metavar="N",
-              help="Side of the pictures made, pixels.")  # fmt: skip
+              help="Side of each picture, pixels.")  # fmt: skip
 @click.option("--authentic", type=click.FloatRange(0, 1), default=0.3, show_default=True,
-              metavar="SHARE", help="Pictures that are treated alike, but not edited.")  # fmt: skip
+              metavar="SHARE", help="Share of pictures that are saved but not edited.")  # fmt: skip
 @click.option("--through", multiple=True, metavar="WHAT",
               help="Autoencoder that regenerates regions, or a folder of them, as `bonafide align` "
               "takes it; may be repeated.")  # fmt: skip
@@ -42,7 +44,7 @@ JPEG = b"\xff\xd8"
               metavar="FILE.onnx", help="Network that fills holes; may be repeated.")  # fmt: skip
 @click.option("--protocol", default="generated-normalised", show_default=True, metavar="NAME|FILE",
               help="Says which labels of the manifest mean bona fide.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
 def tamper(
     where: Path,
@@ -62,7 +64,7 @@ def tamper(
     bonafide tamper photos --out edited --count 500 --side 256
     bonafide bench run edited/manifest.csv --protocol edited --out run
 
-    A file keeps the format that it was saved in last; what was saved in none is PNG.
+    A file has the format in which it was saved last; PNG if it was not saved with loss.
     """
     from bonafide.bench.manifest import write_manifest
     from bonafide.train import originals

@@ -1,4 +1,4 @@
-"""`bonafide train`: a method, a manifest, an ONNX file.
+"""`bonafide train`: from a method and a manifest to an ONNX file.
 
 PyTorch is imported when a training starts; what methods there are is read from their source.
 """
@@ -72,18 +72,18 @@ class _ListsMethods(click.Command):
 @click.option("--data", type=click.Path(dir_okay=False), metavar="MANIFEST",
               help="Labelled pictures; see `bonafide bench index`.")  # fmt: skip
 @click.option("--pairs", type=click.Path(dir_okay=False), multiple=True, metavar="PAIRS.csv",
-              help="Aligned twins from `bonafide align`; may be repeated.")  # fmt: skip
+              help="Table of aligned twins from `bonafide align`; may be repeated.")  # fmt: skip
 @click.option("--through", "decoders", multiple=True, metavar="FILE.pt|DIR",
               help="Autoencoders, as for `bonafide align`, that regenerate parts of pictures where "
               "masks are learned; may be repeated.")  # fmt: skip
 @click.option("--protocol", default="generated-normalised", show_default=True, metavar="NAME|FILE",
               help="Which rows are used, what labels mean, what groups are.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False), metavar="DIR",
-              help="Where weights, checkpoint and log lie.")  # fmt: skip
+              help="Folder for weights, checkpoint and log.")  # fmt: skip
 @click.option("--set", "chosen", multiple=True, metavar="NAME=VALUE",
-              help="A setting of the method or of the sampling; may be repeated.")  # fmt: skip
-@click.option("--settings", "show", is_flag=True, help="Print the settings of METHOD and stop.")
-@click.option("--resume", is_flag=True, help="Go on with the training in DIR.")
+              help="Change a setting of the method or sampling; may be repeated.")  # fmt: skip
+@click.option("--settings", "show", is_flag=True, help="Print the settings of METHOD and exit.")
+@click.option("--resume", is_flag=True, help="Continue the training in DIR.")
 @click.option("--precision", default="auto", show_default=True,
               help="auto, float32, bfloat16 or, on a GPU, float16.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True,
@@ -91,7 +91,7 @@ class _ListsMethods(click.Command):
 @click.option("--threads", type=click.IntRange(min=0), default=0,
               help="Threads that compute.  [default: one per core]")  # fmt: skip
 @click.option("--cache", type=click.Path(file_okay=False), metavar="DIR",
-              help="Where decoded pictures are kept.  [default: OUT/pixels]")  # fmt: skip
+              help="Folder for decoded pictures.  [default: OUT/pixels]")  # fmt: skip
 @click.option("--half", is_flag=True, help="Store weights in 16 bits: half the file.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
 def train(
@@ -113,8 +113,12 @@ def train(
 ) -> None:
     """Train METHOD on labelled pictures and export it to DIR/METHOD.onnx.
 
-    Whole groups are held out; the weights that tell their pictures apart best are exported. Stopped
-    by Ctrl-C or SIGTERM, it writes a checkpoint that --resume goes on from.
+    Whole groups are held out; the weights with the best AUC on them are exported. On Ctrl-C or
+    SIGTERM a checkpoint is written; --resume continues from it.
+
+    \b
+    bonafide train npr --settings
+    bonafide train npr --data manifest.csv --out run --set steps=1000
 
     \b
     Exit status: 0 done · 2 wrong usage · 130 stopped.
@@ -123,7 +127,7 @@ def train(
     if show:
         return
     if not data or not out:
-        raise click.UsageError("--data and --out are needed")
+        raise click.UsageError("give --data MANIFEST and --out DIR")
 
     from bonafide.bench.protocol import load_protocol
     from bonafide.train import batches, export, loop, masked
@@ -161,7 +165,7 @@ def train(
     if not alone:
         return
     if not fitted.finished:
-        click.echo(f"stopped at step {fitted.progress.step}; go on with --resume", err=True)
+        click.echo(f"stopped at step {fitted.progress.step}; continue with --resume", err=True)
         sys.exit(INTERRUPTED)
     exported = export.export(
         recipe,
@@ -297,7 +301,7 @@ def _tell_result(fitted: Fitted, exported: Exported, data: str) -> None:
     validated = (
         f"; AUC {progress.best_auc:.3f} on held-out groups after step {progress.best_step}"
         if fitted.by_source
-        else "; nothing was held out, so nothing is known of its accuracy"
+        else "; nothing was held out, so its accuracy is unknown"
     )
     click.echo(f"{progress.step} steps in {progress.seconds:.0f} s{validated}", err=True)
     click.echo(
@@ -306,7 +310,7 @@ def _tell_result(fitted: Fitted, exported: Exported, data: str) -> None:
         err=True,
     )
     click.echo(
-        "next: measure it on pictures that it never saw; training and held-out groups of "
-        f"{data} do not count (run.json beside it names them)",
+        "next: measure it on other pictures; training and held-out groups of "
+        f"{data} do not count (run.json names them)",
         err=True,
     )

@@ -1,4 +1,5 @@
-"""The verbs of `bonafide weights`. Results go to standard output, talk to standard error."""
+"""The verbs of `bonafide weights`. Results go to standard output, everything
+else to standard error."""
 
 from __future__ import annotations
 
@@ -16,13 +17,19 @@ _id = click.argument("id_", type=click.Choice(list(CATALOGUE)), metavar="ID")
 
 @click.group()
 def weights() -> None:
-    """Published networks by reference: list, licence, pull, verify."""
+    """List, fetch and verify networks that others have published.
+
+    \b
+    bonafide weights list
+    bonafide weights pull dda        shows the licence, asks, fetches, converts
+    bonafide weights verify dda      checks it; it votes once it was calibrated
+    """
 
 
 @weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="The catalogue as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the catalogue as JSON.")
 def list_(as_json: bool) -> None:
-    """List the networks that can be fetched, and where each stands on this machine."""
+    """List the networks that can be fetched, and the state of each on this machine."""
     from bonafide.networks import hub
 
     if as_json:
@@ -40,17 +47,17 @@ def list_(as_json: bool) -> None:
 @weights.command()
 @_id
 def licence(id_: str) -> None:
-    """Say under which licence a network is published, by whom, and where it lies."""
+    """Print the licence of a network, its authors, and where it is published."""
     click.echo(_terms(CATALOGUE[id_]))
 
 
 @weights.command()
 @_id
-@click.option("--yes", is_flag=True, help="Do not ask; the licence is shown all the same.")
+@click.option("--yes", is_flag=True, help="Do not ask for consent; the licence is still shown.")
 def pull(id_: str, yes: bool) -> None:
     """Fetch a network from the Hugging Face hub and convert it to ONNX.
 
-    HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to the hub's own client.
+    The variables HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are respected.
     """
     from bonafide.networks import hub
 
@@ -59,9 +66,7 @@ def pull(id_: str, yes: bool) -> None:
     click.echo(_terms(entry), err=True)
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError(
-                "there is nobody to ask: repeat with --yes to accept the licence"
-            )
+            raise click.UsageError("no terminal to ask on: give --yes to accept the licence")
         click.confirm("Fetch it under this licence?", abort=True, err=True)
     from bonafide.train.published import convert
 
@@ -87,9 +92,9 @@ def pull(id_: str, yes: bool) -> None:
     help="A picture known to be a photograph; may be repeated.",
 )
 def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) -> None:
-    """Check a fetched network: its size, finite answers, generated above photographic.
+    """Check a fetched network: its size, finite scores, generated pictures above photographs.
 
-    Without pictures of your own, stand-ins are made, which no generator has seen.
+    Without pictures of your own, stand-ins are made from photographs, without a generator.
 
     \b
     Exit status: 0 verified · 1 a check failed · 2 wrong usage.
@@ -105,8 +110,8 @@ def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) ->
             whose = "the user's"
         else:
             click.echo(
-                "no pictures given: stand-ins are made from photographs, and no generator was at "
-                "work in them",
+                "no pictures given: stand-ins are made from photographs; no generator made "
+                "any of them",
                 err=True,
             )
             pictures, whose = write_stand_ins(Path(folder)), "stand-ins"
@@ -116,7 +121,7 @@ def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) ->
     if all(check.passed for check in checks):
         click.echo(f"{id_} is verified; it votes once it is calibrated: bonafide bench calibrate")
     else:
-        click.echo(f"{id_} stays unverified and is not used")
+        click.echo(f"{id_} is not verified and will not be used")
         sys.exit(_FAILED)
 
 

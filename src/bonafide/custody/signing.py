@@ -89,9 +89,9 @@ def private_key(path: Path, ask: Callable[[], str]) -> Ed25519PrivateKey:
         key = load_pem_private_key(raw, password)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = "the password is wrong, or " if password is not None else ""
-        raise InvalidInput(f"{path}: {why}this is no private key in PEM") from None
+        raise InvalidInput(f"{path}: {why}it is not a private key in PEM format") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise InvalidInput(f"{path} is a key of another kind; make one: bonafide keys new")
+        raise InvalidInput(f"{path} is not an Ed25519 key; make one with `bonafide keys new`")
     return key
 
 
@@ -104,9 +104,9 @@ def public_key(path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(_read(path))
     except (ValueError, UnsupportedAlgorithm):
-        raise InvalidInput(f"{path} is no public key in PEM") from None
+        raise InvalidInput(f"{path} is not a public key in PEM format") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise InvalidInput(f"{path} is a key of another kind than Ed25519")
+        raise InvalidInput(f"{path} is not an Ed25519 key")
     return key
 
 
@@ -176,7 +176,7 @@ def _write_new(path: Path, raw: bytes, mode: int) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
-        raise InvalidInput(f"{path} is there already; a key is never overwritten") from None
+        raise InvalidInput(f"{path} exists already; keys are never overwritten") from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}") from None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from bonafide.media.sources import Source
 
     Place = tuple[Source, str, str, Limits]  # bytes, name and container of the file, its limits
+
+
+_RATES = (1_000, 1_536_000)  # samples per second of sound that anybody records
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class AudioTrack:
 
         Raises:
             ValueError: `rate`, `seconds` or `hop` is not positive.
-            DecodeError: nothing could be decoded.
+            DecodeError: nothing could be decoded, or the sample rate is not possible.
         """
         hop = seconds if hop is None else hop
         if not (seconds > 0 and hop > 0 and (rate is None or rate > 0)):
@@ -156,7 +160,11 @@ class AudioTrack:
             resampler: Any = None
             setup: tuple[str, str, int] | None = None
             while left > 0 and (frame := frames.next()) is not None:
-                start = frames.seconds + 0.0 if start is None else start
+                if not _RATES[0] <= frame.sample_rate <= _RATES[1]:
+                    # Between rates that lie far apart, resampling takes minutes.
+                    why = f"{frame.sample_rate:,} samples per second are not possible"
+                    raise DecodeError(self.name, why)
+                start = max(0.0, frames.seconds) if start is None else start
                 left -= frame.samples / max(frame.sample_rate, 1)
                 rate = rate or int(frame.sample_rate)
                 now = (frame.format.name, frame.layout.name, int(frame.sample_rate))
@@ -172,7 +180,10 @@ class AudioTrack:
                     decoded = True
                     yield start, _samples(one, mono), rate
             if start is not None and rate is not None:
-                for one in resampler.resample(None):
+                rest: list[Any] = []
+                with suppress(*av_container.errors()):  # one that never got to work has none
+                    rest = resampler.resample(None)
+                for one in rest:
                     decoded = True
                     yield start, _samples(one, mono), rate
         if not decoded and self.defects:
@@ -225,16 +236,17 @@ class _Cutter:
         return np.concatenate(self._parts, axis=-1)
 
     def _window(self, samples: NDArray[np.float32]) -> AudioWindow:
-        copy = samples.copy()  # keeps nothing else alive
+        import numpy as np
+
+        copy = np.nan_to_num(samples, nan=0.0)  # keeps nothing else alive
         copy.flags.writeable = False
         return AudioWindow(self._start + self._taken / self._rate, copy, self._rate)
 
 
 def _samples(frame: Any, mono: bool) -> NDArray[np.float32]:
-    """float32 (n,) or (channels, n) in [-1, 1]; values that are not numbers become 0."""
+    """float32 (n,) or (channels, n) in [-1, 1], or not a number where the file says so."""
     import numpy as np
 
     # Interleaved, since PyAV 18 reads past the planes of a frame of eight channels and more.
-    found = frame.to_ndarray().reshape(frame.samples, -1).T
-    found = np.clip(np.nan_to_num(found, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    found = np.clip(frame.to_ndarray().reshape(frame.samples, -1).T, -1.0, 1.0)
     return np.asarray(found.mean(axis=0) if mono else found, np.float32)

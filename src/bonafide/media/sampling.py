@@ -222,22 +222,26 @@ class Frames(Iterator[Frame]):
             near = reader.is_keyframe_ahead(target, position.seconds)
             far = target - position.seconds > self._far
             if near or (near is None and far) or (ahead is None and reader.damaged):
-                ahead = self._jump(reader, target) or ahead
+                ahead = self._jump(reader, target, position.seconds) or ahead
                 if ahead is not None and ahead.seconds <= position.seconds:
                     self._far = max(self._far, 2 * (target - ahead.seconds))  # it was in vain
         while ahead is not None and ahead.seconds <= target + _SAME:
             shown, ahead = ahead, self._decode(reader)
         return shown, ahead
 
-    def _jump(self, reader: Reader, target: float) -> Decoded | None:
-        """The first frame after a seek; one at or before `target` wherever that can be had."""
-        found = None
-        for back in (0.0, 0.5, 2.0, 8.0):  # some indexes are by time of decoding, not of showing
-            reader.seek(max(0.0, target - back))
+    def _jump(self, reader: Reader, target: float, position: float) -> Decoded | None:
+        """The first frame after a seek to `target`, from before it; None where nothing is left."""
+        back = 0.0
+        while True:
+            start = max(target - back, position)
+            reader.seek(start)
             found = self._decode(reader)
-            if found is None or found.seconds <= target + _SAME:
-                break
-        return found
+            if (found is not None and found.seconds <= target + _SAME) or self.stopped:
+                return found
+            if start <= position:
+                return found
+            # The file is cut there, or its index is by the time of decoding, not of showing.
+            back = max(0.5, 4 * back)
 
     def _decode(self, reader: Reader) -> Decoded | None:
         wanted = self._sampling

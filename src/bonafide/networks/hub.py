@@ -28,7 +28,7 @@ from bonafide.errors import (
     MissingWeights,
     WeightsError,
 )
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.media.source import open_media
 from bonafide.networks import runtime
 from bonafide.networks.catalogue import Published, RemoteFile
@@ -272,7 +272,7 @@ def _order(generated: Sequence[float], photographs: Sequence[float]) -> Check:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(value, indent=1, ensure_ascii=False))
 
 

@@ -328,12 +328,12 @@ def _metadata(found: Found, opened: Any) -> Mapping[str, Any]:
         metadata = json.loads(opened.get_modelmeta().custom_metadata_map["bonafide"])
         named = (metadata["id"], str(metadata["version"]))
     except (KeyError, ValueError, TypeError):
-        raise DamagedWeights(found.id, f"{found.path} does not say what it is") from None
+        raise DamagedWeights(found.id, f"{found.path} has no card that names the network") from None
     if named != (found.id, found.version):
-        raise DamagedWeights(found.id, f"{found.path} says that it is {named[0]} {named[1]}")
+        raise DamagedWeights(found.id, f"{found.path} is the file of {named[0]} {named[1]}")
     inputs = metadata.get("inputs", ["pixels"])
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
-        raise DamagedWeights(found.id, f"{found.path} does not say what its inputs are")
+        raise DamagedWeights(found.id, f"{found.path} has no card that names the inputs")
     return dict(metadata)
 
 

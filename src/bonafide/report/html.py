@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from bonafide import __version__
 from bonafide.explain.words import where
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.report import preview, provenance, templates, wording
 from bonafide.report.chart import HEIGHT, WIDTH
 from bonafide.report.film import MOST_FRAMES, film
@@ -134,7 +134,7 @@ def write_html(path: str | os.PathLike[str], sections: Iterable[str], title: str
             entries.append(_entry(section))
             body.write(section)
         body.seek(0)
-        with whole(target) as draft, draft.open("w", encoding="utf-8", newline="\n") as page:
+        with atomic_write(target) as draft, draft.open("w", encoding="utf-8", newline="\n") as page:
             page.write(_head(title, entries))
             while piece := body.read(1 << 20):
                 page.write(piece)

@@ -84,4 +84,4 @@ def _grey(score_map: ScoreMap) -> NDArray[np.uint8]:
     rows = (np.arange(-(-score_map.height // cell)) * cell - top) // own
     columns = (np.arange(-(-score_map.width // cell)) * cell - left) // own
     most_row, most_column = grey.shape[0] - 1, grey.shape[1] - 1
-    return grey[np.ix_(np.minimum(rows, most_row), np.minimum(columns, most_column))]
+    return np.asarray(grey[np.ix_(np.minimum(rows, most_row), np.minimum(columns, most_column))])

@@ -7,35 +7,23 @@ font does not have, is shown by its code.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonafide.errors import MissingExtra
 from bonafide.explain.words import where
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.report import chart, film, preview, provenance, wording
 from bonafide.report.from_dict import from_dict
+from bonafide.report.pdf_sheet import GREY, INK, LINE, MARGIN, NEXT, WIDTH, Sheet
 from bonafide.types import ACCUSATIONS, EditedRegion, Label, Region, Report
 
-try:
-    from fpdf import FPDF
-    from fpdf.enums import XPos, YPos
-    from fpdf.fonts import FontFace, TTFFont
-except ModuleNotFoundError:
-    raise MissingExtra("custody", "writing PDF") from None
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bonafide.media.image import Image
     from bonafide.media.media import Media
 
-MARGIN, WIDTH, LINE = 16.0, 178.0, 4.6  # of an A4 page and its text, mm
 _TALLEST = 92.0  # of the picture, mm
 _MOST_REGIONS = 12  # outlined per detector; further ones are weaker
-_GREY, _INK, _RULE = (96, 96, 96), (24, 24, 24), (200, 200, 200)
 _COLOURS: Mapping[Label, tuple[int, int, int]] = {
     Label.AUTHENTICATED: (0, 104, 55),
     Label.DECLARED_AI: (90, 42, 156),
@@ -45,13 +33,6 @@ _COLOURS: Mapping[Label, tuple[int, int, int]] = {
 _MOST_FRAMES = 4  # of a video, in one row
 # Told apart by a colour-blind reader, and by their letters in print without colour.
 _OUTLINES = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 60, 140))
-_FONTS = (
-    ("/usr/share/fonts/truetype/dejavu", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
-    ("/usr/share/fonts/TTF", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
-    ("/usr/share/fonts/dejavu-sans-fonts", "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
-    ("/System/Library/Fonts/Supplemental", "Arial.ttf", "Arial Bold.ttf"),
-    ("C:/Windows/Fonts", "arial.ttf", "arialbd.ttf"),
-)
 
 
 def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> None:
@@ -80,59 +61,37 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> Non
     page.not_tested()
     page.history()
     page.basis(record.get("signature"))
-    with whole(path) as written:
+    with atomic_write(path) as written:
         written.write_bytes(page.output())
 
 
-class _Page(FPDF):
+class _Page(Sheet):
     """The document; each method adds one part of it."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(format="A4")
-        self.report = report
-        self.family, self.has = self._load_font()
-        self.set_margins(MARGIN, 14, MARGIN)
-        self.set_auto_page_break(True, 18)
-        self.set_title(self._fit(f"bonafide report: {report.media.name}"))
-        self.set_creator(f"bonafide {report.versions.get('bonafide', '')}")
-        self.set_lang("en")
-        try:  # the same record gives the same file
-            self.set_creation_date(datetime.fromisoformat(report.examined_at))
-        except ValueError:
-            pass
-        self.add_page()
-
-    def footer(self) -> None:
-        """Which file this is about, and the page's number, on every page."""
-        self.set_y(-13)
-        self._use(7, colour=_GREY)
-        self.cell(WIDTH - 24, 5, f"SHA-256 {self.report.media.sha256}")
-        self.cell(24, 5, f"page {self.page_no()} of {{nb}}", align="R")
 
     def opening(self) -> None:
         """Verdict, what it means, and which file."""
         report, media = self.report, self.report.media
         words = wording.VERDICTS[report.verdict.label]
-        self._use(8, colour=_GREY)
-        self._line("bonafide: examination report")
-        self._use(15, bold=True)
-        self._paragraph(wording.one_line(media.name, 160), 7)
+        self.ink(8, colour=GREY)
+        self.write_line("bonafide: examination report")
+        self.ink(15, bold=True)
+        self.paragraph(wording.one_line(media.name, 160), 7)
         size = f"{media.width} × {media.height} pixels, " if media.width else ""
-        self._use(8, colour=_GREY)
-        self._paragraph(
+        self.ink(8, colour=GREY)
+        self.paragraph(
             f"{media.format}, {size}{media.bytes:,} bytes, examined "
             f"{wording.moment(report.examined_at)}\nSHA-256 {media.sha256}"
         )
         self.ln(2)
         self.set_fill_color(*_colour(report.verdict.label))
-        self._use(13, bold=True, colour=(255, 255, 255))
-        self.cell(WIDTH, 9, f"  {self._fit(words.name)}", fill=True, **_NEXT)
+        self.ink(13, bold=True, colour=(255, 255, 255))
+        self.cell(WIDTH, 9, f"  {self.fit(words.name)}", fill=True, **NEXT)
         self.ln(1.5)
-        self._use(9)
-        self._paragraph(words.meaning)
+        self.ink(9)
+        self.paragraph(words.meaning)
         if report.verdict.caveat != words.meaning:
-            self._use(9, bold=True)
-            self._paragraph(report.verdict.caveat)
+            self.ink(9, bold=True)
+            self.paragraph(report.verdict.caveat)
 
     def picture(self, media: Image) -> None:
         """The picture, with the regions that findings point at outlined and lettered."""
@@ -140,12 +99,12 @@ class _Page(FPDF):
         width = min(WIDTH, _TALLEST * small.width / small.height)
         height = width * small.height / small.width
         self.ln(3)
-        self._keep_together(height + 4)
+        self.keep_together(height + 4)
         left, top = MARGIN + (WIDTH - width) / 2, self.get_y()
         self.image(io.BytesIO(small.data), left, top, width, height, alt_text="The examined file")
         marked = _marked(self.report)
         scale = width / media.width
-        self._use(7, bold=True)
+        self.ink(7, bold=True)
         with self.rect_clip(left, top, width, height):
             for letter, colour, (_, regions) in zip("ABCDE", _OUTLINES, marked, strict=False):
                 self.set_draw_color(*colour)
@@ -159,13 +118,13 @@ class _Page(FPDF):
                     self.text(x + 0.9, y + 2.6, letter)
         self.set_line_width(0.2)
         self.set_y(top + height + 1.5)
-        self._use(7.5, colour=_GREY)
+        self.ink(7.5, colour=GREY)
         told = [
             f"{letter}: {name}, {_count(len(regions))}"
             for letter, (name, regions) in zip("ABCDE", marked, strict=False)
         ]
         if told:
-            self._paragraph(f"Outlined: {'; '.join(told)}.")
+            self.paragraph(f"Outlined: {'; '.join(told)}.")
 
     def frames(self, media: Media) -> None:
         """The frames of a video in which most was found, in a row."""
@@ -176,9 +135,9 @@ class _Page(FPDF):
         room, gap = (WIDTH - 3 * (_MOST_FRAMES - 1)) / _MOST_FRAMES, 3
         heights = [room * pixels.shape[0] / pixels.shape[1] for _, pixels in shown]
         height = min(max(heights), _TALLEST)
-        self._keep_together(height + 8)
+        self.keep_together(height + 8)
         top = self.get_y()
-        self._use(7.5, colour=_GREY)
+        self.ink(7.5, colour=GREY)
         for number, (seconds, pixels) in enumerate(shown):
             small = preview.picture(pixels, 480)
             width = min(room, height * small.width / small.height)
@@ -192,31 +151,31 @@ class _Page(FPDF):
     def along_time(self) -> None:
         """A line for each score along time, with its threshold and a time axis."""
         for line in chart.charts(self.report):
-            self._keep_together(38)
+            self.keep_together(38)
             self.ln(3)
-            self._use(8, bold=True)
-            self._line(line.title)
-            self._use(8, colour=_GREY)
-            self._paragraph(line.summary)
+            self.ink(8, bold=True)
+            self.write_line(line.title)
+            self.ink(8, colour=GREY)
+            self.paragraph(line.summary)
             left, top, height = MARGIN, self.get_y() + 1, 20.0
             self.set_fill_color(246, 246, 246)
             self.rect(left, top, WIDTH, height, style="F")
             if line.threshold is not None:
-                self.set_draw_color(*_GREY)
+                self.set_draw_color(*GREY)
                 self.set_dash_pattern(1.2, 1.2)
                 y = top + height * line.y(line.threshold)
                 self.line(left, y, left + WIDTH, y)
                 self.set_dash_pattern()
-            self.set_draw_color(*_INK)
+            self.set_draw_color(*INK)
             self.set_line_width(0.4)
             points = [(left + WIDTH * x, top + height * y) for x, y, _, _ in line.points]
             self.polyline(points)
             if len(points) <= 60:
-                self.set_fill_color(*_INK)
+                self.set_fill_color(*INK)
                 for x, y in points:
                     self.circle(x, y, 0.7, style="F")
             self.set_line_width(0.2)
-            self._use(7, colour=_GREY)
+            self.ink(7, colour=GREY)
             for number, tick in enumerate(line.ticks):
                 at = left + WIDTH * number / 4
                 width = self.get_string_width(tick)
@@ -225,12 +184,12 @@ class _Page(FPDF):
 
     def probabilities(self) -> None:
         """A bar for each question."""
-        self._heading("Probabilities")
+        self.heading("Probabilities")
         for question, answer in wording.answers(self.report):
             told = wording.strength(answer)
             value = answer.probability if answer and told.endswith("%") else None
-            self._use(9)
-            self.cell(70, LINE + 1, self._fit(wording.asked_about(question, answer)))
+            self.ink(9)
+            self.cell(70, LINE + 1, self.fit(wording.asked_about(question, answer)))
             x, y = self.get_x(), self.get_y() + 1.4
             self.set_fill_color(232, 232, 232)
             self.rect(x, y, 70, 2.8, style="F")
@@ -238,14 +197,14 @@ class _Page(FPDF):
                 self.set_fill_color(*_colour(self.report.verdict.label))
                 self.rect(x, y, 70 * min(max(value, 0.0), 1.0), 2.8, style="F")
             self.set_x(x + 74)
-            self.cell(0, LINE + 1, self._fit(told), **_NEXT)
+            self.cell(0, LINE + 1, self.fit(told), **NEXT)
 
     def reasons(self) -> None:
         """What moved the verdict, where, and how it held on changed copies."""
         because = self.report.verdict.because
         if because:
-            self._heading("Why")
-            self._table(
+            self.heading("Why")
+            self.rows_of(
                 ("", "Reason", "Detector", "Weight"),
                 (5, 107, 34, 32),
                 [
@@ -255,18 +214,18 @@ class _Page(FPDF):
             )
         places = where(self.report.edits)
         if places:
-            self._heading("Where")
-            self._use(9)
+            self.heading("Where")
+            self.ink(9)
             for sentence in places:
-                self._paragraph(sentence)
+                self.paragraph(sentence)
         if self.report.stability:
-            self._heading("On changed copies")
-            self._use(9)
-            self._paragraph(self.report.stability.text)
+            self.heading("On changed copies")
+            self.ink(9)
+            self.paragraph(self.report.stability.text)
 
     def findings(self) -> None:
         """Every detector that had something to say."""
-        self._heading("Findings")
+        self.heading("Findings")
         rows = []
         for finding in wording.ordered(self.report):
             known = finding.calibrated
@@ -285,18 +244,18 @@ class _Page(FPDF):
                 )
             )
         names = ("Detector", "Outcome", "Score", "Counts from", "What was measured")
-        self._table(names, (47, 27, 14, 20, 70), rows)
+        self.rows_of(names, (47, 27, 14, 20, 70), rows)
 
     def not_tested(self) -> None:
         """Every detector that gave no answer, and why."""
         rows = wording.untested(self.report)
         if rows:
-            self._heading("Not tested")
-            self._table(("Detector", "What happened", "Why"), (42, 30, 106), rows)
+            self.heading("Not tested")
+            self.rows_of(("Detector", "What happened", "Why"), (42, 30, 106), rows)
 
     def history(self) -> None:
         """What the file says about itself."""
-        self._heading("What the file says about its history")
+        self.heading("What the file says about its history")
         events = provenance.timeline(self.report.findings)
         if events:
             rows = [
@@ -304,28 +263,28 @@ class _Page(FPDF):
                 for event in events
             ]
             names = ("When", "What", "Details", "Where it says so", "Standing")
-            self._table(names, (30, 42, 64, 24, 18), rows)
-        self._use(8, colour=_GREY)
-        self._paragraph(provenance.NOTHING_PROVED)
+            self.rows_of(names, (30, 42, 64, 24, 18), rows)
+        self.ink(8, colour=GREY)
+        self.paragraph(provenance.NOTHING_PROVED)
 
     def basis(self, signature: Any) -> None:
         """Everything that is needed to come to the same report again."""
-        self._heading("How to reproduce this report")
-        self._use(8, colour=_GREY)
-        self._paragraph(
+        self.heading("How to reproduce this report")
+        self.ink(8, colour=GREY)
+        self.paragraph(
             "bonafide verify REPORT.json FILE examines the file again with these settings and "
             "compares. The SHA-256 of the file is at the foot of every page."
         )
         settings = self.report.settings
         rows = [(name, _setting(value)) for name, value in settings.items()]
-        self._table(("Setting", "Value"), (50, 128), rows)
+        self.rows_of(("Setting", "Value"), (50, 128), rows)
         self.ln(2)
         rows = [(name, str(value)) for name, value in self.report.versions.items()]
-        self._table(("Part", "Version or SHA-256"), (50, 128), rows)
-        self._heading("Signature")
-        self._use(8)
+        self.rows_of(("Part", "Version or SHA-256"), (50, 128), rows)
+        self.heading("Signature")
+        self.ink(8)
         if isinstance(signature, dict):
-            self._paragraph(
+            self.paragraph(
                 f"The report is signed ({signature.get('algorithm')} over its "
                 f"{signature.get('form')} form, stated time {signature.get('signed_at')}). This "
                 "page does not prove the signature: check the JSON report with bonafide verify and "
@@ -333,75 +292,7 @@ class _Page(FPDF):
                 f"Signature {signature.get('value')}"
             )
         else:
-            self._paragraph("The report is not signed.")
-
-    def _load_font(self) -> tuple[str, Callable[[str], bool]]:
-        """A font of this machine with many scripts, else the one that every reader has."""
-        for folder, regular, bold in _FONTS:
-            files = Path(folder) / regular, Path(folder) / bold
-            if all(file.is_file() for file in files):
-                self.add_font("text", "", files[0])
-                self.add_font("text", "B", files[1])
-                return "text", self._has_glyph
-        self.core_fonts_encoding = "windows-1252"
-        return "helvetica", _in_windows_1252
-
-    def _has_glyph(self, character: str) -> bool:
-        font = self.fonts["text"]
-        return isinstance(font, TTFFont) and ord(character) in font.cmap
-
-    def _use(self, size: float, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
-        self.set_font(self.family, "B" if bold else "", size)
-        self.set_text_color(*colour)
-
-    def _fit(self, text: str) -> str:
-        """`text` in characters that the font has; others by their code."""
-        return "".join(
-            character if character == "\n" or self.has(character) else f"\\u{ord(character):04x}"
-            for character in wording.clean(text).replace("\t", " ")
-        )
-
-    def _line(self, text: str) -> None:
-        self.cell(WIDTH, LINE, self._fit(text), **_NEXT)
-
-    def _paragraph(self, text: str, line: float = LINE) -> None:
-        self.multi_cell(WIDTH, line, self._fit(text), align="L", **_NEXT)
-
-    def _heading(self, text: str) -> None:
-        self._keep_together(22)
-        self.ln(3.5)
-        self._use(11, bold=True)
-        self._line(text)
-        self.ln(1)
-
-    def _keep_together(self, height: float) -> None:
-        if self.will_page_break(height):
-            self.add_page()
-
-    def _table(
-        self, names: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]
-    ) -> None:
-        self._use(7.5)
-        self.set_draw_color(*_RULE)
-        self.set_fill_color(255, 255, 255)
-        with self.table(
-            width=int(WIDTH),
-            col_widths=tuple(widths),
-            line_height=3.8,
-            padding=(0.8, 1),
-            align="L",
-            text_align="LEFT",
-            v_align="TOP",
-            borders_layout="HORIZONTAL_LINES",
-            headings_style=FontFace(emphasis="BOLD", color=_INK, fill_color=(240, 240, 240)),
-        ) as table:
-            for row in (names, *rows):
-                line = table.row()
-                for cell, width in zip(row, widths, strict=True):
-                    line.cell(self._fit(_bounded(cell, 12 * width)))
-
-
-_NEXT: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+            self.paragraph("The report is not signed.")
 
 
 def _colour(label: Label) -> tuple[int, int, int]:
@@ -418,16 +309,6 @@ def _marked(report: Report) -> list[tuple[str, Sequence[Region | EditedRegion]]]
         found.append(("all maps together", report.edits.regions))
     found += [(wording.title(f.detector), f.regions) for f in wording.ordered(report) if f.regions]
     return found[: len(_OUTLINES)]
-
-
-def _in_windows_1252(character: str) -> bool:
-    return bool(character.encode("windows-1252", "ignore"))
-
-
-def _bounded(text: str, longest: int) -> str:
-    """`text`, cut so that a row of a table fits on a page."""
-    text = "\n".join(text[: longest + 1].split("\n")[:12])
-    return text if len(text) <= longest else f"{text[:longest]} …"
 
 
 def _setting(value: Any) -> str:

@@ -124,7 +124,7 @@ def _cells(
     starts = begin + np.arange(count) * length // count
     edges = np.append(starts, begin + length - 1)
     most = score_map.values.shape[axis] - 1
-    return np.clip((edges - first) // score_map.cell, 0, most).astype(np.intp)
+    return np.asarray(np.clip((edges - first) // score_map.cell, 0, most), np.intp)
 
 
 def fit(width: int, height: int, longest: int) -> tuple[int, int]:

@@ -6,6 +6,8 @@ unsafe characters written as their codes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -165,10 +167,12 @@ def _print_stability(report: Report, held: Stability, console: Console) -> None:
     table.add_column("Change", overflow="fold")
     for question, _ in moved:
         table.add_column(wording.question(question), overflow="fold")
-    rows = [("as it is", report.verdict.probabilities)]
+    rows: list[tuple[str, Mapping[Question, float | None]]] = [
+        ("as it is", report.verdict.probabilities)
+    ]
     for variant in held.variants:
         words = variant.words if variant.mild else f"{variant.words} (strong)"
-        rows.append((words, variant.probabilities))
+        rows.append((words, dict(variant.probabilities)))
     for words, probabilities in rows:
         told = [probabilities.get(question) for question, _ in moved]
         table.add_row(words, *("-" if p is None else wording.percent(p) for p in told))

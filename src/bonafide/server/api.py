@@ -21,14 +21,14 @@ JobId = Annotated[
     str, Path(pattern="^[0-9a-f]{32}$", examples=["0b6f1c7d5f3e4f0a8a52f1d3c2b4a697"])
 ]
 Chosen = Annotated[Profile, Query(description="how much time may be spent on a file")]
-Stable = Annotated[bool, Query(description="ask again about changed copies of the picture")]
+Stable = Annotated[bool, Query(description="examine changed copies of the picture too")]
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for the report")]
 Webhook = Annotated[
     str | None,
     Query(
         max_length=2000,
         pattern="^https?://[!-~]+$",
-        description="address to tell when the job has ended",
+        description="address to notify when the job has ended",
         examples=["https://example.org/bonafide"],
     ),
 ]
@@ -38,18 +38,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of refusals, beside those that every route has."""
     meanings = {
         400: "the request cannot be read",
-        401: "no key, or one that is not in force",
+        401: "no key, or one that is not valid",
         403: "the key lacks a scope, or the operator does not allow this",
-        404: "there is no such thing",
-        405: "this method is not for this address",
-        408: "the body came too slowly",
-        409: "it has ended",
+        404: "not found",
+        405: "this method is not allowed here",
+        408: "the body took too long to arrive",
+        409: "the job has already ended",
         413: "too large",
-        415: "of a kind that is not read",
-        422: "understood, and wrong",
+        415: "a kind of file or body that is not supported",
+        422: "the request is not valid",
         429: "too many requests; see Retry-After",
         500: "a bug",
-        503: "too much to do; see Retry-After",
+        503: "overloaded; see Retry-After",
     }
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {

@@ -74,7 +74,7 @@ class Guard:
         self.limit = RateLimit()
 
     async def caller(self, request: Request) -> Caller | None:
-        """Who asks; None if no key, or one that is not in force, was sent.
+        """Who asks; None if no key, or one that is not valid, was sent.
 
         Raises:
             Problem: 403 for a page of another site that acts with the visitor's key.
@@ -114,7 +114,7 @@ class Guard:
         async def dependency(request: Request) -> Caller:
             caller = await self.caller(request)
             if caller is None:
-                why = "send a key that is in force: Authorization: Bearer …"
+                why = "send a valid key: Authorization: Bearer …"
                 raise Problem(401, "no_key", why, {"www-authenticate": "Bearer"})
             request.state.actor = caller.name
             self.admit(caller, scope)

@@ -99,10 +99,10 @@ class _Gate(AsyncNetworkBackend):
         try:
             addresses = await self.resolve(host, port)
         except (OSError, UnicodeError):
-            raise FetchRefused(f"the name {host} is not known") from None
+            raise FetchRefused(f"the host {host} cannot be found") from None
         if not self.rules.private:
             if port not in self.rules.ports:
-                raise FetchRefused(f"port {port} is not asked")
+                raise FetchRefused(f"port {port} is not allowed")
             # One private address among public ones is an attack or a mistake; neither is followed.
             if not addresses or not all(map(self.judge, addresses)):
                 raise FetchRefused(f"{host} is not an address of the public internet")
@@ -182,7 +182,7 @@ class _plainly:  # noqa: N801 (used as a statement)
         if isinstance(error, TimeoutError | httpcore.TimeoutException):
             raise FetchRefused("it took too long") from None
         if isinstance(error, httpcore.NetworkError | httpcore.ProtocolError | ssl.SSLError):
-            raise FetchRefused("it could not be reached, or broke off") from None
+            raise FetchRefused("it could not be reached, or the connection was lost") from None
 
 
 def check(url: str) -> str:
@@ -195,15 +195,15 @@ def check(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise FetchRefused("this is not an address") from None
+        raise FetchRefused("this is not a valid address") from None
     if parts.scheme not in ("http", "https"):
         raise FetchRefused("only http and https addresses are fetched")
     if not parts.hostname or port == 0:
         raise FetchRefused("the address names no host")
     if parts.username is not None or parts.password is not None:
-        raise FetchRefused("addresses with a name or password in them are not fetched")
+        raise FetchRefused("addresses with a user name or password are not fetched")
     if not url.isascii() or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
-        raise FetchRefused("the address holds characters that must be escaped")
+        raise FetchRefused("the address contains characters that must be escaped")
     return url
 
 

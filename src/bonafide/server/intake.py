@@ -154,7 +154,7 @@ class Intake:
 
     async def _address(self, request: Request) -> Received:
         if not self.config.url_fetch:
-            why = "this service fetches no addresses; send the file"
+            why = "this service does not fetch addresses; send the file itself"
             raise Problem(403, "no_fetching", why)
         try:
             address = Address.model_validate_json(await _short_body(request))

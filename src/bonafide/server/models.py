@@ -61,7 +61,7 @@ class JobFile(BaseModel):
 
 
 class Job(BaseModel):
-    """Files that were handed in together."""
+    """Files that were submitted together."""
 
     id: str = Field(examples=[_JOB])
     state: JobState

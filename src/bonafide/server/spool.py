@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 from fastapi.concurrency import run_in_threadpool
 
+from bonafide.files import atomic_write
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
 
@@ -82,10 +84,9 @@ class Spool:
         """Keep the rendered section of a report; a reader never sees half of one."""
         path = self.page(report)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(section)
-        Path(draft).replace(path)
+        with atomic_write(path) as partial:
+            partial.touch(0o600)
+            partial.write_text(section, encoding="utf-8", newline="\n")
 
     def free(self) -> int:
         """Bytes that still fit."""

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Box = tuple[slice, slice]
 
-REACH = 130  # points farther than this from their middle, in pixels, are left out at first
+REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
 ROUNDS = 4  # times that a map is sharpened on what it was found to predict
 HOPELESS = -4.0  # log odds under which a map is not worth another round
 SLACK = 1.0  # log odds that a part may lose by growing
 APART = 12  # pixels that a map must move a part by; sharpened without end, it finds the part itself
-SHARPENED = 112  # pixels to each side of the middle of a part on which its map is sharpened
+SHARPENED = 160  # pixels to each side of the middle of a part on which its map is sharpened
 SUPPORTED = 0.1  # mean agreement of detail at the points of a map under which it is dropped
 BETTER = 0.01  # mean agreement by which a map must surpass a simpler one
 SETTLED = 0.02  # relative change of a part's size under which it is as large as it gets

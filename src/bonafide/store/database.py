@@ -55,7 +55,7 @@ def address(url: str | None) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # not shown: it may hold a password
-        raise InvalidInput("the store's address is not a URL that can be read") from None
+        raise InvalidInput("the address of the store is not a valid URL") from None
     if parsed.get_backend_name() == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise InvalidInput("a store on SQLite needs a file: sqlite:////folder/file.db")
@@ -120,8 +120,8 @@ class Database:
             if _is_away(error):
                 raise self._away(error) from error
             raise Unreadable(
-                f"the store {self.shown} holds what cannot be read; "
-                "`bonafide store check` names the row"
+                f"the store {self.shown} contains a row that cannot be read; "
+                "`bonafide store check` names it"
             ) from error
 
     @contextmanager
@@ -170,7 +170,7 @@ class Database:
             raise InvalidInput(f"the store {self.shown} cannot be opened: {why}") from None
         except DatabaseError as error:
             why = str(error.orig).strip().splitlines()[0]
-            raise InvalidInput(f"{self.shown} is no store of bonafide: {why}") from None
+            raise InvalidInput(f"{self.shown} is not a store of bonafide: {why}") from None
 
 
 def is_current(connection: Connection) -> bool:
@@ -182,7 +182,9 @@ def is_current(connection: Connection) -> bool:
     script = ScriptDirectory.from_config(_config(connection))
     found = MigrationContext.configure(connection).get_current_revision()
     if found is not None and found not in {one.revision for one in script.walk_revisions()}:
-        raise InvalidInput(f"a newer bonafide made this store (revision {found}): update bonafide")
+        raise InvalidInput(
+            f"a newer version of bonafide made this store (revision {found}): update bonafide"
+        )
     return found == script.get_current_head()
 
 

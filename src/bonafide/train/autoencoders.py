@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.errors import InvalidInput
-from bonafide.files import whole
+from bonafide.files import atomic_write
 
 FACTORS = (4, 8, 16)
 ENLARGERS = ("nearest", "transposed", "shuffle", "bilinear")
@@ -156,7 +156,7 @@ def save(autoencoder: Autoencoder, path: Path, facts: dict[str, Any]) -> None:
     """
     weights = {name: value.detach().cpu() for name, value in autoencoder.state_dict().items()}
     contents = {"member": asdict(autoencoder.member), "weights": weights, "facts": facts}
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         torch.save(contents, partial)
 
 

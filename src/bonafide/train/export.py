@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import bonafide
 from bonafide.errors import BonafideError
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.train.data import Fingerprint
 from bonafide.train.recipe import Output, Recipe
 
@@ -138,7 +138,7 @@ def export(
     card = _card(recipe, version, tables, None if sizes_open else side) | dict(facts or {})
     helper.set_model_props(model, {METADATA: json.dumps(card, ensure_ascii=False)})
     data = model.SerializeToString()
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(data)
     shapes = tuple((len(one), one.shape[2], one.shape[3]) for one in compared)
     axes = _AXES if sizes_open else _AXES[:1]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.train import tampering_regions
 from bonafide.train.augment import Pixels, Random
 from bonafide.train.autoencoders import Discriminator
@@ -175,7 +175,7 @@ def write(network: Inpainter, path: Path) -> None:
         )
     logger.setLevel(before)
     assert program is not None
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(program.model_proto.SerializeToString())
 
 

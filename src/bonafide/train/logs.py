@@ -7,12 +7,13 @@ the stop are dropped, so that no step occurs twice.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bonafide.files import atomic_write
 
 FIRST = ("step", "seconds", "learning_rate", "loss", "validation_auc")
 
@@ -45,12 +46,13 @@ class Log:
         self.path = folder / "log.csv"
         self._columns, kept = _rows_until(self.path, step)
         if self._columns:
-            partial = self.path.with_suffix(f".{os.getpid()}.partial")
-            with partial.open("w", encoding="utf-8", newline="") as stream:
+            with (
+                atomic_write(self.path) as partial,
+                partial.open("w", encoding="utf-8", newline="") as stream,
+            ):
                 writer = self._writer(stream)
                 writer.writeheader()
                 writer.writerows(kept)
-            partial.replace(self.path)
         self._board = _tensorboard(folder / "tensorboard", step)
 
     def write(

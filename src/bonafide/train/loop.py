@@ -9,7 +9,6 @@ the last bit.
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 import time
@@ -27,6 +26,7 @@ import torch
 from torch import nn
 
 from bonafide.errors import BonafideError, InvalidInput
+from bonafide.files import atomic_write
 from bonafide.train.batches import Samples, Sampling, training_batches
 from bonafide.train.data import TrainingData
 from bonafide.train.logs import Log, Means
@@ -279,7 +279,7 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
         raise InvalidInput("after holding out groups, pictures of one class are left to train on")
     if not resume and (folder / CHECKPOINT).exists():
         raise InvalidInput(
-            f"{folder} holds a training; go on with --resume, or choose another --out"
+            f"{folder} contains a training: continue it with --resume, or choose another --out"
         )
 
 
@@ -324,12 +324,8 @@ def _restore(path: Path, kept: Mapping[str, Any], about: Mapping[str, Any]) -> P
 
 def _save(path: Path, contents: Mapping[str, Any]) -> None:
     """Write a file that appears whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        torch.save(contents, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    with atomic_write(path, durable=True) as partial:
+        torch.save(contents, partial)
 
 
 def _load(path: Path) -> Any:

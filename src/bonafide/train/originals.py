@@ -68,7 +68,7 @@ def find(where: Path, protocol: str = "generated-normalised") -> list[Original]:
             if row.get("path") and rules.is_positive(row.get("label", "")) is False
         ]
     if not found:
-        raise InvalidInput(f"{where} names no bona fide picture")
+        raise InvalidInput(f"{where} lists no bona fide picture")
     return found
 
 

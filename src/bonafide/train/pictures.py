@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bonafide.batch import workers
 from bonafide.bench.masks import marked
 from bonafide.errors import MediaError
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.signals.jpeg import estimate_quality
@@ -169,7 +169,7 @@ def _mask(wanted: Wanted, image: Image, rows: slice, columns: slice, beside: Pat
 
 
 def _keep(target: Path, values: NDArray[Any]) -> None:
-    with whole(target) as partial, partial.open("wb") as stream:
+    with atomic_write(target) as partial, partial.open("wb") as stream:
         np.save(stream, values)
 
 

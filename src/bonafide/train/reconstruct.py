@@ -31,7 +31,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from bonafide.errors import InvalidInput, MediaError, MissingExtra
-from bonafide.files import whole
+from bonafide.files import atomic_write
 from bonafide.train import autoencoders, originals, upscalers, zoo
 from bonafide.train.originals import Crop, Original
 
@@ -222,7 +222,7 @@ def read_pairs(path: Path) -> list[Pair]:
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write a table of pairs as CSV, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         names = [field.name for field in fields(Pair)]
         writer = csv.DictWriter(stream, names, lineterminator="\n")
         writer.writeheader()
@@ -237,7 +237,7 @@ def _written(crop: Crop, passage: Passage, folder: Path) -> Pair:
     target = folder / path
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as partial:
+        with atomic_write(target) as partial:
             Pillow.fromarray(passage.send(crop.pixels)).save(partial, "PNG", compress_level=1)
     return Pair(path, crop.original.name, crop.left, crop.top, size, passage.name)
 

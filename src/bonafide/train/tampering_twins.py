@@ -7,11 +7,11 @@ one round through the pictures every answer is a file.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
+from bonafide.files import atomic_write
 from bonafide.train.augment import Pixels
 from bonafide.train.tampering import Decoder
 
@@ -37,8 +37,7 @@ class Remembered:
         file = self.folder / f"{digest}-{shape}.npy"
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = file.with_name(f".{file.stem}.{os.getpid()}.partial.npy")
-            np.save(partial, self.decoder(pixels))
-            partial.replace(file)
+            with atomic_write(file) as partial, partial.open("wb") as stream:
+                np.save(stream, self.decoder(pixels))
         twin: Pixels = np.load(file, mmap_mode="r", allow_pickle=False)
         return twin

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bonafide.files import atomic_write
 from bonafide.train import autoencoders
 from bonafide.train.autoencoders import Autoencoder, Discriminator, Member
 
@@ -224,10 +225,9 @@ class _Run:
         }
 
     def _save(self) -> None:
-        partial = self.checkpoint.with_name(f".{self.checkpoint.name}.partial")
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        torch.save({"step": self.step, "states": states}, partial)
-        partial.replace(self.checkpoint)
+        with atomic_write(self.checkpoint) as partial:
+            torch.save({"step": self.step, "states": states}, partial)
 
     def _restore(self) -> None:
         content = torch.load(self.checkpoint, map_location=self.device, weights_only=True)

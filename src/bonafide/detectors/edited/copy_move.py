@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="copy_move",
-    version="4",
+    version="5",
     question=Question.EDITED,
     title="Copied and moved parts",
     needs=Needs(min_side=64),
@@ -193,7 +193,7 @@ def _verified(luma: NDArray[np.float32], proposals: list[Proposal]) -> list[_Pai
     """What became of the proposals, strongest first; drawn parts are left out."""
     pairs: list[_Pair] = []
     for proposal in proposals:
-        if any(_same(pair.match, proposal) for pair in pairs):
+        if any(pair.score > DECISION and _same(pair.match, proposal) for pair in pairs):
             continue
         match = verify(luma, proposal)
         if match is not None and not _drawn(luma, match):

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +39,9 @@ from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg, quantised
-from bonafide.signals.heavy import cv2, scipy
+from bonafide.signals.heavy import cv2
 from bonafide.signals.lattice import marked_regions, upright_map
+from bonafide.signals.requantised import LARGEST, ROUNDING, single, twice
 from bonafide.types import (
     Card,
     Fact,
@@ -87,13 +87,10 @@ CARD = Card(
 )
 
 FREQUENCIES = quantised.FREQUENCIES[1:]  # without the mean of a block, whose histogram has no model
-LARGEST = 32  # quantised values beyond are too rare to count
 STEPS = range(2, 64)
 SHARES = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 # Single saves gain under 0.015 nats per coefficient, a double one 0.5 and more.
 MIN_GAIN = 0.03
-# Standard deviation of what rounding pixels between two saves does to a coefficient.
-ROUNDING = 0.5
 
 
 TILE = 40  # blocks; shifted grids are looked for tile by tile, since a pasted part is local
@@ -198,62 +195,18 @@ def _models(
             continue
         halves = np.rint(2 * np.abs(unquantised[:, :, row, column])).astype(np.int32).ravel()
         below = np.cumsum(np.bincount(np.minimum(halves, 4200), minlength=4202)).astype(np.float64)
-        single = _single(below, step)
+        once = single(below, step)
         gains = np.zeros((STEPS.stop, len(SHARES)))
         ratios = {}
         for earlier in STEPS:
             if step % earlier == 0:  # no trace is left
                 continue
-            twice = _twice(below, earlier, step)
-            ratio = twice / single
+            ratio = twice(below, earlier, step) / once
             mixtures = np.log1p(SHARES[:, None] * (ratio - 1)[None, :])
             gains[earlier] = mixtures @ histogram
             ratios[earlier] = np.log(ratio)
         models.append(_Frequency((row, column), step, float(histogram.sum()), gains, ratios))
     return models
-
-
-def _mass(
-    below: NDArray[np.float64], start: NDArray[np.float64], stop: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Mass of |coefficient| in [start, stop) under cumulative half-level counts."""
-    edges = (np.arange(len(below)) + 0.5) / 2
-    upper = np.interp(stop, edges, below, left=0.0)
-    mass: NDArray[np.float64] = upper - np.interp(np.maximum(start, 0), edges, below, left=0.0)
-    return mass
-
-
-def _normalised(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    floored: NDArray[np.float64] = mass + 1e-5 * mass.sum() + 1e-12
-    floored /= floored.sum()
-    return floored
-
-
-def _single(below: NDArray[np.float64], step: int) -> NDArray[np.float64]:
-    """Probability of |c| = 1…LARGEST after one save, given c ≠ 0."""
-    values = np.arange(1.0, LARGEST + 1)
-    return _normalised(_mass(below, (values - 0.5) * step, (values + 0.5) * step))
-
-
-def _twice(below: NDArray[np.float64], earlier: int, step: int) -> NDArray[np.float64]:
-    """The same after a save with `earlier` and one with `step` (Bianchi and Piva 2012, eq. 7)."""
-    transfer, multiples = _transfer(earlier, step)
-    weights = _mass(below, (multiples - 0.5) * earlier, (multiples + 0.5) * earlier)
-    return _normalised(transfer @ weights)
-
-
-@lru_cache(maxsize=2048)  # few pairs of steps recur in all pictures
-def _transfer(earlier: int, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Chance that the k-th multiple of `earlier` is saved as 1…LARGEST times `step`; all k."""
-    values = np.arange(1, LARGEST + 1)[:, None]
-    multiples = np.arange(float(int((LARGEST + 1) * step / earlier) + 2))
-    centres = multiples * float(earlier)
-    upper = scipy.special.ndtr(((values + 0.5) * step - centres) / ROUNDING)
-    lower = scipy.special.ndtr(((values - 0.5) * step - centres) / ROUNDING)
-    transfer = upper - lower
-    transfer[:, 0] /= 2  # the zero bin holds both signs
-    transfer.flags.writeable = multiples.flags.writeable = False
-    return transfer, multiples
 
 
 def _aligned(

@@ -28,14 +28,13 @@ Reference
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from bonafide.detectors.provenance._exif_history import history
+from bonafide.detectors.provenance._exif_times import Result, check_dates, check_gps, read_dates
 from bonafide.errors import MediaError
 from bonafide.media.context import Context
 from bonafide.media.image import Image
@@ -48,7 +47,7 @@ from bonafide.media.makers import (
 )
 from bonafide.media.metadata import open_thumbnail
 from bonafide.media.shared import XMP
-from bonafide.media.text_metadata import clean, exif_date, quote
+from bonafide.media.text_metadata import clean, quote
 from bonafide.media.xmp import TIFF, XMP_BASIC, Property, values
 from bonafide.signals.heavy import cv2
 from bonafide.signals.thumbnail import Comparison, compare
@@ -114,14 +113,7 @@ _CAPTURE_FIELDS = (
     "ApertureValue",
     "ExposureProgram",
 )
-_DATES = {
-    "DateTimeOriginal": "taken",
-    "DateTimeDigitized": "digitised",
-    "DateTime": "last changed",
-}
 CONTRADICTORY = 2  # weighted contradictions, reached by 1 of 89 honest files and 5 of 5 forged ones
-_DAY = datetime.timedelta(days=1)
-_GPS_ROLLOVER = 1024 * 7  # days: receivers older than their firmware lose 1,024 weeks
 
 
 class Detector:
@@ -141,7 +133,7 @@ class Detector:
         notes: list[str] = []
         camera = _camera(_text(exif, "Make"), _text(exif, "Model"))
         software = _software(media, properties)
-        dates, broken = _dates(exif)
+        dates, broken = read_dates(exif)
         checks = 0
         comparison = _compare(media, notes)
         if comparison:
@@ -149,8 +141,8 @@ class Detector:
         for applicable, found in (
             _check_thumbnail(comparison),
             _check_size(media),
-            _check_dates(media, dates, broken),
-            _check_gps(media),
+            check_dates(media, dates, broken),
+            check_gps(media),
             *_check_maker(media, notes, bool(software)),
             _check_xmp(exif, properties),
         ):
@@ -182,9 +174,6 @@ class Detector:
         ]
 
 
-_Result = tuple[int, list[tuple[str, str]]]
-
-
 def _compare(media: Image, notes: list[str]) -> Comparison | None:
     """The EXIF thumbnail against the picture, None where there is nothing to compare."""
     data = media.metadata.thumbnail
@@ -201,7 +190,7 @@ def _compare(media: Image, notes: list[str]) -> Comparison | None:
         return None
 
 
-def _check_thumbnail(found: Comparison | None) -> _Result:
+def _check_thumbnail(found: Comparison | None) -> Result:
     if found is None:
         return 0, []
     better = found.crop_correlation > found.correlation + 0.05
@@ -243,7 +232,7 @@ def _marked(
     return tuple(ordered[:20]), (ScoreMap(cells, cell, media.width, media.height),)
 
 
-def _check_size(media: Image) -> _Result:
+def _check_size(media: Image) -> Result:
     width, height = (media.metadata.exif.get(f"ExifImage{side}") for side in ("Width", "Height"))
     if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
         return 0, []
@@ -257,83 +246,12 @@ def _check_size(media: Image) -> _Result:
     ]
 
 
-def _dates(
-    exif: Mapping[str, object],
-) -> tuple[dict[str, datetime.datetime], list[str]]:
-    """The dates that can be read by field, and descriptions of those that cannot exist."""
-    dates, broken = {}, []
-    for name in _DATES:
-        try:
-            date = exif_date(exif.get(name))
-        except ValueError:
-            broken.append(f"{_DATES[name]} on the impossible date {quote(exif[name], 30)}")
-        else:
-            if date:
-                dates[name] = date
-    return dates, broken
-
-
-def _check_dates(
-    media: Image, dates: Mapping[str, datetime.datetime], broken: list[str]
-) -> _Result:
-    problems = list(broken)
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    future = {name: date for name, date in dates.items() if date > now + 2 * _DAY}
-    problems += [f"{_DATES[name]} in the future ({date:%Y-%m-%d})" for name, date in future.items()]
-    taken = dates.get("DateTimeOriginal")
-    for name in ("DateTimeDigitized", "DateTime"):
-        if taken and name in dates and dates[name] < taken - _DAY:
-            problems.append(
-                f"{_DATES[name]} ({dates[name]:%Y-%m-%d}) before it was taken ({taken:%Y-%m-%d})"
-            )
-    stamp = media.metadata.gps.get("GPSDateStamp")
-    if taken:
-        try:
-            fixed = exif_date(stamp)
-        except ValueError:
-            fixed = None
-        if fixed:
-            days = abs((fixed - taken).days)
-            if days > 2 and abs(days - _GPS_ROLLOVER) > 2:
-                problems.append(
-                    f"taken on {taken:%Y-%m-%d} by the clock and on {fixed:%Y-%m-%d} by satellite"
-                )
-    if not dates and not broken:
-        return 0, []
-    return 1, [("dates_disagree", "; ".join(problems))] if problems else []
-
-
-def _check_gps(media: Image) -> _Result:
-    gps = media.metadata.gps
-    problems = []
-    position = []
-    for name, limit, references in (("Latitude", 90.0, "NS"), ("Longitude", 180.0, "EW")):
-        parts = gps.get(f"GPS{name}")
-        if not isinstance(parts, tuple) or not 1 <= len(parts) <= 3:
-            continue
-        numbers = [float(part) for part in parts if isinstance(part, int | float)]
-        if len(numbers) != len(parts) or not all(map(math.isfinite, numbers)):
-            continue  # cameras without a fix write 0/0
-        degrees = sum(abs(number) / 60**power for power, number in enumerate(numbers))
-        position.append(degrees)
-        if degrees > limit or any(number < 0 or number > 60 for number in numbers[1:]):
-            problems.append(f"the {name.lower()} of {degrees:.2f}° cannot exist")
-        reference = gps.get(f"GPS{name}Ref")
-        if not isinstance(reference, str) or reference.strip().upper()[:1] not in tuple(references):
-            problems.append(f"the {name.lower()} lacks its hemisphere")
-    if not position:
-        return 0, []
-    if len(position) == 1:
-        problems.append("only one of latitude and longitude is given")
-    return 1, [("gps_implausible", "; ".join(problems))] if problems else []
-
-
-def _check_maker(media: Image, notes: list[str], edited: bool) -> list[_Result]:
+def _check_maker(media: Image, notes: list[str], edited: bool) -> list[Result]:
     exif = media.metadata.exif
     make, model = _text(exif, "Make"), _text(exif, "Model")
     value = exif.get("MakerNote")
     note, words = value if isinstance(value, bytes) else b"", make_words(make)
-    results: list[_Result] = []
+    results: list[Result] = []
     signed = maker_of_note(note)
     if make and note:
         wrong = None
@@ -360,7 +278,7 @@ def _check_maker(media: Image, notes: list[str], edited: bool) -> list[_Result]:
     return results
 
 
-def _check_xmp(exif: Mapping[str, object], properties: tuple[Property, ...]) -> _Result:
+def _check_xmp(exif: Mapping[str, object], properties: tuple[Property, ...]) -> Result:
     problems, checked = [], 0
     for name in ("Make", "Model"):
         own = _text(exif, name)

@@ -32,10 +32,10 @@ if (upload) {
       const link = document.createElement("a");
       link.href = "/sign-in";
       link.textContent = "Sign in again";
-      trouble.replaceChildren("Your key is no longer in force. ", link, ".");
+      trouble.replaceChildren("Your key is no longer valid. ", link, ".");
       return;
     }
-    let said = "The server did not take the files (status " + request.status + ").";
+    let said = "The server refused the files (status " + request.status + ").";
     try {
       said = JSON.parse(request.responseText).detail;
     } catch {
@@ -61,7 +61,7 @@ if (upload) {
     request.addEventListener("load", () => ended(request));
     request.addEventListener("error", () => {
       sending.hidden = true;
-      trouble.textContent = "The connection broke off.";
+      trouble.textContent = "The connection was lost.";
     });
     request.send(body);
   };
