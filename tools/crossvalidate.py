@@ -8,7 +8,7 @@ pair (named by `--together`) stay in one fold. For every fold `bonafide train` r
 with those pairs whose originals are in the rest, and what it exports is used through the ordinary
 detector (BONAFIDE_WEIGHTS) on the fold. Out comes `DIR/<protocol>.csv` with one row per picture and
 degradation, fit for `bonafide bench run --scores synthetic_traces=FILE` and for
-`tools/calibrate.py fit --scores-of synthetic_traces=FILE`.
+`bonafide bench calibrate … --scores-of ID=FILE`.
 
 Both steps can be stopped and run again; what is there is kept.
 """

@@ -171,7 +171,8 @@ def measure_picture(task: Task) -> str | None:
     arrays["about"] = np.array(json.dumps(about))
     arrays["edited"] = _reduced(edited, lattice)
     partial = kept.with_suffix(f".{os.getpid()}.partial.npz")
-    np.savez_compressed(partial, allow_pickle=False, **arrays)
+    stored: dict[str, Any] = arrays
+    np.savez_compressed(partial, **stored)
     partial.replace(kept)
     return None
 
