@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy is no reason for a test to fail.
+settings.register_profile("bonafide", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bonafide")
 
 
 def data_folder() -> Path | None:

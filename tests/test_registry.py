@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -116,8 +117,12 @@ def test_a_broken_plugin_is_one_line_of_the_list(plug: Plug) -> None:
     plug(raises=BROKEN["raises"][0])
     done = CliRunner().invoke(bonafide, ["detectors"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert done.output.count("raises") >= 1 and "planted" in done.output
+    assert "raises" in done.output and "cannot be used" in done.output
     assert "copy_move" in done.output
+    listed = CliRunner().invoke(bonafide, ["detectors", "--json"], catch_exceptions=False)
+    cards = {card["id"]: card for card in json.loads(listed.output)}
+    assert "RuntimeError: planted" in cards["raises"]["broken"]
+    assert "broken" not in cards["copy_move"] and set(cards) == set(registry.ids())
 
 
 def test_detectors_that_pool_are_asked_about_frames() -> None:

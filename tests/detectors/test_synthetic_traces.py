@@ -12,6 +12,7 @@ from skimage import data as photographs
 from bonafide.detectors.generated.synthetic_traces import CARD, Detector
 from bonafide.examination import Settings, examine
 from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.networks import runtime
 from bonafide.signals.tiles import covered, grid
 from bonafide.testing import measure
@@ -70,6 +71,6 @@ def test_a_copy_in_tiles_scores_like_the_picture(detector: Detector) -> None:
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
 def test_photographs_are_not_accused(detector: Detector, name: str) -> None:
     media = encoded(getattr(photographs, name)(), "JPEG", quality=90)
-    report = examine(media, Settings(only=(CARD.id,)))
+    report = examine(Media.of_image(media), Settings(only=(CARD.id,)))
     assert report.findings[0].probability is not None
     assert report.verdict.label is not Label.AI_GENERATED

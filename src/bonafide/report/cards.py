@@ -20,10 +20,19 @@ WEIGHED, DECLARES, SHOWN = "evidence", "statement", "information"
 def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
     """Cards as JSON values, of the given detectors or of all.
 
+    In a list of all, a detector that cannot be used has its id and why, under "broken".
+
     Raises:
         UnknownDetector: an id names no detector.
+        InvalidDetector: a detector that was asked for cannot be used.
     """
-    return [_as_dict(registry.card(detector)) for detector in detectors or registry.ids()]
+    if detectors:
+        return [_as_dict(registry.card(detector)) for detector in detectors]
+    found = []
+    for detector in registry.ids():
+        why = registry.broken(detector)
+        found.append({"id": detector, "broken": why} if why else _as_dict(registry.card(detector)))
+    return found
 
 
 def print_list(console: Console | None = None) -> None:
@@ -32,6 +41,9 @@ def print_list(console: Console | None = None) -> None:
     for heading in ("id", "question", "from profile", "counts as", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for detector in registry.ids():
+        if (why := registry.broken(detector)) is not None:
+            table.add_row(detector, "", "", "cannot be used", escape(why))
+            continue
         card = registry.card(detector)
         table.add_row(
             card.id,
