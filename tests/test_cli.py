@@ -60,7 +60,7 @@ def test_json_lines_are_one_object_per_file_in_order(folder: Path) -> None:
     ]
     assert [line["status"] for line in lines] == ["failed", "ok", "ok"]
     assert lines[0]["why"]
-    assert lines[2]["verdict"] == "ai_generated"
+    assert lines[2]["verdict"] == "declared_ai"
     assert lines[2]["because"][0]["detector"] == "generator_metadata"
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
@@ -98,7 +98,7 @@ def test_standard_input(folder: Path) -> None:
 def test_fail_on(folder: Path) -> None:
     declared = folder / "deep" / "declared.png"
     options = ("--profile", "triage", "--jsonl")
-    assert bonafide(declared, *options, "--fail-on", "ai_generated").returncode == 3
+    assert bonafide(declared, *options, "--fail-on", "declared_ai").returncode == 3
     assert bonafide(declared, *options, "--fail-on", "manipulated").returncode == 0
 
 
@@ -133,7 +133,7 @@ def test_html_is_written_beside_the_results(folder: Path, tmp_path: Path) -> Non
         (("scan",), "PATH"),
         (("scan", "x.jpg", "--only", "no_such"), "no_such"),
         (("scan", "x.jpg", "--profile", "lazy"), "lazy"),
-        (("scan", "x.jpg", "--json", "--jsonl"), "exclude"),
+        (("scan", "x.jpg", "--json", "--jsonl"), "not both"),
         (("scan", __file__, "--html", "/no/such/folder/x.html"), "folder"),
         (("scan", __file__, "--maps", "/proc/maps-of-pictures"), "cannot write"),
         (("scan", __file__, "--trust", __file__), "no PEM certificate"),

@@ -118,7 +118,7 @@ def test_a_pulled_file_needs_its_record_and_a_passed_check(
             {"metadata": {"id": "net", "version": "1", "inputs": ["pixels", "residual"]}},
             "must have the inputs pixels and residual, and has the input pixels",
         ),
-        ({"metadata": {"id": "net", "version": "1", "inputs": "pixels"}}, "what its inputs are"),
+        ({"metadata": {"id": "net", "version": "1", "inputs": "pixels"}}, "that names the inputs"),
     ],
 )
 def test_a_file_that_contradicts_its_name_is_refused(

@@ -106,7 +106,7 @@ def test_what_a_store_lost_does_not_count_as_done(tmp_path: Path) -> None:
     journal.close()
     Journal(tmp_path, "k", Form.STORE, place).release()
     place.held = 0
-    with pytest.raises(InvalidInput, match="does not hold"):
+    with pytest.raises(InvalidInput, match="lacks reports"):
         Journal(tmp_path, "k", Form.STORE, place)
 
 
@@ -159,7 +159,7 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="another batch"):
         opened(tmp_path)
     journal.close()
-    with pytest.raises(InvalidInput, match="begun with results as jsonl"):
+    with pytest.raises(InvalidInput, match="holds results as jsonl"):
         opened(tmp_path, form=Form.PARQUET)
 
 
