@@ -136,7 +136,7 @@ class Examiner:
             held = stability.check(
                 media, findings, drawn, self.calibration, self.ask, deadline, settings.limits
             )
-            drawn = stability.withdraw(drawn, held)
+            drawn = stability.withdraw(drawn, held, findings)
         facts = media_facts(media)
         return Report(
             media=facts,
