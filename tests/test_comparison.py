@@ -219,7 +219,7 @@ def test_any_size_is_compared(size: tuple[int, int]) -> None:
 
 
 def test_damaged_pixels_are_a_typed_error() -> None:
-    whole = media(astronaut(), kind="JPEG").data
+    whole = media(astronaut(), kind="JPEG").read()
     with pytest.raises(DecodeError):
         compare(media(astronaut()), open_media(whole[: len(whole) // 2], "cut.jpg"))
     with pytest.raises(UnsupportedFormat, match="only pictures"):
