@@ -26,6 +26,7 @@ from bonafide.comparison.compare import compare
 from bonafide.comparison.result import Comparison, Relation
 from bonafide.errors import DecodeError, UnsupportedFormat
 from bonafide.media.image import Image
+from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.report.comparison_dict import comparison_dict
 from bonafide.report.comparison_map import heatmap, write_changed
@@ -34,10 +35,15 @@ from bonafide.report.comparison_page import render_page
 Pixels = NDArray[np.uint8]
 
 
-def media(pixels: Pixels, name: str = "picture", kind: str = "PNG", **options: Any) -> Image:
+def picture_of(one: Media) -> Image:
+    assert one.image is not None
+    return one.image
+
+
+def media(pixels: Pixels, name: str = "picture", kind: str = "PNG", **options: Any) -> Media:
     buffer = io.BytesIO()
     Pillow.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **options)
-    return Image(buffer.getvalue(), f"{name}.{kind.lower()}")
+    return open_media(buffer.getvalue(), f"{name}.{kind.lower()}")
 
 
 @cache
@@ -213,9 +219,9 @@ def test_any_size_is_compared(size: tuple[int, int]) -> None:
 
 
 def test_damaged_pixels_are_a_typed_error() -> None:
-    whole = media(astronaut(), kind="JPEG").data
+    whole = media(astronaut(), kind="JPEG").read()
     with pytest.raises(DecodeError):
-        compare(media(astronaut()), Image(whole[: len(whole) // 2], "cut.jpg"))
+        compare(media(astronaut()), open_media(whole[: len(whole) // 2], "cut.jpg"))
     with pytest.raises(UnsupportedFormat, match="only pictures"):
         compare(open_media(b"%PDF-1.4 nothing"), media(astronaut()))
 
@@ -253,6 +259,6 @@ def test_the_map_reads_like_any_other(tmp_path: Path) -> None:
 def test_names_cannot_act_in_the_page() -> None:
     changed, _ = edited(astronaut())
     first, second = media(astronaut(), "<script>alert(1)</script>"), media(changed, "b\u202egpj")
-    page = render_page(compare(first, second), first, second)
+    page = render_page(compare(first, second), picture_of(first), picture_of(second))
     assert "<script>alert" not in page and "\u202e" not in page
     assert page.count("<img") == 2 and "Edited copy" in page

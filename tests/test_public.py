@@ -29,9 +29,10 @@ HEAVY = (
 )
 
 PUBLIC = {
-    "BonafideError", "Card", "Failure", "Finding", "Image", "Kind", "Label", "Limits", "Media",
-    "MediaError", "Needs", "Profile", "Question", "Reason", "Region", "Report", "Settings",
-    "Status", "Verdict", "Video", "__version__", "examine", "open_media", "to_dict",
+    "AudioTrack", "BonafideError", "Card", "Failure", "Finding", "Frame", "Image", "Kind", "Label",
+    "Limits", "Media", "MediaError", "Needs", "Profile", "Question", "Reason", "Region", "Report",
+    "Sampling", "Settings", "Status", "Verdict", "VideoTrack", "__version__", "examine",
+    "open_media", "to_dict",
 }  # fmt: skip
 
 

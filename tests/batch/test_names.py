@@ -17,7 +17,7 @@ from bonafide.batch.results import Form
 from bonafide.batch.run import local, run
 from bonafide.errors import InvalidInput, SourceError
 from bonafide.media.limits import Limits
-from bonafide.media.source import read_path
+from bonafide.media.source import open_source
 
 
 def names(*given: str, column: str = "path") -> list[str]:
@@ -59,7 +59,7 @@ def test_a_folder_that_lies_too_deep_is_reported(tmp_path: Path) -> None:
         found = list(expand([str(tmp_path)], "path", Limits(nesting=1), ordered))
         assert found == expected
     with pytest.raises(SourceError, match="a folder"):
-        read_path(expected[1], Limits())
+        open_source(expected[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -128,7 +128,7 @@ def test_folders_patterns_and_files_behind_an_address() -> None:
     assert len(names("memory://names/*.png")) == 2
     deep = list(expand(["memory://names"], "path", Limits(nesting=0)))
     assert [name.rpartition("/")[2] for name in deep] == ["b", "a.png"]
-    assert read_path("memory://names/a.png", Limits()) == b"12345"
+    assert open_source("memory://names/a.png").open().read() == b"12345"
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_bucket(bucket: str, pictures: Path, tmp_path: Path) -> None:
     system.pipe("pictures/2.png", b"two")
     assert sorted(names(bucket)) == ["s3://pictures/2.png", "s3://pictures/a/1.png"]
     assert names("s3://pictures/a/*.png") == ["s3://pictures/a/1.png"]
-    assert read_path("s3://pictures/2.png", Limits()) == b"two"
+    assert open_source("s3://pictures/2.png").open().read() == b"two"
 
     from bonafide.media import remote
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import av
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from bonafide.bench import degrade_video
 from bonafide.errors import MediaError
 from bonafide.media.limits import Limits
-from bonafide.media.video import Video
+from bonafide.media.source import open_media
+from bonafide.media.video import VideoTrack
 
 RATE = 24
 
@@ -40,9 +42,15 @@ def clip(width: int = 96, height: int = 64, frames: int = 24, codec: str = "libx
 CLIP = clip()
 
 
+def video_of(data: bytes) -> VideoTrack:
+    video = open_media(data).video
+    assert video is not None
+    return video
+
+
 def frames_of(data: bytes) -> tuple[list[float], list[NDArray[np.uint8]]]:
-    pairs = list(Video(data).frames())
-    return [seconds for seconds, _ in pairs], [pixels for _, pixels in pairs]
+    frames = list(video_of(data).frames())
+    return [frame.seconds for frame in frames], [frame.pixels for frame in frames]
 
 
 def difference(one: bytes, other: bytes) -> float:
@@ -57,7 +65,7 @@ def test_equal_bytes_from_equal_names(name: str) -> None:
     results = {degrade_video.apply(CLIP, name, seed).data for seed in (0, 0, 1, 1, 2, 2)}
     assert len(results) == 1
     data = results.pop()
-    video = Video(data)
+    video = video_of(data)
     assert video.codec == ("hevc" if "h265" in name else "h264")
     assert video.duration == pytest.approx(1.0, abs=0.01)
     with av.open(io.BytesIO(data)) as container:
@@ -94,20 +102,20 @@ def test_frame_rate_drops_frames_and_keeps_time() -> None:
 
 
 def test_height_shrinks_in_proportion_and_never_enlarges() -> None:
-    small = Video(degrade_video.apply(CLIP, "height:32").data)
+    small = video_of(degrade_video.apply(CLIP, "height:32").data)
     assert (small.width, small.height) == (48, 32)
-    odd = Video(degrade_video.apply(CLIP, "height:33").data)
+    odd = video_of(degrade_video.apply(CLIP, "height:33").data)
     assert (odd.width % 2, odd.height) == (0, 32)
     same = degrade_video.apply(CLIP, "height:480")
-    assert (Video(same.data).width, Video(same.data).height) == (96, 64)
+    assert (video_of(same.data).width, video_of(same.data).height) == (96, 64)
     assert same.notes == ("its height is 64: not enlarged to 480",)
 
 
 def test_odd_sides_are_cut_not_scaled() -> None:
     odd = clip(61, 43, 5, codec="ffv1")
-    assert (Video(odd).width, Video(odd).height) == (61, 43)
+    assert (video_of(odd).width, video_of(odd).height) == (61, 43)
     result = degrade_video.apply(odd, "h264:5").data
-    assert (Video(result).width, Video(result).height) == (60, 42)
+    assert (video_of(result).width, video_of(result).height) == (60, 42)
     for before, after in zip(frames_of(odd)[1], frames_of(result)[1], strict=True):
         assert np.abs(before[:42, :60].astype(int) - after).mean() < 4
 
@@ -118,7 +126,7 @@ def test_steps_are_done_in_order() -> None:
     assert chained == degrade_video.apply(first, "h264:40").data
     assert len(frames_of(degrade_video.apply(CLIP, "fps:12+fps:6").data)[0]) == 6
     # The last step that encodes decides, also when frames change after another encoding.
-    assert Video(degrade_video.apply(CLIP, "h264:28+fps:12+h265:30").data).codec == "hevc"
+    assert video_of(degrade_video.apply(CLIP, "h264:28+fps:12+h265:30").data).codec == "hevc"
 
 
 def test_long_videos_are_cut_and_say_so() -> None:
@@ -169,3 +177,14 @@ def test_help() -> None:
     )
     for ladder in degrade_video.LADDERS.values():
         assert list(ladder) == [degrade_video.GRAMMAR.canonical(name) for name in ladder]
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, 1)])
+def test_frames_are_turned_upright(matrix: tuple[int, int, int, int]) -> None:
+    start = CLIP.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    fields = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    turned = CLIP[:start] + fields + CLIP[start + 36 :]
+    result = degrade_video.apply(turned, "h264:10").data
+    assert video_of(result).rotation == 0
+    assert difference(turned, result) < 6
