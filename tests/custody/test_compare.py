@@ -16,6 +16,7 @@ from bonafide import Limits, Settings, examine, to_dict
 from bonafide.custody import compare
 from bonafide.errors import InvalidInput
 from bonafide.media.image import Image
+from bonafide.media.media import Media
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def made() -> dict[str, Any]:
     buffer = io.BytesIO()
     Pillow.fromarray(photographs.chelsea()[:160, :160]).save(buffer, "JPEG", quality=90)
     settings = Settings(only=("ela", "double_jpeg", "exif_consistency"))
-    report = examine(Image(buffer.getvalue(), "cat.jpg"), settings)
+    report = examine(Media.of_image(Image(buffer.getvalue(), "cat.jpg")), settings)
     written: dict[str, Any] = json.loads(json.dumps(to_dict(report)))
     return written
 
@@ -89,12 +90,12 @@ def test_changes_are_found(made: dict[str, Any], then: dict[str, Any], where: st
 def test_numbers_may_differ_in_their_last_digits(
     made: dict[str, Any], then: dict[str, Any]
 ) -> None:
-    finding(then, "double_jpeg")["llr"] += 0.0015
+    finding(then, "double_jpeg")["parts"][0]["score"] += 0.0015
     assert compare.differences(then, made) == []
     assert [one.where for one in compare.within_tolerance(then, made)] == [
-        "findings[double_jpeg].llr"
+        "findings[double_jpeg].parts[0].score"
     ]
-    finding(then, "double_jpeg")["llr"] += 0.01
+    finding(then, "double_jpeg")["parts"][0]["score"] += 0.01
     assert len(compare.differences(then, made)) == 1
 
 
@@ -103,7 +104,7 @@ def test_sentences_follow_numbers(made: dict[str, Any], then: dict[str, Any]) ->
     now = copy.deepcopy(made)
     now["caveat"], then["caveat"] = "At most 1.24 % of 5,000.", "At most 1.25 % of 5,000."
     assert [one.where for one in compare.differences(then, now)] == ["caveat"]
-    finding(then, "double_jpeg")["llr"] += 0.0015
+    finding(then, "double_jpeg")["parts"][0]["score"] += 0.0015
     assert compare.differences(then, now) == []
     then["caveat"] = "At most 1.35 % of 5,000."
     assert [one.where for one in compare.differences(then, now)] == ["caveat"]
@@ -131,6 +132,16 @@ def test_numbers_beyond_any_other(made: dict[str, Any], then: dict[str, Any], va
 def test_kinds_are_told_apart(made: dict[str, Any], one: Any, two: Any) -> None:
     facts = [made | {"extra": value} for value in (one, two)]
     assert len(compare.differences(*facts)) == 1
+
+
+def test_another_processor_is_named(made: dict[str, Any], then: dict[str, Any]) -> None:
+    then["versions"]["cpu"] = "x86_64 sse2"
+    now = made | {"versions": made["versions"] | {"cpu": "aarch64 neon"}}
+    assert compare.other_processor(then, now)
+    assert not compare.other_processor(then, then)
+    del then["versions"]["cpu"]  # a report that does not say
+    assert not compare.other_processor(then, now)
+    assert compare.differences(then, now) == []
 
 
 class TestSettings:
