@@ -124,7 +124,8 @@ class Examiner:
         media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
         if media.image is not None:
             _ = media.image.pixels  # what cannot be decoded is a failure, not a set of findings
-        findings = self.ask(media, self.chosen)
+        chosen, untested = self._of_kind(media)
+        findings = self.ask(media, chosen)
         measured = measures(media)
         rate = settings.false_accusation_rate
         drawn = verdict.decide(findings, self.calibration, measured, rate)
@@ -143,13 +144,27 @@ class Examiner:
             findings=findings,
             verdict=drawn,
             explanation=words.explain(facts, findings, drawn, held, edits),
-            untested=self.untested,
+            untested=untested,
             settings=describe(settings),
             versions=versions(self.calibration.id) | ingredients(self.chosen, settings),
             examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
             stability=held,
             edits=edits,
         )
+
+    def _of_kind(self, media: Media) -> tuple[tuple[Card, ...], dict[str, str]]:
+        """Detectors that are asked about this media; not those of pictures' frames for a picture.
+
+        A detector that was asked for by name is asked all the same, and says why it cannot tell.
+        """
+        other = {
+            card.id: f"it reads the frames of videos, not {media.kind}s"
+            for card in self.chosen
+            if card.id.endswith(registry.FRAMES)
+            and media.kind not in card.kinds
+            and card.id not in self.settings.only
+        }
+        return tuple(card for card in self.chosen if card.id not in other), self.untested | other
 
     def ask(self, media: Media, cards: Iterable[Card]) -> tuple[Finding, ...]:
         """Let detectors measure a media, in parallel, and calibrate what they found.
