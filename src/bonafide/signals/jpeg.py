@@ -140,10 +140,14 @@ def clipped_blocks(
     return result
 
 
+ZERO_BELOW = np.float32(0.4999)
+
+
 def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
     """How many of the 64 DCT coefficients are zero, for the 8×8 window at every position.
 
-    A coefficient counts as zero below half a level. A window without any change along one axis
+    A coefficient counts as zero below half a level, less a margin: in grey pictures many are a half
+    exactly, and which side of it rounding puts them on differs between processors. A window without any change along one axis
     counts 0, since it would look compressed at every origin.
 
     Args:
@@ -184,7 +188,7 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
             np.matmul(matrix, source, out=vertical)
             np.copyto(samples, shared)
             np.matmul(samples.reshape(-1, 15), matrix.T, out=both)
-            np.less(np.abs(both, out=both), np.float32(0.5), out=zeros)
+            np.less(np.abs(both, out=both), ZERO_BELOW, out=zeros)
             # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
             words = zeros.view(np.uint64).reshape(8, 8 * groups, 8)
             summed = words.sum(axis=0, dtype=np.uint64).sum(axis=1, dtype=np.uint64)
@@ -368,4 +372,4 @@ def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     return sums
 
 
-GRID_VOTES = Signal("jpeg.grid_votes", "1", lambda ctx: grid_votes(ctx.get(STORED_LUMA)))
+GRID_VOTES = Signal("jpeg.grid_votes", "2", lambda ctx: grid_votes(ctx.get(STORED_LUMA)))

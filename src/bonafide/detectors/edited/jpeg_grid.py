@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="jpeg_grid",
-    version="1",
+    version="2",
     question=Question.EDITED,
     title="Origin of the JPEG grid",
     needs=Needs(min_side=64),
