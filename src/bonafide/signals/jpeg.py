@@ -147,8 +147,8 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
     """How many of the 64 DCT coefficients are zero, for the 8×8 window at every position.
 
     A coefficient counts as zero below half a level, less a margin: in grey pictures many are a half
-    exactly, and which side of it rounding puts them on differs between processors. A window without any change along one axis
-    counts 0, since it would look compressed at every origin.
+    exactly, and which side of it rounding puts them on differs between processors. A window
+    without any change along one axis counts 0, since it would look compressed at every origin.
 
     Args:
         luma: float32 H×W in [0, 255], H and W at least 8.
