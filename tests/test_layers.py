@@ -46,7 +46,8 @@ def test_detectors_do_not_import_each_other(module: str) -> None:
     others = {
         target
         for target in internal(module)
-        if target.startswith("bonafide.detectors.") and ".detectors.lift" not in target
+        if target.startswith("bonafide.detectors.")
+        and ".detectors.lift" not in target
         # A file that begins with an underscore is the second half of a detector beside it.
         and not target.rpartition(".")[2].startswith("_")
     }
