@@ -27,7 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bonafide import __version__, registry
-from bonafide.errors import InvalidDetector, MediaError
+from bonafide.errors import BonafideError, InvalidDetector, MediaError
 from bonafide.evidence import stability, verdict
 from bonafide.evidence.calibration import calibrate, load_calibration, measures
 from bonafide.evidence.edited_regions import fuse_maps, regard
@@ -198,6 +198,8 @@ class Examiner:
             found = self._detector(card).measure(ctx)
         except MediaError as error:
             found = Failed(error.why)
+        except BonafideError as error:  # a network that is missing, a setting that cannot be used
+            found = Failed(str(error))
         except Exception as error:  # one detector's bug must not cost the others' findings
             _log.exception("detector %s failed on %s", card.id, ctx.media.name)
             found = Failed(f"internal error, please report it: {type(error).__name__}: {error}")
