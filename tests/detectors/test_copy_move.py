@@ -150,3 +150,15 @@ def test_findings_repeat_and_are_json() -> None:
     assert one == two and one.map is not None
     assert json.loads(json.dumps(dict(one.facts))) == dict(one.facts)
     assert set(one.facts) == set(CARD.facts)
+
+
+def test_graphics_with_a_palette_are_left_alone() -> None:
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (40, 3)).astype(np.uint8)
+    tile = colours[random.integers(0, 40, (64, 64))]
+    screen = np.tile(tile, (4, 4, 1))
+    buffer = io.BytesIO()
+    Pillow.fromarray(screen).save(buffer, "PNG")
+    finding = measure(Detector(), Image(buffer.getvalue()), CARD)
+    assert finding.status is Status.NOT_APPLICABLE
+    assert "colours" in finding.why

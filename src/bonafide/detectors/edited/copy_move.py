@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bonafide.media.context import Context
+from bonafide.media.image import Image
 from bonafide.signals.coincidence import EQUAL, NO_CLAIM, log10_coincidences
 from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
 from bonafide.signals.heavy import cv2
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="copy_move",
-    version="5",
+    version="6",
     question=Question.EDITED,
     title="Copied and moved parts",
     needs=Needs(min_side=64),
@@ -100,6 +101,9 @@ FLAT = 0.3  # share of exactly flat pixels from which a repeated part counts as 
 DRAWN = 0.6  # the same for a whole picture
 NO_TURN = 0.01  # change of scale or turn from which a copy cannot be equal pixel by pixel
 AROUND = 1  # pixels around a shift at which the copy is compared pixel by pixel
+PALETTE = 256  # colours of a picture that counts as drawn
+SAMPLED = 65_536  # evenly spaced pixels whose colours are counted
+GREY = 0.5  # mean difference between the channels of a grey picture, levels
 FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
 
 
@@ -126,6 +130,11 @@ class Detector:
         if min(media.height, media.width) < 64:
             return NotApplicable("it needs 64 pixels on each side")
         luma = media.luma
+        if (colours := _palette(media)) is not None:
+            return NotApplicable(
+                f"it has {colours} colours in all, as drawn graphics have, which repeat themselves "
+                "exactly without forgery"
+            )
         if (share := float(_flat(luma).mean())) > DRAWN:
             return NotApplicable(
                 f"{100 * share:.0f} % of it is exactly flat, as in drawn graphics, which repeat "
@@ -257,6 +266,21 @@ def _drawn(luma: NDArray[np.float32], match: Match) -> bool:
     exposed = match.mask[: place.shape[0], : place.shape[1]] & (place > 1) & (place < 254)
     count = int(exposed[1:, 1:].sum())
     return int((_flat(place) & exposed[1:, 1:]).sum()) > FLAT * count
+
+
+def _palette(media: Image) -> int | None:
+    """The number of colours of a picture that has no more than a palette holds, None for others.
+
+    Grey pictures have few values whatever they show; compression makes new ones.
+    """
+    if media.jpeg is not None:
+        return None
+    step = max(1, math.isqrt(media.width * media.height // SAMPLED))
+    sample = media.pixels[::step, ::step].reshape(-1, 3).astype(np.int32)
+    if np.abs(np.diff(sample, axis=1)).mean() < GREY:
+        return None
+    count = len(np.unique(sample @ np.array([65536, 256, 1])))
+    return count if count <= PALETTE else None
 
 
 def _flat(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
