@@ -21,6 +21,7 @@ from skimage import data
 
 from bonafide import registry
 from bonafide.cli.main import bonafide as command
+from bonafide.cli.verbs import SECTIONS
 from bonafide.types import Label
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +74,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_written_command_runs(line: str, workplace: Path) -> None:
-    if line.startswith("bonafide serve"):
+    if line.startswith(("bonafide serve", "bonafide demo")):  # tests of their own run these
         line += " --help"  # which refuses unknown options, and ends
     done = subprocess.run(
         line,
@@ -149,6 +150,19 @@ def test_every_option_explains_itself() -> None:
         for parameter in verb.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_every_verb_has_its_section_in_the_help() -> None:
+    assert {name for verbs in SECTIONS.values() for name in verbs} == set(command.commands)
+
+
+def test_bonafide_alone_says_what_to_type() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bonafide"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and not done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith("bonafide ") for line in lines)
 
 
 def test_decisions_have_their_three_parts() -> None:

@@ -84,10 +84,13 @@ def write(name: str, png: bytes) -> None:
         SystemExit: it is too large to be committed.
     """
     picture: Any = Pillow.open(io.BytesIO(png)).convert("RGB")
-    stored = io.BytesIO()
-    few = picture.quantize(256, Pillow.Quantize.MEDIANCUT, dither=Pillow.Dither.NONE)
-    few.save(stored, "PNG", optimize=True)
-    if stored.tell() >= MOST_BYTES:
+    for colours in (256, 128, 64):
+        stored = io.BytesIO()
+        few = picture.quantize(colours, Pillow.Quantize.MEDIANCUT, dither=Pillow.Dither.NONE)
+        few.save(stored, "PNG", optimize=True)
+        if stored.tell() < MOST_BYTES:
+            break
+    else:
         raise SystemExit(f"{name} has {stored.tell():,} bytes; {MOST_BYTES:,} are too many")
     PICTURES.mkdir(parents=True, exist_ok=True)
     (PICTURES / name).write_bytes(stored.getvalue())
