@@ -113,6 +113,8 @@ def _environment() -> Environment:
         style=Markup(style),
         script=Markup(script),
         policy=templates.policy(style, script),
+        labels=(),  # icons beyond those that the template draws; a comparison needs none
+        drawn_icons=(),
     )
     return environment
 
