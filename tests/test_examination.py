@@ -83,10 +83,10 @@ def test_damaged_pixels_raise_a_typed_error_that_names_the_file(
 def test_a_failing_detector_costs_only_its_own_finding(
     jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: object, media: object) -> None:
+    def broken(self: object, ctx: object) -> None:
         raise ValueError("planted")
 
-    monkeypatch.setattr(registry.module("ela").Detector, "__call__", broken)
+    monkeypatch.setattr(registry.module("ela").Detector, "measure", broken)
     settings = bonafide.Settings(only=("ela", "generator_metadata"))
     first, second = bonafide.examine(jpeg, settings).findings
     assert first.status is bonafide.Status.FAILED and "planted" in first.why
