@@ -159,8 +159,8 @@ class TestAddresses:
             ("mysql://host/name", "not on mysql"),
             ("sqlite://", "needs a file"),
             ("sqlite:///:memory:", "needs a file"),
-            ("://:secret@", "not a URL"),
-            ("postgresql://h:port:secret/x", "not a URL"),
+            ("://:secret@", "not a valid URL"),
+            ("postgresql://h:port:secret/x", "not a valid URL"),
         ],
     )
     def test_other_addresses_are_refused(self, url: str, message: str) -> None:
@@ -170,7 +170,7 @@ class TestAddresses:
 
     def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
         (tmp_path / "x.db").write_text("not a database " * 100)
-        with pytest.raises(InvalidInput, match=r"no store|cannot be opened"):
+        with pytest.raises(InvalidInput, match=r"not a store|cannot be opened"):
             Store(str(tmp_path / "x.db"))
 
     def test_a_server_that_does_not_answer(self) -> None:

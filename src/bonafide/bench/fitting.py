@@ -112,17 +112,20 @@ def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitt
             knots, ranges = _map(column, truth, training)
             llr[held_out, number] = _evidence(column, held_out, knots, ranges)
     known = np.nan_to_num(llr)
-    weights = np.round(fit_weights(known, truth), 3)
+    weights, against = _two_weights(known, truth)
     evidence = np.full_like(llr, np.nan)
     for training, held_out in folds:
-        fold = np.round(fit_weights(known[training], truth[training]), 3)
+        fold, fold_against = _two_weights(known[training], truth[training])
         # What does not weigh in the end must not weigh in the bound.
-        evidence[held_out] = llr[held_out] * np.where(weights > 0, fold, 0.0)
+        weighed = np.where(weights > 0, fold, 0.0) * llr[held_out]
+        evidence[held_out] = np.where(weighed < 0, weighed * fold_against, weighed)
     evidence = np.asarray(np.round(evidence, DIGITS), np.float64)
     everything = np.arange(len(truth))
     detectors, hit = {}, np.zeros(llr.shape, np.bool_)
     for number, column in enumerate(columns):
         knots, ranges = _map(column, truth, everything)
+        less = float(against[number])
+        knots = [[score, llr_ if llr_ > 0 else round(llr_ * less, 4)] for score, llr_ in knots]
         entry = _entry(question, column, knots, ranges, files)
         detectors[column.detector] = entry
         hit[:, number] = column.scores >= entry["threshold"]  # NaN is no hit
@@ -235,6 +238,24 @@ def fit_knots(scores: Floats, truth: Bools) -> list[list[float]]:
             else:
                 knots.append([place, llr])
     return knots
+
+
+def _two_weights(llr: Floats, truth: Bools) -> tuple[Floats, Floats]:
+    """A weight per detector, and what is left of its evidence against an alteration.
+
+    Alterations differ: a clone shows to one detector and not to the others. That the others found
+    nothing says less about a file in which one found something, so evidence against is weighed on
+    its own, and never more than evidence for.
+
+    Returns:
+        (detectors,) weights in [0, 1], and (detectors,) shares in [0, 1] by which negative
+        log-likelihood ratios are multiplied before.
+    """
+    count = llr.shape[1]
+    found = fit_weights(np.hstack([np.maximum(llr, 0), np.minimum(llr, 0)]), truth)
+    weights, against = np.round(found[:count], 3), found[count:]
+    share = np.divide(against, weights, out=np.zeros(count), where=weights > 0)
+    return weights, np.round(np.clip(share, 0, 1), 3)
 
 
 def fit_weights(llr: Floats, truth: Bools) -> Floats:

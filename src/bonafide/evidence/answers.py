@@ -34,7 +34,7 @@ from bonafide.types import (
     Where,
 )
 
-LEAST_PROBABILITY = 0.95
+LEAST_PROBABILITY = 0.9
 CLEAR = 0.10
 WORTH_NAMING = 0.4  # log-likelihood ratio under which a finding is no reason to accuse
 LAUNDERED = 0.7  # share from which a trace is more like that of a processed photograph
