@@ -77,7 +77,8 @@ CARD = Card(
     limits="On generators left out of training the AUC is 0.76 (0.73–0.79, mean over generators, "
     "both classes saved alike): 0.89 for DALL-E 3, 0.51 for illustrations by Stable Diffusion 1.4; "
     "0.49 for StyleGAN2 faces against portraits. JPEG 75 costs 0.01, half size 0.03. Most "
-    "generated pictures are not recognised at a false-accusation rate of 1 %.",
+    "generated pictures are not recognised at a false-accusation rate of 1 %. Of pictures over "
+    "about 2.4 megapixels only 36 tiles are read, unless the profile is thorough.",
 )
 
 LARGEST_TILE = 512
