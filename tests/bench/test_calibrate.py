@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import bonafide
 from bonafide import registry
-from bonafide.bench import calibrate_run, fitting
+from bonafide.bench import calibrate_run, curves, fitting
 from bonafide.bench.calibration_file import dumps, write
 from bonafide.bench.fitting import Column, Files, fit_question
 from bonafide.bench.protocol import load_protocol
@@ -43,7 +43,7 @@ def test_steps_are_those_of_isotonic_regression(pairs: list[tuple[int, bool]]) -
     truth = np.array([positive for _, positive in pairs], np.bool_)
     weight = np.where(truth, 0.7, 0.3)
     reference = sklearn.IsotonicRegression().fit(scores, truth, weight).predict(scores)
-    steps = fitting._steps(scores, truth, weight)
+    steps = curves._steps(scores, truth, weight)
     assert sorted(int(row) for rows in steps for row in rows) == list(range(len(pairs)))
     for rows in steps:
         mean = (weight[rows] @ truth[rows]) / weight[rows].sum()
@@ -224,3 +224,20 @@ def test_the_command_says_what_is_missing_and_what_was_written(
     assert json.loads(out.read_text())["detectors"]["spectral_peaks"]["version"] == (
         registry.card("spectral_peaks").version
     )
+
+
+def test_detectors_of_frames_do_not_move_those_of_pictures() -> None:
+    random = np.random.default_rng(4)
+    truth = np.tile([False, True], 60)
+    sources = np.repeat([f"s{number}" for number in range(20)], 6)
+    score = truth + random.normal(0, 0.7, 120)
+    alone = fit_question("synthetic", [Column("one", "1", score)], Files(truth, sources))
+    nothing = np.full(120, np.nan)
+    pictures = Column("one", "1", np.concatenate([score, nothing]))
+    frames = Column("one.frames", "1", np.concatenate([nothing, -score]), kind="video")
+    both = Files(np.tile(truth, 2), np.concatenate([sources, np.char.add("v", sources)]))
+    together = fit_question("synthetic", [pictures, frames], both)
+    assert together.detectors["one"] == alone.detectors["one"]
+    assert together.table["weights"]["one"] == alone.table["weights"]["one"]
+    assert np.array_equal(together.evidence[:120, 0], alone.evidence[:, 0])
+    assert np.isnan(together.evidence[120:, 0]).all()

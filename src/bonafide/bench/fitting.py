@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from bonafide.bench.curves import fit_knots, two_weights
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.statistics import bootstrap
-from bonafide.errors import InvalidInput, MissingExtra
+from bonafide.errors import InvalidInput
 from bonafide.evidence.calibration import OUTSIDE_SHARE
 from bonafide.evidence.reference import DIGITS, HEAD
 
 FOLDS = 5
-SMALLEST_BLOCK = 3  # files of one class behind each step of a calibration curve
-LEAST_WEIGHT = 0.05  # under which a detector does not weigh at all
 PERCENTILES = (1, 99)  # of what is measured of the calibration files
 
 Floats = NDArray[np.float64]
@@ -68,6 +66,16 @@ class Files:
     containers: Sequence[str] = ()
     megapixels: Floats | None = None
 
+    def of(self, rows: NDArray[np.intp]) -> Files:
+        """Some of the files, by their indices."""
+        return Files(
+            self.truth[rows],
+            self.sources[rows],
+            [self.made[row] for row in rows] if self.made else (),
+            [self.containers[row] for row in rows] if self.containers else (),
+            None if self.megapixels is None else self.megapixels[rows],
+        )
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -92,7 +100,49 @@ class Fitted:
 
 
 def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitted:
-    """Fit everything that the verdict needs to weigh one question.
+    """Fit everything that the verdict needs to weigh one question, each kind of media on its own.
+
+    Detectors of frames speak of other files than detectors of pictures, so neither may move the
+    other's weights. A kind with too few sources is left out, unless it is the only one.
+    """
+    kinds = list(dict.fromkeys(column.kind for column in columns))
+    if len(kinds) == 1:
+        return _fit_kind(question, columns, files)
+    shape = (len(files.truth), len(columns))
+    evidence, hit = np.full(shape, np.nan), np.zeros(shape, np.bool_)
+    parts: list[Fitted] = []
+    for kind in kinds:
+        own = np.array([n for n, column in enumerate(columns) if column.kind == kind], np.intp)
+        said = np.isfinite(np.stack([columns[number].scores for number in own])).any(axis=0)
+        rows = np.flatnonzero(said)
+        try:
+            part = _fit_kind(question, [_rows_of(columns[n], rows) for n in own], files.of(rows))
+        except InvalidInput:
+            continue
+        parts.append(part)
+        place = np.ix_(rows, own)
+        evidence[place], hit[place] = part.evidence, part.hit
+    if not parts:
+        return _fit_kind(question, columns, files)
+    largest = max(parts, key=lambda part: len(part.evidence))
+    fitted = {name: entry for part in parts for name, entry in part.detectors.items()}
+    weights = {name: value for part in parts for name, value in part.table["weights"].items()}
+    kept = [number for number, column in enumerate(columns) if column.detector in fitted]
+    table = largest.table | {
+        "weights": weights,
+        "columns": [*HEAD, *(columns[number].detector for number in kept)],
+        "files": _rows(files, evidence[:, kept], hit[:, kept]),
+    }
+    return Fitted(fitted, table, evidence, hit)
+
+
+def _rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
+    measured = {name: values[rows] for name, values in column.measured.items()}
+    return replace(column, scores=column.scores[rows], measured=measured)
+
+
+def _fit_kind(question: str, columns: Sequence[Column], files: Files) -> Fitted:
+    """Fit one question on the files of one kind of media.
 
     Args:
         question: value of a `Question`.
@@ -112,10 +162,10 @@ def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitt
             knots, ranges = _map(column, truth, training)
             llr[held_out, number] = _evidence(column, held_out, knots, ranges)
     known = np.nan_to_num(llr)
-    weights, against = _two_weights(known, truth)
+    weights, against = two_weights(known, truth)
     evidence = np.full_like(llr, np.nan)
     for training, held_out in folds:
-        fold, fold_against = _two_weights(known[training], truth[training])
+        fold, fold_against = two_weights(known[training], truth[training])
         # What does not weigh in the end must not weigh in the bound.
         weighed = np.where(weights > 0, fold, 0.0) * llr[held_out]
         evidence[held_out] = np.where(weighed < 0, weighed * fold_against, weighed)
@@ -211,87 +261,6 @@ def group_folds(
         yield np.flatnonzero(number != fold), np.flatnonzero(number == fold)
 
 
-def fit_knots(scores: Floats, truth: Bools) -> list[list[float]]:
-    """Monotone map from score to log-likelihood ratio, as (score, llr) knots.
-
-    Isotonic regression with balanced classes, steps merged until each holds enough files of one
-    class, each step's ratio smoothed by half a count (Jeffreys), so that no step claims more than
-    its counts support. A step has a knot at either end; evidence rises between steps.
-    """
-    spoke = np.isfinite(scores)
-    scores, truth = scores[spoke], truth[spoke]
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if not positives or not negatives:
-        return [[0.0, 0.0]]
-    weight = np.where(truth, 0.5 / positives, 0.5 / negatives)
-    blocks = _merged([list(block) for block in _steps(scores, truth, weight)], truth)
-    knots: list[list[float]] = []
-    for block in blocks:
-        hit = int(truth[block].sum())
-        false = len(block) - hit
-        ratio = ((hit + 0.5) / (positives + 1)) / ((false + 0.5) / (negatives + 1))
-        llr = round(max(math.log(ratio), knots[-1][1] if knots else -math.inf), 4)
-        for end in (scores[block].min(), scores[block].max()):
-            place = round(float(end), 5)
-            if knots and place <= knots[-1][0]:  # scores that only rounding tells apart
-                knots[-1][1] = llr
-            else:
-                knots.append([place, llr])
-    return knots
-
-
-def _two_weights(llr: Floats, truth: Bools) -> tuple[Floats, Floats]:
-    """A weight per detector, and what is left of its evidence against an alteration.
-
-    Alterations differ: a clone shows to one detector and not to the others. That the others found
-    nothing says less about a file in which one found something, so evidence against is weighed on
-    its own, and never more than evidence for.
-
-    Returns:
-        (detectors,) weights in [0, 1], and (detectors,) shares in [0, 1] by which negative
-        log-likelihood ratios are multiplied before.
-    """
-    count = llr.shape[1]
-    found = fit_weights(np.hstack([np.maximum(llr, 0), np.minimum(llr, 0)]), truth)
-    weights, against = np.round(found[:count], 3), found[count:]
-    share = np.divide(against, weights, out=np.zeros(count), where=weights > 0)
-    return weights, np.round(np.clip(share, 0, 1), 3)
-
-
-def fit_weights(llr: Floats, truth: Bools) -> Floats:
-    """Weights in [0, 1] of a balanced logistic model without intercept, lightly drawn to 0.
-
-    Below one, because detectors that see the same trace would otherwise count it twice. What adds
-    nothing is drawn under `LEAST_WEIGHT`, counts as 0, and the others are fitted without it.
-
-    Args:
-        llr: (n, detectors), 0 where one did not speak.
-        truth: (n,).
-    """
-    sign = np.where(truth, 1.0, -1.0)
-    share = np.where(truth, 0.5 / max(truth.sum(), 1), 0.5 / max((~truth).sum(), 1))
-    weighing = np.arange(llr.shape[1])
-    weights = np.zeros(llr.shape[1])
-    while len(weighing):
-        known = llr[:, weighing]
-
-        def loss(weights: Floats, known: Floats = known) -> tuple[float, Floats]:
-            margin = sign * (known @ weights)
-            value = float((share * np.logaddexp(0.0, -margin)).sum() + 1e-3 * (weights**2).sum())
-            slope = -sign * share / (1.0 + np.exp(np.clip(margin, -50, 50)))
-            return value, known.T @ slope + 2e-3 * weights
-
-        start, bounds = np.full(len(weighing), 0.5), [(0.0, 1.0)] * len(weighing)
-        found: Floats = minimize(loss, start, jac=True, bounds=bounds).x
-        weights[:] = 0.0
-        weights[weighing] = found
-        if (found >= LEAST_WEIGHT).all():
-            break
-        weighing = weighing[found >= LEAST_WEIGHT]
-        weights[weights < LEAST_WEIGHT] = 0.0
-    return weights
-
-
 def fit_threshold(negatives: Floats, rate: float = 0.01) -> float:
     """A score that at most `rate` of bona fide files reach, midway to the next one seen."""
     candidates = np.unique(negatives)
@@ -374,34 +343,3 @@ def _entry(
         auc = auc_interval(truth[spoke], column.scores[spoke], files.sources[spoke])
         entry |= {"auc": auc[0], "auc_interval": auc[1:]}
     return entry
-
-
-def _steps(scores: Floats, truth: Bools, weight: Floats) -> list[NDArray[np.intp]]:
-    """Rows by rising score, in the steps of an isotonic regression of `truth` on `scores`."""
-    try:
-        from sklearn.isotonic import IsotonicRegression
-    except ImportError:
-        raise MissingExtra("bench", "fitting a calibration") from None
-    target = truth.astype(np.float64)
-    risen = IsotonicRegression().fit(scores, target, sample_weight=weight).predict(scores)
-    order = np.lexsort((scores, risen))
-    return list(np.split(order, np.flatnonzero(np.diff(risen[order]) > 1e-12) + 1))
-
-
-def _merged(blocks: list[list[int]], truth: Bools) -> list[list[int]]:
-    """Neighbours joined until each block holds `SMALLEST_BLOCK` files of one class."""
-
-    def supported(block: list[int]) -> bool:
-        altered = int(truth[block].sum())
-        return max(altered, len(block) - altered) >= SMALLEST_BLOCK
-
-    merged: list[list[int]] = []
-    for block in blocks:
-        if merged and not supported(merged[-1]):
-            merged[-1] += block
-        else:
-            merged.append(block)
-    while len(merged) > 1 and not supported(merged[-1]):
-        last = merged.pop()
-        merged[-1] += last
-    return merged

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bonafide import registry
 from bonafide.bench.calibration_file import dumps
-from bonafide.bench.fitting import fit_threshold, fit_weights
+from bonafide.bench.curves import fit_weights
+from bonafide.bench.fitting import fit_threshold
 from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.bench.region_maps import DRAWN, Json, Picture, read_pictures
 from bonafide.errors import InvalidInput, MissingExtra
