@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bonafide.signals.likeness import RICHER, SMALLEST, Match, compare, measure, places
+from bonafide.signals.likeness import HOPELESS, RICHER, SMALLEST, Match, compare, measure, places
 from bonafide.signals.polish import polish
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ Box = tuple[slice, slice]
 
 REACH = 130  # points farther than this from their middle, in pixels, are left out at first
 ROUNDS = 4  # times that a map is sharpened on what it was found to predict
-HOPELESS = -4.0  # log odds under which a map is not worth another round
 SLACK = 1.0  # log odds that a part may lose by growing
 APART = 12  # pixels that a map must move a part by; sharpened without end, it finds the part itself
 SHARPENED = 112  # pixels to each side of the middle of a part on which its map is sharpened
@@ -83,7 +82,9 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     box, seeds = _around(luma.shape, proposal.points)
     matrix, best = proposal.matrix, None
     for _ in range(ROUNDS):
-        match = _best(luma, box, _sharpened(luma, box, matrix, seeds), seeds)
+        ways = _sharpened(luma, box, matrix, seeds)
+        # Later rounds start from a map that was chosen, so the simplest that fits is enough.
+        match = _best(luma, box, ways if best is None else ways[:1], seeds)
         if match is None or (best is not None and match.log_odds < best.log_odds - SLACK):
             break
         settled = best is not None and _settled(best, match)
