@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+<<<<<<< HEAD
 from bonafide.signals.heavy import cv2
 from bonafide.signals.likeness import SMALLEST, Match, compare, measure, places
+=======
+from bonafide.signals.likeness import HOPELESS, RICHER, SMALLEST, Match, compare, measure, places
+>>>>>>> copymove
 from bonafide.signals.polish import polish
 
 if TYPE_CHECKING:
@@ -20,14 +24,13 @@ if TYPE_CHECKING:
 
 Box = tuple[slice, slice]
 
-REACH = 400  # points farther than this from their middle, in pixels, are left out of a test
+REACH = 130  # points farther than this from their middle, in pixels, are left out at first
 ROUNDS = 4  # times that a map is sharpened on what it was found to predict
-HOPELESS = -4.0  # log odds under which a map is not worth another round
 SLACK = 1.0  # log odds that a part may lose by growing
 APART = 12  # pixels that a map must move a part by; sharpened without end, it finds the part itself
-SHARPENED = 160  # pixels to each side of the middle of a part on which its map is sharpened
+SHARPENED = 112  # pixels to each side of the middle of a part on which its map is sharpened
 SUPPORTED = 0.1  # mean agreement of detail at the points of a map under which it is dropped
-BETTER = 0.01  # mean agreement by which a map must surpass a simpler one
+FAIR = 0.9  # mean agreement of a map relative to the best one under which it is dropped
 SETTLED = 0.02  # relative change of a part's size under which it is as large as it gets
 GROWTH = 400  # farthest that a part may grow in one round, in pixels
 CORE = 8  # depth of the inside of a part, in pixels, where only the part itself is compared
@@ -83,8 +86,9 @@ def verify(luma: NDArray[np.float32], proposal: Proposal) -> Match | None:
     box, seeds = _around(luma.shape, proposal.points)
     matrix, best = proposal.matrix, None
     for _ in range(ROUNDS):
-        sharpened = _sharpened(luma, box, matrix, seeds)
-        match = None if sharpened is None else _judged(luma, box, sharpened, seeds)
+        ways = _sharpened(luma, box, matrix, seeds)
+        # Later rounds start from a map that was chosen, so the simplest that fits is enough.
+        match = _best(luma, box, ways if best is None else ways[:1], seeds)
         if match is None or (best is not None and match.log_odds < best.log_odds - SLACK):
             break
         settled = best is not None and _settled(best, match)
@@ -167,13 +171,28 @@ def _judged(
     return measure(comparison, part, matrix, (box[1].start, box[0].start))
 
 
+def _best(
+    luma: NDArray[np.float32],
+    box: Box,
+    ways: list[NDArray[np.float64]],
+    seeds: NDArray[np.uint8],
+) -> Match | None:
+    """What the best of some maps (of the picture) predicts; a later one must be clearly better."""
+    best = None
+    for way in ways:
+        found = _judged(luma, box, way, seeds)
+        if found and (best is None or found.log_odds > best.log_odds + RICHER):
+            best = found
+    return best
+
+
 def _sharpened(
     luma: NDArray[np.float32], box: Box, matrix: NDArray[np.float64], seeds: NDArray[np.uint8]
-) -> NDArray[np.float64] | None:
-    """The map (of the picture) that fits best around the middle of the seeds; None if none fits.
+) -> list[NDArray[np.float64]]:
+    """Maps (of the picture) that fit around the middle of the seeds, those that fit badly left out.
 
-    The simplest comes first: a shift by whole pixels, which copies values exactly, then the
-    sharpened map, then the map as it was. A later one must be clearly better.
+    They are, the simplest first: the nearest shift by whole pixels, which copies values exactly,
+    the sharpened map, and the map as it was.
     """
     near, seeds = _near(box, seeds)
     local = _moved(matrix, near, 1)
@@ -182,13 +201,11 @@ def _sharpened(
     tried = [refined, local]
     if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
         tried.insert(0, _whole(refined, seeds))
-    best, chosen = SUPPORTED, None
-    for way in tried:
-        if _moves(_moved(way, near, -1), near, seeds):
-            support = _support(here, luma, way, seeds)
-            if support > best + (BETTER if chosen is not None else 0):
-                best, chosen = support, way
-    return None if chosen is None else _moved(chosen, near, -1)
+    tried = [way for way in tried if _moves(_moved(way, near, -1), near, seeds)]
+    supports = [_support(here, luma, way, seeds) for way in tried]
+    least = max([SUPPORTED, *(FAIR * support for support in supports)])
+    fair = [way for way, support in zip(tried, supports, strict=True) if support >= least]
+    return [_moved(way, near, -1) for way in fair]
 
 
 def _support(

@@ -30,6 +30,7 @@ LEVEL = (0.6, 2.5)  # least and most difference of coarse light, in levels, that
 RIM = 2  # pixels given back around an outlined part
 NUDGES = (3, 6)  # pixels by which a part is moved to see how much it resembles itself
 SAMPLES = 4000  # pixels of a part on which it is measured
+HOPELESS = -4.0  # log odds under which a part is neither outlined nor followed further
 RICHER = 0.05  # log odds by which a stricter outline must surpass a looser one
 LIKE = 0.98  # share of a part's pixels from which a stricter outline is the same part
 FRAME = 12  # pixels kept around a part when its surroundings are cut off
@@ -225,7 +226,8 @@ def measure(
         return None
     core = np.zeros(part.shape, bool)
     core[rows, columns] = best.mask
-    whole = _outlined(comparison, core, best.light)
+    hopeless = best.log_odds < HOPELESS
+    whole = core if hopeless else _outlined(comparison, core, best.light)
     rows, columns = (_span(whole, axis, 0) for axis in (0, 1))
     return replace(
         best,

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="copy_move",
-    version="6",
+    version="7",
     question=Question.EDITED,
     title="Copied and moved parts",
     needs=Needs(min_side=64),
