@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-<<<<<<< HEAD
 from bonafide.signals.heavy import cv2
-from bonafide.signals.likeness import SMALLEST, Match, compare, measure, places
-=======
 from bonafide.signals.likeness import HOPELESS, RICHER, SMALLEST, Match, compare, measure, places
->>>>>>> copymove
 from bonafide.signals.polish import polish
 
 if TYPE_CHECKING:
