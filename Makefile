@@ -13,7 +13,8 @@ test: $(VENV)/.test lint
 
 # The tests of everything that computes, with the vector instructions of an older processor.
 test-portable: $(VENV)/.test
-	OPENCV_CPU_DISABLE=AVX512_SKX,AVX2,FMA3,AVX NPY_DISABLE_CPU_FEATURES="AVX512_SKX AVX2 FMA3" \
+	OPENCV_CPU_DISABLE=AVX512_SKX,AVX2,FMA3 NPY_DISABLE_CPU_FEATURES="X86_V4 X86_V3" \
+	OPENBLAS_CORETYPE=Nehalem \
 	$(BIN)/pytest -n auto tests/detectors tests/signals tests/evidence tests/comparison
 
 # The same with the newest releases that `pyproject.toml` allows, in an environment of its own.
