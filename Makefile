@@ -13,8 +13,9 @@ test: $(VENV)/.test lint
 
 # The tests of everything that computes, with the vector instructions of an older processor.
 test-portable: $(VENV)/.test
-	OPENCV_CPU_DISABLE=AVX512_SKX,AVX2,FMA3,AVX NPY_DISABLE_CPU_FEATURES="AVX512_SKX AVX2 FMA3" \
-	$(BIN)/pytest -n auto tests/detectors tests/signals tests/evidence tests/comparison
+	OPENCV_CPU_DISABLE=AVX512_SKX,AVX2,FMA3 NPY_DISABLE_CPU_FEATURES="X86_V4 X86_V3" \
+	OPENBLAS_CORETYPE=Nehalem \
+	$(BIN)/pytest -n auto tests/detectors tests/signals tests/evidence tests/test_comparison.py
 
 # The same with the newest releases that `pyproject.toml` allows, in an environment of its own.
 test-newest:

@@ -37,8 +37,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DemoFile]:
 
 
 def image(file: DemoFile) -> Image:
-    media = open_media(file.path)
-    assert isinstance(media, Image)
+    media = open_media(file.path).image
+    assert media is not None
     return media
 
 

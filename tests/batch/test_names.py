@@ -94,7 +94,7 @@ def test_a_parquet_table(tmp_path: Path) -> None:
     assert names(f"@{table}") == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     parquet.write_table(pyarrow.table({"path": [b"a.png"], "n": [["a.png"]]}), table)
     assert names(f"@{table}") == [str(tmp_path / "a.png")]
-    with pytest.raises(InvalidInput, match="no names"):
+    with pytest.raises(InvalidInput, match="does not hold text"):
         names(f"@{table}", column="n")
     table.write_bytes(b"PAR1 is not enough")
     with pytest.raises(InvalidInput, match="not a readable Parquet"):

@@ -26,7 +26,7 @@ from bonafide.bench.protocol import Protocol, load_protocol
 from bonafide.bench.scoring import VERDICT, Task, perform
 from bonafide.errors import InvalidInput
 from bonafide.media.limits import Limits
-from bonafide.types import Edits
+from bonafide.types import Edits, ScoreMap
 
 CHEAP = ("spectral_peaks", "generator_metadata")
 TIMES = ("seconds",)
@@ -225,7 +225,7 @@ def test_the_verdict_is_scored_by_the_fused_map(
     manifest = sets.make_edited(tmp_path / "set", 2)
     heatmap = np.zeros((128, 128), np.float32)
     heatmap[10:50, 20:60] = 0.9
-    fused = Edits(heatmap, (), 0.1, {})
+    fused = Edits(ScoreMap(heatmap, 1, 128, 128), (), 0.1, {})
     monkeypatch.setattr(examination, "fuse_maps", lambda findings, calibration: fused)
     monkeypatch.setattr(scoring, "select", lambda settings: ((registry.card("noise_level"),), {}))
     task = Task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,7 +44,9 @@ def record(media: Media) -> dict[str, Any]:
 def words(path: Path) -> str:
     tool = shutil.which("pdftotext")
     if tool is None:
-        pytest.skip("pdftotext is not installed (Debian: apt-get install poppler-utils)")
+        why = "pdftotext is not installed (Debian: apt-get install poppler-utils)"
+        required = "pdftotext" in os.environ.get("BONAFIDE_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)(why)
     done = subprocess.run([tool, "-layout", path, "-"], capture_output=True, check=True, timeout=60)
     return " ".join(done.stdout.decode().split())
 
