@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -125,8 +125,8 @@ class Examiner:
         if media.image is not None:
             _ = media.image.pixels  # what cannot be decoded is a failure, not a set of findings
         chosen, untested = self._of_kind(media)
-        findings = self.ask(media, chosen)
         measured = measures(media)
+        findings = self.ask(media, chosen, measured)
         rate = settings.false_accusation_rate
         drawn = verdict.decide(findings, self.calibration, measured, rate)
         edits = fuse_maps(findings, self.calibration)
@@ -166,18 +166,25 @@ class Examiner:
         }
         return tuple(card for card in self.chosen if card.id not in other), self.untested | other
 
-    def ask(self, media: Media, cards: Iterable[Card]) -> tuple[Finding, ...]:
+    def ask(
+        self, media: Media, cards: Iterable[Card], measured: Mapping[str, float] | None = None
+    ) -> tuple[Finding, ...]:
         """Let detectors measure a media, in parallel, and calibrate what they found.
+
+        Args:
+            media: an opened file.
+            cards: of the detectors that are asked.
+            measured: `measures(media)`, where the caller has it already.
 
         Returns:
             One finding per card, in the order of `cards`.
         """
         ctx = Context(media)
-        measured = measures(media)
+        known = measures(media) if measured is None else measured
         ordered = tuple(cards)
 
         def one(card: Card) -> Finding:
-            return calibrate(self._ask_one(ctx, card), self.calibration, measured)
+            return calibrate(self._ask_one(ctx, card), self.calibration, known)
 
         threads = self.settings.threads or os.cpu_count() or 1
         if threads == 1 or len(ordered) == 1:

@@ -134,7 +134,7 @@ def _part(
     columns = [c for c, s in zip(columns, spoke, strict=True) if (s & ~truth).any()]
     said = np.any([np.isfinite(column.scores) for column in columns], axis=0)
     chosen = [one for one, kept in zip(files, said, strict=True) if kept]
-    columns = [_kept(column, said) for column in columns]
+    columns = [column.of(said) for column in columns]
     own = [records[one.path] for one in chosen]
     known = Files(
         truth[said],
@@ -145,11 +145,6 @@ def _part(
     )
     fitted = fit_question(question.value, columns, known)
     return Part(question, chosen, own, columns, known, fitted)
-
-
-def _kept(column: Column, rows: Any) -> Column:
-    measured = {name: values[rows] for name, values in column.measured.items()}
-    return Column(column.detector, column.version, column.scores[rows], measured, None, column.kind)
 
 
 def _names(

@@ -47,6 +47,11 @@ class Column:
     fixed: Mapping[str, Any] | None = None
     kind: str = "image"
 
+    def of(self, rows: NDArray[np.intp] | Bools) -> Column:
+        """What it said about some of the files, by their indices or a mask."""
+        measured = {name: values[rows] for name, values in self.measured.items()}
+        return replace(self, scores=self.scores[rows], measured=measured)
+
 
 @dataclass(frozen=True)
 class Files:
@@ -116,7 +121,7 @@ def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitt
         said = np.isfinite(np.stack([columns[number].scores for number in own])).any(axis=0)
         rows = np.flatnonzero(said)
         try:
-            part = _fit_kind(question, [_rows_of(columns[n], rows) for n in own], files.of(rows))
+            part = _fit_kind(question, [columns[n].of(rows) for n in own], files.of(rows))
         except InvalidInput:
             continue
         parts.append(part)
@@ -134,11 +139,6 @@ def fit_question(question: str, columns: Sequence[Column], files: Files) -> Fitt
         "files": _rows(files, evidence[:, kept], hit[:, kept]),
     }
     return Fitted(fitted, table, evidence, hit)
-
-
-def _rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
-    measured = {name: values[rows] for name, values in column.measured.items()}
-    return replace(column, scores=column.scores[rows], measured=measured)
 
 
 def _fit_kind(question: str, columns: Sequence[Column], files: Files) -> Fitted:
