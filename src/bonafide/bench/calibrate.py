@@ -83,7 +83,7 @@ def from_scores(
     if not files:
         raise InvalidInput("no file of the scores is labelled in the manifests")
     for name, file in (scores_of or {}).items():
-        _replace(records, name, file, manifests)
+        _replace(records, files, name, file, manifests)
     for name, file in (trained_on or {}).items():
         _leave_out(records, files, name, file)
     entries: dict[str, Any] = {}
@@ -217,20 +217,31 @@ def _contradictions(
 
 
 def _replace(
-    records: dict[str, Record], name: str, file: Path, manifests: Sequence[str | Path]
+    records: dict[str, Record],
+    files: Sequence[Labelled],
+    name: str,
+    file: Path,
+    manifests: Sequence[str | Path],
 ) -> None:
-    """Put out-of-fold scores in place of what a trained detector said of these files."""
+    """Put out-of-fold scores in place of what a trained detector said of the sources it has seen.
+
+    Files of sources of which the table lists none were not trained on, and keep what was measured.
+    """
     version = registry.card(name).version
-    for record in records.values():
-        record["said"].pop(name, None)
     folders = [file.parent, *(Path(one).parent for one in manifests)]
+    listed = {}
     for row in read_table(file):
         if row.get("degradation", NATIVE) not in ("", NATIVE):
             continue
         paths = [str((folder / row["path"]).absolute()) for folder in folders]
         path = next((one for one in paths if one in records), None)
-        if path is None:
-            continue
+        if path is not None:
+            listed[path] = row
+    seen = {one.source for one in files if one.path in listed}
+    for one in files:
+        if one.source in seen:
+            records[one.path]["said"].pop(name, None)
+    for path, row in listed.items():
         score = row.get("score", "")
         facts = {
             key: float(value)

@@ -47,6 +47,7 @@ class Labelled:
             absent.
         made: generator or kind of edit of an altered file, kind of picture of another.
         mask: path of the mask of an edited file, None without one.
+        kind: what the manifest says that it shows ("photo", "art", …), "" where it says nothing.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Labelled:
     answers: Mapping[Question, bool]
     made: str = ""
     mask: str | None = None
+    kind: str = ""
 
     @property
     def bona_fide(self) -> bool:
@@ -96,6 +98,7 @@ def read_labelled(
             answers,
             made,
             _path(file, mask) if mask else None,
+            row.get("kind", ""),
         )
         found.setdefault(path, entry)
     if not found:

@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure and train": {
         "bench": ("bench", "Measure and calibrate detectors on labelled files."),
         "train": ("train", "Train a detector and export it as ONNX."),
+        "probe": ("probe", "Fit a linear probe on the features of CLIP."),
         "align": ("align", "Send photographs through decoders: training pairs."),
         "tamper": ("tamper", "Edit photographs, with exact masks: training data."),
         "weights": ("weights", "List, fetch and verify published networks."),

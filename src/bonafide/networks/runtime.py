@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHIPPED = Path(__file__).parent / "weights"
+METADATA = "bonafide"  # key of the metadata that hold the card, one JSON object
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
 
@@ -94,16 +95,20 @@ class Session:
         self._lock = threading.Lock()
 
     def run(
-        self, pixels: NDArray[np.float32] | None = None, **inputs: NDArray[Any]
+        self,
+        pixels: NDArray[np.float32] | None = None,
+        only: Sequence[str] = (),
+        **inputs: NDArray[Any],
     ) -> dict[str, NDArray[np.float32]]:
         """Run the network.
 
         Args:
             pixels: the input of that name, float32 N×3×H×W, RGB in [0, 1] for most networks.
+            only: outputs that are wanted; all by default.
             inputs: further inputs by name, as the network's card describes them.
 
         Returns:
-            Every output by its name: "logit" (N,), and "map" (N, h, w) where there is one.
+            Outputs by their names: "logit" (N,), and "map" (N, h, w) where there is one.
 
         Raises:
             TypeError: these are not the inputs of the network.
@@ -114,7 +119,7 @@ class Session:
                 f"{self.weights.id} has {_inputs(self.weights.inputs)}, not {_inputs(given)}"
             )
         opened = self._of_this_process()
-        names = [output.name for output in opened.get_outputs()]
+        names = list(only) or [output.name for output in opened.get_outputs()]
         return dict(zip(names, opened.run(names, given), strict=True))
 
     def _of_this_process(self) -> Any:
@@ -325,7 +330,7 @@ def read_record(found: Found) -> dict[str, Any]:
 
 def _metadata(found: Found, opened: Any) -> Mapping[str, Any]:
     try:
-        metadata = json.loads(opened.get_modelmeta().custom_metadata_map["bonafide"])
+        metadata = json.loads(opened.get_modelmeta().custom_metadata_map[METADATA])
         named = (metadata["id"], str(metadata["version"]))
     except (KeyError, ValueError, TypeError):
         raise DamagedWeights(found.id, f"{found.path} has no card that names the network") from None

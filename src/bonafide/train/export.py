@@ -25,10 +25,10 @@ from torch import Tensor, nn
 import bonafide
 from bonafide.errors import BonafideError
 from bonafide.files import atomic_write
+from bonafide.networks.runtime import METADATA
 from bonafide.train.data import Fingerprint
 from bonafide.train.recipe import Output, Recipe
 
-METADATA = "bonafide"  # key of the metadata that hold the card, one JSON object
 BOUNDS = {"float32": 1e-3, "float16": 5e-2}  # largest difference, relative to 1 + |value|
 # Values of a tensor below which 16 bits save little: small tensors sit in the first layers, whose
 # rounding errors every later layer enlarges.

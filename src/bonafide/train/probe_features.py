@@ -1,0 +1,196 @@
+"""CLIP's class tokens of labelled pictures, kept in one file: what a probe is fitted on.
+
+Of each picture there are two views. `native` is what the detector reads. `degraded` is the same
+picture after what happens to pictures on their way: half of the time cut to a square of random
+size, then resized, saved as WebP and as JPEG, each at random and alike for both classes. Chance
+comes from the picture's checksum, so the same pictures give the same file everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from bonafide.bench import degrade
+from bonafide.bench.degrade import GRAMMAR
+from bonafide.bench.labelled import Labelled
+from bonafide.errors import InvalidInput, MediaError, UnsupportedFormat
+from bonafide.files import atomic_write
+from bonafide.media.image import Image
+from bonafide.media.limits import Limits
+from bonafide.media.source import open_media
+from bonafide.networks.clip import SIDE, class_tokens, square_view
+from bonafide.train.augment import Chain, Pixels, Step, jpeg, resize, webp
+from bonafide.types import Question
+
+WHOLE, DEGRADED = "native", "degraded"
+LARGEST = 1024  # pixels a side that are left before degrading
+_BATCH = 8
+_SAVE_EVERY = 200  # pictures
+_DEGRADE = Chain(
+    (
+        Step("resize", 0.4, partial(resize, low=0.4, high=1.0)),
+        Step("webp", 0.2, partial(webp, low=60, high=95)),
+        Step("jpeg", 0.7, partial(jpeg, low=50, high=96)),
+    )
+)
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Views of labelled pictures.
+
+    Attributes:
+        tokens: float16 N×L×768, class tokens of the last L blocks of the network.
+        view: (N,) text, `WHOLE`, `DEGRADED` or a degradation of `bonafide.bench.degrade`.
+        path: (N,) text, absolute.
+        source: (N,) text, what is held out together.
+        made: (N,) text, generator or kind.
+        kind: (N,) text, what it shows, "" where unknown.
+        positive: (N,) bool, whether a generator made it.
+    """
+
+    tokens: NDArray[np.float16]
+    view: NDArray[np.str_]
+    path: NDArray[np.str_]
+    source: NDArray[np.str_]
+    made: NDArray[np.str_]
+    kind: NDArray[np.str_]
+    positive: NDArray[np.bool_]
+
+
+def collect(
+    files: Sequence[Labelled],
+    out: Path,
+    limits: Limits,
+    degradations: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> int:
+    """Add what is missing in `out`; a run that was stopped goes on where it was.
+
+    Args:
+        files: labelled pictures; those that leave the question open are passed over.
+        out: an .npz, made by an earlier call or not there yet.
+        limits: of a picture.
+        degradations: of `bonafide.bench.degrade`, to score on; by default the two views that a
+            probe is fitted on.
+        progress: called with (done, total, failed).
+
+    Returns:
+        How many pictures could not be read.
+
+    Raises:
+        WeightsError: the network cannot be opened.
+        ValueError: there is no such degradation.
+    """
+    tokens, known = _read(out)
+    views = tuple(map(GRAMMAR.canonical, degradations)) or (WHOLE, DEGRADED)
+    there = set(known)
+    wanted = [one.path for one in files if Question.SYNTHETIC in one.answers]
+    missing = [path for path in wanted if not all((path, view) in there for view in views)]
+    failed = 0
+    waiting: list[NDArray[np.float32]] = []
+    for done, path in enumerate(missing, 1):
+        try:
+            waiting += [square_view(pixels) for pixels in _views(Path(path), views, limits)]
+            known += [(path, view) for view in views]
+        except MediaError:
+            failed += 1
+        if waiting and (len(waiting) >= _BATCH or done == len(missing)):
+            tokens += list(class_tokens(np.stack(waiting)).astype(np.float16))
+            waiting = []
+        if done % _SAVE_EVERY == 0 or done == len(missing):
+            _write(out, tokens, known[: len(tokens)])
+        if progress:
+            progress(done, len(missing), failed)
+    return failed
+
+
+def join(parts: Sequence[Features]) -> Features:
+    """One after the other."""
+    return Features(
+        *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Features))
+    )
+
+
+def load(out: Path, files: Sequence[Labelled]) -> Features:
+    """What `collect` wrote of these files, all views.
+
+    Raises:
+        InvalidInput: nothing of them is there.
+    """
+    tokens, known = _read(out)
+    asked = {one.path: one for one in files if Question.SYNTHETIC in one.answers}
+    rows = [(row, asked[path], view) for row, (path, view) in enumerate(known) if path in asked]
+    if not rows:
+        raise InvalidInput(f"{out} holds none of these files")
+    return Features(
+        np.stack([tokens[row] for row, _, _ in rows]),
+        np.array([view for _, _, view in rows]),
+        np.array([one.path for _, one, _ in rows]),
+        np.array([one.source for _, one, _ in rows]),
+        np.array([one.made for _, one, _ in rows]),
+        np.array([one.kind for _, one, _ in rows]),
+        np.array([one.answers[Question.SYNTHETIC] for _, one, _ in rows]),
+    )
+
+
+def _views(path: Path, views: Sequence[str], limits: Limits) -> Iterator[Pixels]:
+    media = open_media(path, limits=limits)
+    if media.image is None:
+        raise UnsupportedFormat(str(path), "it is no picture")
+    for view in views:
+        if view in (WHOLE, DEGRADED):
+            pixels = media.image.pixels
+            random = np.random.default_rng(int(media.sha256[:15], 16))
+            yield pixels if view == WHOLE else _DEGRADE(_part(pixels, random), random)
+        else:
+            data = degrade.apply(media.image.data, view, limits=limits).data
+            yield Image(data, str(path), limits=limits).pixels
+
+
+def _part(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """The central square, or a random one; not larger than `LARGEST`."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    chance, size, y, x = random.random(4)
+    top, left = (height - side) // 2, (width - side) // 2
+    if chance < 0.5:
+        whole, side = side, max(1, round(min(SIDE, side) ** (1 - size) * side**size))
+        top, left = round(y * (height - side)), round(x * (width - side))
+        side = min(side, whole)
+    square = np.ascontiguousarray(pixels[top : top + side, left : left + side])
+    if side <= LARGEST:
+        return square
+    smaller = Pillow.fromarray(square).resize((LARGEST, LARGEST), Pillow.Resampling.LANCZOS)
+    return np.asarray(smaller)
+
+
+def _read(out: Path) -> tuple[list[NDArray[np.float16]], list[tuple[str, str]]]:
+    """Tokens, and the path and the view of each row."""
+    if not out.exists():
+        return [], []
+    try:
+        with np.load(out) as kept:
+            rows = zip(kept["path"].tolist(), kept["view"].tolist(), strict=True)
+            return list(kept["tokens"]), list(rows)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"{out} holds no features: {error}") from error
+
+
+def _write(out: Path, tokens: list[NDArray[np.float16]], known: list[tuple[str, str]]) -> None:
+    paths, views = zip(*known, strict=True) if known else ((), ())
+    with atomic_write(out) as partial_path, partial_path.open("wb") as file:
+        np.savez(
+            file,
+            tokens=np.array(tokens, np.float16),
+            path=np.array(paths, np.str_),
+            view=np.array(views, np.str_),
+        )

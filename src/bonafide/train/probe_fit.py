@@ -1,0 +1,255 @@
+"""A linear probe on CLIP's class tokens: fit, out-of-fold scores, ONNX.
+
+Logistic regression on standardised features. Both classes weigh the same, and a source weighs as
+the square root of its pictures, so that no collection speaks for the world.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+from bonafide.bench.metrics import roc_auc, tpr_at_fpr
+from bonafide.bench.statistics import Interval, macro
+from bonafide.errors import InvalidInput
+from bonafide.files import atomic_write
+from bonafide.networks import runtime
+from bonafide.networks.clip import LAYERS
+from bonafide.networks.runtime import METADATA
+from bonafide.train.probe_features import DEGRADED, WHOLE, Features
+
+ID, VERSION = "clip_probe", "1"
+FOLDS = 10
+USED = (2, 3)  # of the layers of the features: blocks 7 and 8
+LEAST = 8  # pictures of a generator that gets a line
+FEWEST = 30  # pictures of either class of a kind that gets a line
+STRENGTH = 3e-4  # inverse of the penalty's weight
+_LEAST_DEVIATION = 1e-3
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Log-odds of a generator as a linear function of tokens.
+
+    Attributes:
+        weight: float32 L×768, zero for layers that are not read.
+        bias: log-odds at the origin.
+    """
+
+    weight: Floats
+    bias: float
+
+    def __call__(self, tokens: NDArray[Any]) -> NDArray[np.float64]:
+        """N×L×768 → (N,)."""
+        flat = tokens.reshape(len(tokens), -1).astype(np.float64)
+        return np.asarray(flat @ self.weight.ravel().astype(np.float64) + self.bias)
+
+
+def fit(
+    features: Features,
+    rows: NDArray[np.bool_],
+    layers: Sequence[int] = USED,
+    strength: float = STRENGTH,
+) -> Plane:
+    """Fit on some of the views.
+
+    Args:
+        features: views.
+        rows: (N,) which of them.
+        layers: of the tokens, that are read.
+        strength: inverse of the L2 penalty's weight (C of scikit-learn).
+    """
+    tokens, truth = features.tokens[rows], features.positive[rows]
+    flat = tokens[:, list(layers)].astype(np.float32).reshape(len(tokens), -1)
+    mean, deviation = flat.mean(0), flat.std(0) + _LEAST_DEVIATION
+    model = LogisticRegression(C=strength, max_iter=500)
+    weights = _weights(truth, features.source[rows])
+    model.fit((flat - mean) / deviation, truth, sample_weight=weights)
+    plane = model.coef_[0] / deviation
+    weight = np.zeros(tokens.shape[1:], np.float32)
+    weight[list(layers)] = plane.reshape(len(layers), -1)
+    return Plane(weight, float(model.intercept_[0] - plane @ mean))
+
+
+def out_of_fold(
+    features: Features,
+    layers: Sequence[int] = USED,
+    strength: float = STRENGTH,
+    groups: Mapping[str, str] | None = None,
+    views: Sequence[str] = (WHOLE, DEGRADED),
+) -> NDArray[np.float64]:
+    """Score every view with a probe that saw nothing of its source.
+
+    Args:
+        features: views.
+        layers, strength: as for `fit`.
+        groups: source → group of sources that stay in one fold; others stand alone.
+        views: that are fitted on.
+
+    Returns:
+        (N,) log-odds.
+    """
+    groups = groups or {}
+    names = np.array([groups.get(source, source) for source in features.source])
+    scores = np.zeros(len(names))
+    for _, tested in StratifiedGroupKFold(FOLDS).split(names, features.positive, names):
+        rows = np.isin(features.view, list(views))
+        rows[tested] = False
+        scores[tested] = fit(features, rows, layers, strength)(features.tokens[tested])
+    return scores
+
+
+def write_probe(probe: Plane, path: Path, card: Mapping[str, Any]) -> None:
+    """Write the probe as ONNX: `tokens`, float32 N×L×768 → `logit`, float32 (N,)."""
+    count, width = probe.weight.shape
+    constants = [
+        numpy_helper.from_array(probe.weight.astype(np.float32), "weight"),
+        numpy_helper.from_array(np.array(probe.bias, np.float32), "bias"),
+        numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
+    ]
+    nodes = [
+        helper.make_node("Mul", ["tokens", "weight"], ["products"]),
+        helper.make_node("ReduceSum", ["products", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["sum", "bias"], ["logit"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        ID,
+        [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["N", count, width])],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    entry = {"id": ID, "version": VERSION, "recipe": ID, "inputs": ["tokens"], **card}
+    model.metadata_props.add(key=METADATA, value=json.dumps(entry, ensure_ascii=False))
+    onnx.checker.check_model(model)
+    with atomic_write(path) as partial:
+        partial.write_bytes(model.SerializeToString())
+
+
+def _weights(truth: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Of samples: sources as the square root of their size, classes alike, mean 1."""
+    kinds = list(zip(truth.tolist(), source.tolist(), strict=True))
+    sizes = Counter(kinds)
+    weight = np.array([sizes[kind] ** -0.5 for kind in kinds])
+    for positive in (False, True):
+        chosen = truth == positive
+        if chosen.any():
+            weight[chosen] *= len(truth) / 2 / weight[chosen].sum()
+    return weight
+
+
+def layers_of(text: str) -> tuple[int, ...]:
+    """Indices of class tokens from numbers of blocks, "7,8".
+
+    Raises:
+        InvalidInput: there are no features of such a block.
+    """
+    names = [f"layer{part.strip()}" for part in text.split(",")]
+    unknown = [name for name in names if name not in LAYERS]
+    if unknown:
+        raise InvalidInput(f"there are features of {', '.join(LAYERS)}, not of {unknown[0]}")
+    return tuple(LAYERS.index(name) for name in names)
+
+
+def run(
+    features: Features,
+    out: Path,
+    layers: Sequence[int],
+    strength: float,
+    together: Sequence[Sequence[str]] = (),
+    manifests: Sequence[Path] = (),
+) -> str:
+    """Fit on everything, score out of fold, and write network, scores and figures into `out`.
+
+    Returns:
+        The figures as Markdown.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    groups = {source: "+".join(group) for group in together for source in group}
+    scores = out_of_fold(features, layers, strength, groups)
+    with atomic_write(out / "out_of_fold.csv") as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "score", "degradation"))
+        for path, score, view in zip(features.path, scores, features.view, strict=True):
+            writer.writerow((path, f"{score:.4f}", view))
+    probe = fit(features, np.ones(len(scores), np.bool_), layers, strength)
+    whole = features.view == WHOLE
+    card = {
+        "settings": {"layers": [LAYERS[layer] for layer in layers], "strength": strength},
+        "training_data": [{"file": one.name, "sha256": runtime.sha256(one)} for one in manifests],
+        "pictures": {
+            "generated": int((whole & features.positive).sum()),
+            "bona_fide": int((whole & ~features.positive).sum()),
+            "sources": len(set(features.source.tolist())),
+        },
+    }
+    write_probe(probe, out / f"{ID}-{VERSION}.onnx", card)
+    figures = table(features, scores)
+    with atomic_write(out / "figures.md") as partial:
+        partial.write_text(figures, "utf-8")
+    return figures
+
+
+def table(features: Features, scores: NDArray[np.float64]) -> str:
+    """AUC and true-positive rates out of fold, by view, generator and content, as Markdown."""
+    lines = ["| view | generated | bona fide | AUC | mean over generators | TPR at 1 % | at 5 % |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        _line(view, features, scores, features.view == view) for view in _names(features.view)
+    ]
+    native = features.view == WHOLE
+    lines += ["", f"By what the pictures show, `{WHOLE}`:", "", *lines[:2]]
+    for kind in _names(features.kind[native]):
+        rows = native & (features.kind == kind)
+        if min(features.positive[rows].sum(), (~features.positive[rows]).sum()) >= FEWEST:
+            lines.append(_line(kind or "unknown", features, scores, rows))
+    lines += ["", f"By generator, `{WHOLE}`, against all bona fide pictures:", ""]
+    lines += ["| generator | pictures | AUC |", "|---|---|---|"]
+    truth, said = features.positive[native], scores[native]
+    for name, subset in _generators(truth, features.made[native]).items():
+        auc = roc_auc(truth[subset], said[subset])
+        lines.append(f"| {name} | {int(truth[subset].sum())} | {auc:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _line(
+    name: str, features: Features, scores: NDArray[np.float64], rows: NDArray[np.bool_]
+) -> str:
+    truth, said = features.positive[rows], scores[rows]
+    subsets = list(_generators(truth, features.made[rows]).values())
+    mean = macro(roc_auc, truth, said, subsets) if subsets else Interval(*[math.nan] * 3)
+    return (
+        f"| {name} | {int(truth.sum())} | {int((~truth).sum())} | {roc_auc(truth, said):.3f} | "
+        f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) of {len(subsets)} | "
+        f"{tpr_at_fpr(truth, said, 0.01):.2f} | {tpr_at_fpr(truth, said, 0.05):.2f} |"
+    )
+
+
+def _generators(truth: NDArray[np.bool_], made: NDArray[np.str_]) -> dict[str, NDArray[np.intp]]:
+    """Generator with at least `LEAST` pictures → its pictures and all bona fide ones."""
+    counts = Counter(made[truth].tolist())
+    return {
+        name: np.flatnonzero(~truth | (made == name))
+        for name, count in sorted(counts.items())
+        if count >= LEAST
+    }
+
+
+def _names(values: NDArray[np.str_]) -> list[str]:
+    return list(dict.fromkeys(values.tolist()))
