@@ -36,7 +36,7 @@ FOLDS = 10
 USED = (2, 3)  # of the layers of the features: blocks 7 and 8
 LEAST = 8  # pictures of a generator that gets a line
 FEWEST = 30  # pictures of either class of a kind that gets a line
-STRENGTH = 3e-4  # inverse of the penalty's weight
+STRENGTH = 1e-3  # inverse of the penalty's weight
 _LEAST_DEVIATION = 1e-3
 
 Floats = NDArray[np.float32]
@@ -188,7 +188,8 @@ def run(
         writer.writerow(("path", "score", "degradation"))
         for path, score, view in zip(features.path, scores, features.view, strict=True):
             writer.writerow((path, f"{score:.4f}", view))
-    probe = fit(features, np.ones(len(scores), np.bool_), layers, strength)
+    fitted_on = np.isin(features.view, (WHOLE, DEGRADED))
+    probe = fit(features, fitted_on, layers, strength)
     whole = features.view == WHOLE
     card = {
         "settings": {"layers": [LAYERS[layer] for layer in layers], "strength": strength},
