@@ -130,6 +130,18 @@ def test_out_of_fold_scores_stand_for_those_of_a_trained_detector(
     assert outcome.table["scores_of"][TRACES]["file"] == "oof.csv"
 
 
+def test_files_of_sources_without_out_of_fold_scores_keep_what_was_measured(
+    measured: tuple[Path, Path], tmp_path: Path
+) -> None:
+    scores, manifest = measured
+    file = tmp_path / "oof.csv"
+    generated = [n for n in range(480) if n % 4 == 2]
+    file.write_text("path,score\n" + "".join(f"{n}.png,1\n" for n in generated[:-7]))
+    entry = from_scores([scores], [manifest], scores_of={TRACES: file}).table["detectors"][TRACES]
+    assert entry["bona_fide"] == 240  # of no source in the table
+    assert entry["altered"] == len(generated) - 7  # the last seven are of sources in the table
+
+
 def test_sources_that_a_trained_detector_has_seen_are_left_out_for_it(
     measured: tuple[Path, Path], tmp_path: Path
 ) -> None:
