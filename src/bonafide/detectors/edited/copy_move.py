@@ -104,6 +104,7 @@ AROUND = 1  # pixels around a shift at which the copy is compared pixel by pixel
 PALETTE = 256  # colours of a picture that counts as drawn
 SAMPLED = 65_536  # evenly spaced pixels whose colours are counted
 GREY = 0.5  # mean difference between the channels of a grey picture, levels
+STRIP = 256  # rows that are looked at together
 FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
 
 
@@ -135,7 +136,7 @@ class Detector:
                 f"it has {colours} colours in all, as drawn graphics have, which repeat themselves "
                 "exactly without forgery"
             )
-        if (share := float(_flat(luma).mean())) > DRAWN:
+        if (share := _flat_share(luma)) > DRAWN:
             return NotApplicable(
                 f"{100 * share:.0f} % of it is exactly flat, as in drawn graphics, which repeat "
                 "themselves without forgery"
@@ -288,6 +289,13 @@ def _flat(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
     inner = luma[1:, 1:]
     above, left = (np.abs(inner - other) < EQUAL for other in (luma[:-1, 1:], luma[1:, :-1]))
     return np.asarray(above & left, bool)
+
+
+def _flat_share(luma: NDArray[np.float32]) -> float:
+    """Share of the pixels that are flat, counted in strips to save memory."""
+    strips = range(0, luma.shape[0] - 1, STRIP)
+    count = sum(int(np.count_nonzero(_flat(luma[top : top + STRIP + 1]))) for top in strips)
+    return count / ((luma.shape[0] - 1) * (luma.shape[1] - 1))
 
 
 def _coincidences(luma: NDArray[np.float32], pairs: list[_Pair]) -> float:
