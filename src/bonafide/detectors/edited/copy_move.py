@@ -328,9 +328,11 @@ def _mark(marked: NDArray[np.bool_], pair: _Pair, number: int) -> tuple[Region, 
     place = here[rows, match.left : match.left + match.mask.shape[1]]
     place[:] = match.mask[: place.shape[0], : place.shape[1]]
     there = cv2.warpAffine(here, match.matrix, (width, height), flags=cv2.INTER_NEAREST)
-    if not there.any() or (marked[here > 0].mean() > 0.5 and marked[there > 0].mean() > 0.5):
+    so_far = marked.view(np.uint8)  # without copies, since a picture may be large
+    if not there.any() or all(cv2.mean(so_far, side)[0] > 0.5 for side in (here, there)):
         return None
-    marked |= (here > 0) | (there > 0)
+    for side in (here, there):
+        np.bitwise_or(so_far, side, out=so_far)
     boxes = [cv2.boundingRect(side) for side in (here, there)]
     roles = ("target", "source") if pair.direction_known else ("", "")
     target, source = (
