@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -258,9 +259,21 @@ def examine(source: Source | Media, settings: Settings | None = None) -> Report:
         InvalidInput: `settings.calibration` is no calibration.
     """
     settings = settings or Settings()
-    return _examiner(settings, _content(settings), os.environ.get("BONAFIDE_WEIGHTS")).examine(
-        source
-    )
+    media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
+    decoding = threading.Thread(target=_decode, args=(media,))
+    decoding.start()  # while the cards of the detectors are read, the first time
+    try:
+        examiner = _examiner(settings, _content(settings), os.environ.get("BONAFIDE_WEIGHTS"))
+    finally:
+        decoding.join()
+    return examiner.examine(media)
+
+
+def _decode(media: Media) -> None:
+    """Decode the picture, if it is one; what cannot be decoded is reported by who asks for it."""
+    if media.image is not None:
+        with suppress(MediaError):
+            _ = media.image.pixels
 
 
 @lru_cache(maxsize=4)

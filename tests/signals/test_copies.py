@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
+from bonafide.signals.copies import Proposal, _warp, directed, invert, rescale, verify
 
 
 def picture() -> np.ndarray:
@@ -107,3 +107,22 @@ def test_a_plain_copy_has_no_direction() -> None:
     luma[330:410, 50:130] = luma[330:410, 290:370]
     match = verify(luma, shifted(0.0))
     assert match is not None and not directed(luma, match)[1]
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (7, -5), (-30, 400), (480, 2), (600, 0), (0, -600)])
+def test_a_shift_by_whole_pixels_is_what_interpolation_gives(shift: tuple[int, int]) -> None:
+    luma = picture()
+    matrix = np.array([[1.0, 0, shift[0]], [0, 1.0, shift[1]]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    wanted = cv2.warpAffine(
+        luma, matrix, (90, 70), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=-1e4
+    )
+    assert np.array_equal(_warp(luma, matrix, (70, 90)), wanted)
+
+
+def test_a_shift_by_whole_pixels_does_not_tell_its_direction() -> None:
+    luma = picture()
+    luma[330:410, 50:130] = luma[330:410, 290:370]
+    match = verify(luma, shifted(0.0))
+    assert match is not None
+    assert directed(luma, match) == (match, False)

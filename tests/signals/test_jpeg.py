@@ -166,3 +166,11 @@ def test_clipped_blocks_are_those_with_extreme_values() -> None:
     expected = np.zeros((2, 3), bool)
     expected[0, 1] = expected[1, 2] = True
     np.testing.assert_array_equal(jpeg.clipped_blocks(pixels), expected)
+
+
+def test_totals_count_each_vote_once() -> None:
+    votes = np.random.default_rng(0).integers(0, 66, (700, 33)).astype(np.uint8)
+    votes[votes == 65] = jpeg.NO_VOTE
+    totals = jpeg.vote_totals(votes)
+    assert totals.shape == (64,)
+    assert [int(count) for count in totals] == [int((votes == name).sum()) for name in range(64)]

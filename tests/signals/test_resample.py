@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonafide.signals.resample import prediction_error, probability_map
+from bonafide.signals.resample import predictability, prediction_error, probability_map
 from bonafide.signals.spectrum import near_fractions, periodogram, prominence
 
 
@@ -57,3 +57,14 @@ def test_strips_leave_no_seam() -> None:
     whole = probability_map(luma)
     part = probability_map(luma[400:700])
     np.testing.assert_allclose(whole[420:680], part[20:280], atol=1e-5)
+
+
+def test_bands_are_the_rows_of_the_whole_map() -> None:
+    luma = noise(300)[:, :200]
+    whole = probability_map(luma)
+    mean = cv2.blur(np.abs(prediction_error(luma)), (9, 9))
+    tops = [0, 43, 86, 172]
+    for top, (error, band) in zip(tops, predictability(luma, tops, 128), strict=True):
+        assert error.shape == band.shape == (128, 200)
+        assert np.allclose(band, whole[top : top + 128], atol=1e-6)
+        assert np.allclose(error, mean[top : top + 128], atol=1e-4)

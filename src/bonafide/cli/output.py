@@ -54,6 +54,8 @@ class _ShowText(Show):
     def __init__(self, many: bool) -> None:
         from rich.console import Console
 
+        from bonafide.report import terminal  # noqa: F401, while the first file is examined
+
         self.many = many
         self.console: Console = Console()
 

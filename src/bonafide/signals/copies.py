@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bonafide.signals.heavy import cv2
-from bonafide.signals.likeness import HOPELESS, RICHER, SMALLEST, Match, compare, measure, places
+from bonafide.signals.likeness import (
+    HOPELESS,
+    RICHER,
+    SMALLEST,
+    Match,
+    Place,
+    compare,
+    measure,
+    places,
+)
 from bonafide.signals.polish import polish
 
 if TYPE_CHECKING:
@@ -104,7 +113,8 @@ def _rested(luma: NDArray[np.float32], match: Match) -> Match:
         return match
     matrix = _polished(luma, match).matrix
     box, seeds = _beside(luma.shape, match)
-    found = _judged(luma, box, matrix, seeds)
+    here = Place.of(np.ascontiguousarray(luma[box]))
+    found = _judged(luma, box, here, matrix, seeds)
     return match if found is None or found.log_odds < match.log_odds - SLACK else found
 
 
@@ -112,12 +122,15 @@ def directed(luma: NDArray[np.float32], match: Match) -> tuple[Match, bool]:
     """The match with the copy as its marked side, and whether resampling tells which that is.
 
     A turned or scaled copy is what its original becomes by interpolation, so the map predicts it
-    well; the original holds detail that the copy has lost, so the map back predicts it badly.
+    well; the original holds detail that the copy has lost, so the map back predicts it badly. A
+    shift by whole pixels interpolates nothing, and tells nothing.
 
     Args:
         luma: float32 H×W in [0, 255], in which the match was found.
         match: as `verify` returned it.
     """
+    if _is_shift(match.matrix):
+        return match, False
     points = _sampled_points(match)
     back = verify(luma, Proposal(invert(match.matrix), match.carry(points).astype(np.float32)))
     if back is None:
@@ -140,7 +153,7 @@ def _polished(luma: NDArray[np.float32], match: Match) -> Match:
     here = np.ascontiguousarray(luma[box])
     core = _inner(match.mask)
     local = polish(here, luma, _moved(match.matrix, box, 1), core)
-    difference = compare(here, _warp(luma, local, here.shape)).difference(core)
+    difference = compare(Place.of(here), _warp(luma, local, here.shape)).difference(core)
     return replace(match, matrix=_moved(local, box, -1), difference=difference)
 
 
@@ -156,11 +169,14 @@ def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _judged(
-    luma: NDArray[np.float32], box: Box, matrix: NDArray[np.float64], seeds: NDArray[np.uint8]
+    luma: NDArray[np.float32],
+    box: Box,
+    here: Place,
+    matrix: NDArray[np.float64],
+    seeds: NDArray[np.uint8],
 ) -> Match | None:
     """What obeys `matrix` (of the picture) inside `box` and touches the seeds; None if nothing."""
-    here = np.ascontiguousarray(luma[box])
-    comparison = compare(here, _warp(luma, _moved(matrix, box, 1), here.shape))
+    comparison = compare(here, _warp(luma, _moved(matrix, box, 1), here.luma.shape))
     part = comparison.agreeing(seeds > 0)
     if part is None:
         return None
@@ -175,8 +191,9 @@ def _best(
 ) -> Match | None:
     """What the best of some maps (of the picture) predicts; a later one must be clearly better."""
     best = None
+    here = Place.of(np.ascontiguousarray(luma[box]))
     for way in ways:
-        found = _judged(luma, box, way, seeds)
+        found = _judged(luma, box, here, way, seeds)
         if found and (best is None or found.log_odds > best.log_odds + RICHER):
             best = found
     return best
@@ -197,21 +214,27 @@ def _sharpened(
     tried = [refined, local]
     if np.abs(local[:, :2] - np.eye(2)).max() < 0.05:
         tried.insert(0, _whole(refined, seeds))
-    tried = [way for way in tried if _moves(_moved(way, near, -1), near, seeds)]
-    supports = [_support(here, luma, way, seeds) for way in tried]
+    tried = [  # a map that was a shift by whole pixels, or that nothing sharpens, is there twice
+        way
+        for place, way in enumerate(tried)
+        if not any(np.array_equal(way, other) for other in tried[:place])
+        and _moves(_moved(way, near, -1), near, seeds)
+    ]
+    place = Place.of(here)
+    supports = [_support(place, luma, way, seeds) for way in tried]
     least = max([SUPPORTED, *(FAIR * support for support in supports)])
     fair = [way for way, support in zip(tried, supports, strict=True) if support >= least]
     return [_moved(way, near, -1) for way in fair]
 
 
 def _support(
-    here: NDArray[np.float32],
+    here: Place,
     luma: NDArray[np.float32],
     matrix: NDArray[np.float64],
     seeds: NDArray[np.uint8],
 ) -> float:
     """Mean agreement of detail, in [0, 1], between the seeds here and where the map leads."""
-    comparison = compare(here, _warp(luma, matrix, here.shape))
+    comparison = compare(here, _warp(luma, matrix, here.luma.shape))
     agreement = np.maximum(comparison.agreement, 0) * comparison.known
     return float(cv2.mean(agreement, seeds)[0])
 
@@ -345,8 +368,33 @@ def _warp(
     values: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """`values` at the places that `matrix` gives for each pixel; −1e4 outside the picture."""
+    if _is_shift(matrix):
+        return _shifted(values, int(matrix[1, 2]), int(matrix[0, 2]), shape)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     border = cv2.BORDER_CONSTANT
     size = (shape[1], shape[0])
     warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border, borderValue=-1e4)
     return np.asarray(warped, np.float32)
+
+
+def _is_shift(matrix: NDArray[np.float64]) -> bool:
+    """Whether a map is a shift by whole pixels, which interpolates nothing."""
+    same = np.array_equal(matrix[:, :2], np.eye(2))
+    return same and np.array_equal(matrix[:, 2], np.round(matrix[:, 2]))
+
+
+def _shifted(
+    values: NDArray[np.float32], down: int, right: int, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """What `_warp` gives for a shift by whole pixels."""
+    warped = np.full(shape, -1e4, np.float32)
+    top, left = max(0, -down), max(0, -right)
+    bottom, end = (
+        min(length, side - by)
+        for length, side, by in zip(shape, values.shape, (down, right), strict=True)
+    )
+    if top < bottom and left < end:
+        warped[top:bottom, left:end] = values[
+            top + down : bottom + down, left + right : end + right
+        ]
+    return warped

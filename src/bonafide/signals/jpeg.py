@@ -101,8 +101,9 @@ def block_dct(luma: NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> ND
     result = np.empty((rows, columns, 8, 8), np.float32)
     for row in range(rows):  # one row of blocks at a time stays in the cache
         strip = luma[y + 8 * row : y + 8 * row + 8, x : x + 8 * columns] - np.float32(128)
-        blocks = np.ascontiguousarray(strip.reshape(8, columns, 8).swapaxes(0, 1))
-        np.matmul(matrix @ blocks, matrix.T, out=result[row])
+        # Two products of large matrices are much faster than two for each block.
+        both = (matrix @ strip).reshape(-1, 8) @ matrix.T
+        result[row] = both.reshape(8, columns, 8).swapaxes(0, 1)
     return result
 
 
@@ -135,8 +136,10 @@ def clipped_blocks(
     rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
     result = np.zeros((rows, columns), bool)
     for row in range(rows):
-        strip = pixels[8 * row : 8 * row + 8, : 8 * columns].reshape(8, columns, 24)
-        result[row] = (strip.min(axis=(0, 2)) == 0) | (strip.max(axis=(0, 2)) == 255)
+        strip = pixels[8 * row : 8 * row + 8, : 8 * columns].reshape(8, columns * 24)
+        least = strip.min(axis=0).reshape(columns, 24).min(axis=1)
+        most = strip.max(axis=0).reshape(columns, 24).max(axis=1)
+        result[row] = (least == 0) | (most == 255)
     return result
 
 
@@ -195,18 +198,38 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
             window = summed.view(np.uint8).reshape(8, tile)
             columns = min(tile, width - left)
             counts[top : top + rows, left : left + columns] = window[:rows, :columns]
-    counts[_unchanging(luma)] = 0
+    for top in range(0, height, 256):
+        bottom = min(top + 256, height)
+        counts[top:bottom][_unchanging(luma, top, bottom)] = 0
     return counts
 
 
-def _unchanging(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Windows that are constant along rows or along columns, bool (H−7)×(W−7)."""
-    result = np.zeros((luma.shape[0] - 7, luma.shape[1] - 7), bool)
-    for axis, size in ((1, (7, 8)), (0, (8, 7))):
-        changes = (np.diff(luma, axis=axis) != 0).view(np.uint8)
+def _unchanging(luma: NDArray[np.float32], top: int, bottom: int) -> NDArray[np.bool_]:
+    """Windows of the rows `top` to `bottom` that are constant along rows or along columns.
+
+    Returns:
+        bool (bottom − top)×(W−7).
+    """
+    part = luma[top : bottom + 7]
+    result = np.zeros((bottom - top, luma.shape[1] - 7), bool)
+    for one, other, size in (
+        (part[:, 1:], part[:, :-1], (7, 8)),
+        (part[1:], part[:-1], (8, 7)),
+    ):
+        changes = (one != other).view(np.uint8)
         any_change = cv2.dilate(changes, np.ones(size[::-1], np.uint8), anchor=(0, 0))
         result |= any_change[: result.shape[0], : result.shape[1]] == 0
     return result
+
+
+def vote_totals(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Pixels that vote for each of the 64 origins, int64 (64,), from `grid_votes`."""
+    # In strips, since `bincount` makes eight bytes of each.
+    strips = (votes[top : top + 256].ravel() for top in range(0, len(votes), 256))
+    total = np.zeros(256, np.int64)
+    for strip in strips:
+        total += np.bincount(strip, minlength=256)
+    return total[:64]
 
 
 def grid_votes(luma: NDArray[np.float32]) -> NDArray[np.uint8]:

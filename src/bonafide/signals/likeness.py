@@ -97,26 +97,79 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place of the picture, which may be compared with several lookalikes, float32 h×w each.
+
+    Attributes:
+        luma: in [0, 255].
+        fine: its detail.
+        energy: of the detail, mean over the window around each pixel, in square levels.
+    """
+
+    luma: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, luma: NDArray[np.float32]) -> Place:
+        """The place that shows `luma`."""
+        fine = detail(luma, COARSE_SIGMA)
+        return cls(luma, fine, _mean(fine * fine))
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Surroundings of a place beside what a map brings from elsewhere, float32 h×w each.
 
     Attributes:
         here, there: luma, and that of the lookalike at the same pixels.
         known: where the lookalike lies inside the picture.
-        one, two: detail of both, brought to equal strength everywhere.
-        weaker: energy of detail in the window around each pixel, of the weaker of both.
-        agreement: share of the energy that is common; 0 in windows without detail.
-        unopposed: the same, but 1 in windows without detail.
+        fine, other: detail of both.
+        first, second: energy of detail in the window around each pixel, of both.
+        common: the energy that they share.
     """
 
     here: NDArray[np.float32]
     there: NDArray[np.float32]
     known: NDArray[np.bool_]
-    one: NDArray[np.float32]
-    two: NDArray[np.float32]
-    weaker: NDArray[np.float32]
-    agreement: NDArray[np.float32]
-    unopposed: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    other: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    common: NDArray[np.float32]
+
+    @cached_property
+    def _energy(self) -> NDArray[np.float32]:
+        return self.first + self.second + 2 * FLOOR
+
+    @cached_property
+    def _strength(self) -> NDArray[np.float32]:
+        return np.asarray(np.sqrt(0.5 * self._energy), np.float32)
+
+    @cached_property
+    def one(self) -> NDArray[np.float32]:
+        """Detail here, brought to equal strength everywhere."""
+        return self.fine / self._strength
+
+    @cached_property
+    def two(self) -> NDArray[np.float32]:
+        """Detail of the lookalike, brought to equal strength everywhere."""
+        return self.other / self._strength
+
+    @cached_property
+    def weaker(self) -> NDArray[np.float32]:
+        """Energy of detail in the window around each pixel, of the weaker of both."""
+        return np.minimum(self.first, self.second)
+
+    @cached_property
+    def agreement(self) -> NDArray[np.float32]:
+        """Share of the energy that is common; 0 in windows without detail."""
+        return 2 * self.common / self._energy
+
+    @cached_property
+    def unopposed(self) -> NDArray[np.float32]:
+        """The same, but 1 in windows without detail."""
+        return 2 * (self.common + FLOOR) / self._energy
 
     @cached_property
     def gap(self) -> NDArray[np.float32]:
@@ -149,15 +202,17 @@ class Comparison:
     def self_likeness(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
         """Largest correlation of some pixels here with the lookalike a few pixels aside."""
         height, width = self.here.shape
-        one = self.one[rows, columns]
-        return max(
-            _correlation(
-                one,
-                self.two[np.clip(rows + y, 0, height - 1), np.clip(columns + x, 0, width - 1)],
-            )
-            for step in NUDGES
-            for y, x in ((step, 0), (0, step), (-step, 0), (0, -step))
-        )
+        one, two = self.one[rows, columns], self.two.ravel()
+        energy = float((one * one).sum())
+        largest = -math.inf
+        for step in NUDGES:
+            for y, x in ((step, 0), (0, step), (-step, 0), (0, -step)):
+                down = np.clip(rows + y, 0, height - 1) if y else rows
+                right = np.clip(columns + x, 0, width - 1) if x else columns
+                aside = two.take(down * width + right)
+                both = math.sqrt(energy * float((aside * aside).sum()))
+                largest = max(largest, float((one * aside).sum()) / max(both, 1e-6))
+        return largest
 
     def difference(self, part: NDArray[np.bool_]) -> float:
         """Energy of the difference of detail relative to that of the detail, over all of `part`."""
@@ -182,24 +237,21 @@ def detail(luma: NDArray[np.float32], sigma: float = DETAIL_SIGMA) -> NDArray[np
     return luma - np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.float32)
 
 
-def compare(here: NDArray[np.float32], there: NDArray[np.float32]) -> Comparison:
-    """Compare `here` with its lookalike, float32 h×w each; below `OUTSIDE` nothing is known."""
+def compare(place: Place, there: NDArray[np.float32]) -> Comparison:
+    """Compare a place with its lookalike, float32 h×w; below `OUTSIDE` nothing is known."""
     inside = there > OUTSIDE
     known = np.asarray(cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8)), bool)
     there = np.where(inside, there, np.float32(0))
-    one, two = detail(here, COARSE_SIGMA), detail(there, COARSE_SIGMA)
-    first, second, common = _mean(one * one), _mean(two * two), _mean(one * two)
-    energy = first + second + 2 * FLOOR
-    strength = np.sqrt(0.5 * energy)
+    other = detail(there, COARSE_SIGMA)
     return Comparison(
-        here,
+        place.luma,
         there,
         known,
-        one / strength,
-        two / strength,
-        weaker=np.minimum(first, second),
-        agreement=2 * common / energy,
-        unopposed=2 * (common + FLOOR) / energy,
+        place.fine,
+        other,
+        first=place.energy,
+        second=_mean(other * other),
+        common=_mean(place.fine * other),
     )
 
 
@@ -253,8 +305,9 @@ def _core(
         if np.count_nonzero(core) > LIKE * size:
             continue
         size = np.count_nonzero(core)
-        found = _judge(comparison, core, matrix, corner)
-        if found and (best is None or found.log_odds > best.log_odds + RICHER):
+        needed = -math.inf if best is None else best.log_odds + RICHER
+        found = _judge(comparison, core, matrix, corner, needed)
+        if found and found.log_odds > needed:
             best = found
     return best
 
@@ -264,7 +317,9 @@ def _judge(
     part: NDArray[np.bool_],
     matrix: NDArray[np.float64],
     corner: tuple[int, int],
+    needed: float = -math.inf,
 ) -> Match | None:
+    """The judgement of `part`; None if it shows too little, or cannot have `needed` log odds."""
     shown = part & (comparison.weaker > VISIBLE)
     visible = int(np.count_nonzero(shown))
     if visible < SMALLEST // 2:
@@ -272,7 +327,7 @@ def _judge(
     rows, columns = places(part, SAMPLES)
     one, two = comparison.one[rows, columns], comparison.two[rows, columns]
     gap = comparison.gap[rows, columns]
-    return Match(
+    judged = Match(
         matrix=matrix,
         left=corner[0],
         top=corner[1],
@@ -280,9 +335,16 @@ def _judge(
         visible=visible,
         correlation=_correlation(one, two),
         light=float(np.median(np.abs(gap - np.median(gap)))),
+        directions=1.0,  # the best that can be, of this and of the next
+        self_likeness=-1.0,
+        difference=_difference(one, two),
+    )
+    if judged.log_odds <= needed:
+        return None
+    return replace(
+        judged,
         directions=float(np.median(comparison.directions[places(shown, SAMPLES)])),
         self_likeness=comparison.self_likeness(rows, columns),
-        difference=_difference(one, two),
     )
 
 
@@ -331,9 +393,12 @@ def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _touching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The connected parts of `mask` that touch `seeds`."""
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    touched = labels[seeds & mask]
+    if count <= 2:
+        return mask if touched.size else np.zeros(mask.shape, bool)
     chosen = np.zeros(count, bool)
-    chosen[labels[seeds & mask]] = True
-    return np.asarray(chosen[labels], bool)
+    chosen[touched] = True
+    return np.asarray(np.take(chosen, labels), bool)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

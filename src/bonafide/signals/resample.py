@@ -10,6 +10,7 @@ predictor is the one of M. Kirchner, MM&Sec 2008, equation 16.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,14 +48,47 @@ def probability_map(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     height = luma.shape[0]
     result = np.empty_like(luma)
     for top in range(0, height, _STRIP):  # strips keep the intermediate arrays small
-        first, last = max(0, top - _MARGIN), min(height, top + _STRIP + _MARGIN)
-        error = prediction_error(luma[first:last])
-        np.abs(error, out=error)
-        scale = cv2.blur(error, (15, 15), borderType=cv2.BORDER_REFLECT_101) + np.float32(0.3)
-        error /= scale
-        inner = result[top : top + _STRIP]
-        inner[...] = error[top - first : top - first + _STRIP]
-        np.multiply(inner, inner, out=inner)
-        np.negative(inner, out=inner)
-        np.exp(inner, out=inner)
+        result[top : top + _STRIP] = _predictable(luma, top, min(height, top + _STRIP))[1]
     return result
+
+
+def predictability(
+    luma: NDArray[np.float32], tops: Iterable[int], size: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Bands of the picture, one after the other, so that no map of its size lies in memory.
+
+    Args:
+        luma: float32 H×W in [0, 255].
+        tops: first rows of the bands, ascending, none beyond the end of the one before.
+        size: rows of a band.
+
+    Yields:
+        Of each band the mean error over 9×9 pixels, float32 size×W in grey levels, and
+        `probability_map`.
+    """
+    first = stop = 0
+    error = band = np.empty((0, luma.shape[1]), np.float32)
+    for top in tops:
+        # Rows that neighbouring bands share are computed once.
+        fresh, values = _predictable(luma, stop, top + size)
+        error = np.concatenate([error[top - first :], fresh])
+        band = np.concatenate([band[top - first :], values])
+        first, stop = top, top + size
+        yield error, band
+
+
+def _predictable(
+    luma: NDArray[np.float32], top: int, bottom: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean error and predictability of some rows."""
+    first, last = max(0, top - _MARGIN), min(luma.shape[0], bottom + _MARGIN)
+    error = prediction_error(luma[first:last])
+    np.abs(error, out=error)
+    mean = cv2.blur(error, (9, 9), borderType=cv2.BORDER_REFLECT_101)
+    scale = cv2.blur(error, (15, 15), borderType=cv2.BORDER_REFLECT_101) + np.float32(0.3)
+    rows = slice(top - first, bottom - first)
+    values = error[rows] / scale[rows]
+    np.multiply(values, values, out=values)
+    np.negative(values, out=values)
+    np.exp(values, out=values)
+    return np.asarray(mean[rows], np.float32), values

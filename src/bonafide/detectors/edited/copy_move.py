@@ -104,6 +104,7 @@ AROUND = 1  # pixels around a shift at which the copy is compared pixel by pixel
 PALETTE = 256  # colours of a picture that counts as drawn
 SAMPLED = 65_536  # evenly spaced pixels whose colours are counted
 GREY = 0.5  # mean difference between the channels of a grey picture, levels
+STRIP = 256  # rows that are looked at together
 FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
 
 
@@ -135,7 +136,7 @@ class Detector:
                 f"it has {colours} colours in all, as drawn graphics have, which repeat themselves "
                 "exactly without forgery"
             )
-        if (share := float(_flat(luma).mean())) > DRAWN:
+        if (share := _flat_share(luma)) > DRAWN:
             return NotApplicable(
                 f"{100 * share:.0f} % of it is exactly flat, as in drawn graphics, which repeat "
                 "themselves without forgery"
@@ -290,6 +291,13 @@ def _flat(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(above & left, bool)
 
 
+def _flat_share(luma: NDArray[np.float32]) -> float:
+    """Share of the pixels that are flat, counted in strips to save memory."""
+    strips = range(0, luma.shape[0] - 1, STRIP)
+    count = sum(int(np.count_nonzero(_flat(luma[top : top + STRIP + 1]))) for top in strips)
+    return count / ((luma.shape[0] - 1) * (luma.shape[1] - 1))
+
+
 def _coincidences(luma: NDArray[np.float32], pairs: list[_Pair]) -> float:
     """The least log10 of the expected number of chance coincidences over all pairs."""
     found = [NO_CLAIM]
@@ -320,9 +328,11 @@ def _mark(marked: NDArray[np.bool_], pair: _Pair, number: int) -> tuple[Region, 
     place = here[rows, match.left : match.left + match.mask.shape[1]]
     place[:] = match.mask[: place.shape[0], : place.shape[1]]
     there = cv2.warpAffine(here, match.matrix, (width, height), flags=cv2.INTER_NEAREST)
-    if not there.any() or (marked[here > 0].mean() > 0.5 and marked[there > 0].mean() > 0.5):
+    so_far = marked.view(np.uint8)  # without copies, since a picture may be large
+    if not there.any() or all(cv2.mean(so_far, side)[0] > 0.5 for side in (here, there)):
         return None
-    marked |= (here > 0) | (there > 0)
+    for side in (here, there):
+        np.bitwise_or(so_far, side, out=so_far)
     boxes = [cv2.boundingRect(side) for side in (here, there)]
     roles = ("target", "source") if pair.direction_known else ("", "")
     target, source = (

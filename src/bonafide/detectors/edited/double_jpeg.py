@@ -94,6 +94,7 @@ MIN_GAIN = 0.03
 
 
 TILE = 40  # blocks; shifted grids are looked for tile by tile, since a pasted part is local
+STRIP = 256  # rows of pixels that are read at a time, a multiple of 8
 LEAST_CONTRAST = 6.0  # robust standard deviations from the other shifts
 
 
@@ -185,16 +186,13 @@ def _models(
         Bianchi and Piva 2012, section III: a histogram is a mixture of a singly and a doubly
         quantised one; the unquantised one is read at a grid shifted by (4, 4).
     """
-    unquantised = jpeg.block_dct(luma, (4, 4))
     models = []
-    for row, column in FREQUENCIES:
+    for (row, column), below in zip(FREQUENCIES, _unquantised(luma), strict=True):
         step = int(table[row, column])
         values = np.abs(coefficients[:, :, row, column].astype(np.int32)).ravel()
         histogram = np.bincount(values, minlength=LARGEST + 1)[1 : LARGEST + 1].astype(np.float64)
         if histogram.sum() < 100:
             continue
-        halves = np.rint(2 * np.abs(unquantised[:, :, row, column])).astype(np.int32).ravel()
-        below = np.cumsum(np.bincount(np.minimum(halves, 4200), minlength=4202)).astype(np.float64)
         once = single(below, step)
         gains = np.zeros((STEPS.stop, len(SHARES)))
         ratios = {}
@@ -207,6 +205,17 @@ def _models(
             ratios[earlier] = np.log(ratio)
         models.append(_Frequency((row, column), step, float(histogram.sum()), gains, ratios))
     return models
+
+
+def _unquantised(luma: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Cumulative counts of |coefficient| in half levels, at a grid shifted by (4, 4)."""
+    counts = np.zeros((len(FREQUENCIES), 4202), np.int64)
+    for top in range(4, luma.shape[0], STRIP):  # strips, to hold few of the coefficients at a time
+        blocks = jpeg.block_dct(luma[top : top + STRIP], (4, 0))
+        for count, (row, column) in zip(counts, FREQUENCIES, strict=True):
+            halves = np.rint(2 * np.abs(blocks[:, :, row, column])).astype(np.int32).ravel()
+            count += np.bincount(np.minimum(halves, 4200), minlength=4202)
+    return list(np.cumsum(counts, axis=1).astype(np.float64))
 
 
 def _aligned(
@@ -281,13 +290,14 @@ def _shifted_grid(
         T. Bianchi, A. Piva, "Detection of Nonaligned Double JPEG Compression Based on Integer
         Periodicity Maps", IEEE TIFS 7(2), 2012: the DC coefficient alone, all 64 shifts.
     """
-    means = cv2.boxFilter(luma, cv2.CV_32F, (8, 8), anchor=(0, 0), normalize=False)
-    means *= np.float32(1 / 8)
+    levels = np.empty(luma.shape, np.int16)
+    for top in range(0, len(luma), STRIP):
+        means = _block_means(luma[top : top + STRIP + 8])[:STRIP]
+        levels[top : top + STRIP] = np.clip(np.rint(means), 0, 2047)
     rows, columns = luma.shape[0] // 8 - 1, luma.shape[1] // 8 - 1
     steps = np.arange(3, 33)
     # Block means are multiples of the step away from 1024, the level shift of 128.
     waves = np.cos(2 * np.pi * (np.arange(2048.0) - 1024)[:, None] / steps[None, :])
-    levels = np.clip(np.rint(means), 0, 2047).astype(np.int16)
     found = (LEAST_CONTRAST, 0, 0)
     side = TILE if min(rows, columns) >= TILE else max(rows, columns)
     for top in range(0, max(rows - side // 2, 1), side):
@@ -298,12 +308,19 @@ def _shifted_grid(
     if found[0] <= LEAST_CONTRAST:
         return None
     shift, step = found[1], int(steps[found[2]])
-    part = means[shift // 8 :: 8, shift % 8 :: 8][:rows, :columns]
+    part = _block_means(luma)[shift // 8 :: 8, shift % 8 :: 8][:rows, :columns].copy()
     # Neighbours in a smooth part share their phase and would count as one; leave them out.
     change = np.abs(part - cv2.blur(part, (3, 3)))
     phase = np.cos((part - 1024) * np.float32(2 * np.pi / step))
     phase[change < step / 4] = np.nan
     return phase.astype(np.float32), (shift % 8, shift // 8), step
+
+
+def _block_means(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Eight times the mean of the 8×8 pixels that begin at each pixel, as the DC coefficient is."""
+    sums = cv2.boxFilter(luma, cv2.CV_32F, (8, 8), anchor=(0, 0), normalize=False)
+    sums *= np.float32(1 / 8)
+    return np.asarray(sums, np.float32)
 
 
 def _strongest_shift(

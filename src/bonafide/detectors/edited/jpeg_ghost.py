@@ -93,6 +93,7 @@ SMALLEST_STEP = 4  # below, rounding of pixels hides the multiples
 LARGEST_MULTIPLE = 5
 TOLERANCE = 0.125  # of a step; a quarter of all values lie as near by chance
 WINDOWS = (8, 16, 32)
+STRIP = 32  # rows of blocks that are transformed together
 LEAST_RATE = 0.5  # most coefficients of a ghost are in place, not a few more than elsewhere
 # One false part in a hundred pictures, with every rung of the ladder counted as a test.
 BOUND = -2 - math.log10(len(LADDER))
@@ -125,13 +126,10 @@ class Detector:
             return NotApplicable("the picture is too small to compare its parts")
         luma = ctx.get(STORED_LUMA)
         origin = (0, 0) if media.format == "JPEG" else _main_origin(ctx, luma)
-        blocks = jpeg.block_dct(luma, origin)
         usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
-        usable &= _textured(blocks)
+        spoken = _spoken(luma, origin, usable)
         if usable.sum() < 100:
             return NotApplicable("too little of the picture is textured enough to compare")
-        spoken = _spoken(blocks, usable)
-        del blocks
         rungs = [
             rung for quality in _ladder(media) if (rung := _climb(spoken, usable.shape, quality))
         ]
@@ -168,7 +166,7 @@ class Detector:
 def _main_origin(ctx: Context, luma: NDArray[np.float32]) -> tuple[int, int]:
     """The grid of most of the picture, (0, 0) if none is meaningful."""
     votes = ctx.get(GRID_VOTES)
-    totals = np.bincount(votes.ravel(), minlength=256)[:64]
+    totals = jpeg.vote_totals(votes)
     main = int(np.argmax(totals))
     alarms = log10_false_alarms(
         2 * math.log10(64 * luma.size), float(totals[main] // 64), luma.size / 64, 1 / 64
@@ -200,16 +198,30 @@ def _textured(blocks: NDArray[np.float32]) -> NDArray[np.bool_]:
     return textured
 
 
-def _spoken(blocks: NDArray[np.float32], usable: NDArray[np.bool_]) -> list[_Spoken]:
-    """Coefficients of usable blocks that reach half of the smallest step, per frequency."""
-    places = np.flatnonzero(usable)
-    flat = blocks.reshape(-1, 64)
-    spoken = []
-    for frequency in FREQUENCIES:
-        values = np.abs(flat[places, frequency])
-        large = values >= SMALLEST_STEP / 2
-        spoken.append(_Spoken(frequency, places[large], values[large]))
-    return spoken
+def _spoken(
+    luma: NDArray[np.float32], origin: tuple[int, int], usable: NDArray[np.bool_]
+) -> list[_Spoken]:
+    """Coefficients of usable blocks that reach half of the smallest step, per frequency.
+
+    Blocks without texture are taken out of `usable`. Rows of blocks are transformed in strips, so
+    that the coefficients of a large picture need not all lie in memory.
+    """
+    found: list[list[tuple[NDArray[np.intp], NDArray[np.float32]]]] = [[] for _ in FREQUENCIES]
+    for top in range(0, len(usable), STRIP):
+        part = usable[top : top + STRIP]
+        first = origin[1] + 8 * top
+        blocks = jpeg.block_dct(luma[first : first + 8 * len(part)], (origin[0], 0))
+        part &= _textured(blocks)
+        inside = np.flatnonzero(part)
+        flat = blocks.reshape(-1, 64)
+        for values_of, frequency in zip(found, FREQUENCIES, strict=True):
+            values = np.abs(flat[inside, frequency])
+            large = np.flatnonzero(values >= SMALLEST_STEP / 2)
+            values_of.append((inside[large] + top * usable.shape[1], values[large]))
+    return [
+        _Spoken(frequency, *(np.concatenate(parts) for parts in zip(*values_of, strict=True)))
+        for values_of, frequency in zip(found, FREQUENCIES, strict=True)
+    ]
 
 
 def _climb(spoken: Sequence[_Spoken], shape: tuple[int, ...], quality: int) -> _Rung | None:

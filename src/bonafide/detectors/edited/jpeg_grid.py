@@ -122,7 +122,7 @@ class Detector:
             return NotApplicable("the picture is too small to hold a grid of 8×8 blocks")
         luma = ctx.get(STORED_LUMA)
         votes = ctx.get(GRID_VOTES)
-        totals = np.bincount(votes.ravel(), minlength=256)[:64]
+        totals = jpeg.vote_totals(votes)
         valid = int(totals.sum())
         if valid == 0:
             return NotApplicable("the picture is too flat to show a compression grid")

@@ -37,9 +37,9 @@ import numpy as np
 
 from bonafide.media.context import Context
 from bonafide.signals.acontrario import log10_false_alarms
-from bonafide.signals.heavy import cv2, scipy
+from bonafide.signals.heavy import scipy
 from bonafide.signals.lattice import marked_regions
-from bonafide.signals.resample import prediction_error, probability_map
+from bonafide.signals.resample import predictability, prediction_error
 from bonafide.signals.spectrum import (
     crossed,
     frequencies,
@@ -180,8 +180,6 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
     step = size // 2
     while step < size and (height // step) * (width // step) > max_tiles:
         step += size // 8
-    error = cv2.blur(np.abs(prediction_error(luma)), (9, 9))
-    predictable = probability_map(luma)
     excluded = near_fractions(size, 8)
     vertical, horizontal = frequencies(size)
     excluded |= np.hypot(vertical, horizontal) < _LOWEST_FREQUENCY
@@ -190,12 +188,13 @@ def _analyse(luma: NDArray[np.float32], size: int, max_tiles: int) -> _Tiles:
     levels: list[float] = []
     rows, columns = tile_origins(height, size, step), tile_origins(width, size, step)
     lines = np.empty((len(rows) * len(columns), size, size // 2 + 1), np.float16)
-    for y in rows:
+    bands = predictability(luma, (int(y) for y in rows), size)
+    for y, (error, predictable) in zip(rows, bands, strict=True):
         for x in columns:
-            level = float(np.median(error[y : y + size : 8, x : x + size : 8]))
+            level = float(np.median(error[::8, x : x + size : 8]))
             if level < _FLAT:
                 continue
-            values = crossed(prominence(periodogram(predictable[y : y + size, x : x + size])))
+            values = crossed(prominence(periodogram(predictable[:, x : x + size])))
             np.minimum(values, np.float32(6e4), out=values)
             values *= kept
             lines[len(corners)] = values

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
@@ -164,13 +165,12 @@ _CREDITS = (
 )
 
 
-def _compiled(names: Sequence[tuple[str, str]]) -> tuple[tuple[re.Pattern[str], str], ...]:
+@cache  # at the first field to compare, since compiling takes longer than all that most files need
+def _compiled(names: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple(
         (re.compile(rf"(?:{name})(?!\w){_REST}", re.IGNORECASE), maker) for name, maker in names
     )
 
-
-_NAME_PATTERNS, _CREDIT_PATTERNS = _compiled(_NAMES), _compiled(_CREDITS)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GROK = re.compile(r"Signature:\s*[A-Za-z0-9+/=]{40,}\s*")
@@ -259,7 +259,7 @@ def _by_name(fields: Mapping[str, str], properties: Sequence[Property]) -> Gener
             naming.setdefault(f"XMP {name}", value)
     for where, text in naming.items():
         text = text.strip()[:200]
-        for pattern, generator in _CREDIT_PATTERNS if where in _CREDITING else _NAME_PATTERNS:
+        for pattern, generator in _compiled(_CREDITS if where in _CREDITING else _NAMES):
             if pattern.fullmatch(text):
                 found: dict[str, str | int | float | bool] = {}
                 model = fields.get("EXIF Model", "")
