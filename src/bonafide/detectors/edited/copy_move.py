@@ -295,7 +295,7 @@ def _flat_share(luma: NDArray[np.float32]) -> float:
     """Share of the pixels that are flat, counted in strips to save memory."""
     strips = range(0, luma.shape[0] - 1, STRIP)
     count = sum(int(np.count_nonzero(_flat(luma[top : top + STRIP + 1]))) for top in strips)
-    return count / ((luma.shape[0] - 1) * (luma.shape[1] - 1))
+    return float(count / ((luma.shape[0] - 1) * (luma.shape[1] - 1)))
 
 
 def _coincidences(luma: NDArray[np.float32], pairs: list[_Pair]) -> float:

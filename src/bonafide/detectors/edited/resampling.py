@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="resampling",
-    version="1",
+    version="2",
     question=Question.EDITED,
     title="Local resampling",
     needs=Needs(min_side=192),
@@ -121,7 +121,7 @@ class Detector:
         max_tiles: tiles are spread further apart, up to side by side, to stay under this number.
     """
 
-    def __init__(self, max_log10_false_alarms: float = -2.0, max_tiles: int = 800) -> None:
+    def __init__(self, max_log10_false_alarms: float = -2.0, max_tiles: int = 400) -> None:
         self.max_log10_false_alarms = max_log10_false_alarms
         self.max_tiles = max_tiles
 
