@@ -11,9 +11,10 @@ Why it works
 
 When it fails
     It reads the central square of the picture, shrunk to 224 pixels, so that it sees no pixel
-    traces, nothing of the border, and not whether a part was changed. It can take retouched and
-    rendered pictures, product shots and stock photographs for generated ones, and plain snapshots
-    by a generator for photographs. Numbers by source stand in its model card.
+    traces, nothing of the border, and not whether a part was changed. Portraits with a blurred
+    background, studio shots, drawings and renderings score higher than other bona fide pictures;
+    faces by a GAN and the newest generators score lower than other generated ones. Numbers by
+    generator and by kind of picture stand in its model card.
 
 How to read it
     The score is a log-odds. Nobody can check by eye why it is high, so it is weaker evidence than
@@ -44,8 +45,12 @@ CARD = Card(
     pool="mean",
     paper="This project, 2026; see the model card of clip_probe in MODELS.md",
     licence="MIT (weights of CLIP), Apache-2.0 (the plane)",
-    training_data="see the model card of clip_probe in MODELS.md",
-    limits="Sees the central square at 224 pixels.",
+    training_data="1,618 generated pictures of 110 origins (192 generators as named there) and "
+    "4,063 bona fide ones of 252 origins; listed in data/training_images.csv of the repository",
+    limits="On origins left out of training the AUC is 0.946, the mean over 52 generators 0.951; at "
+    "a false-positive rate of 1 % it finds 48 %. By kind: photographs 0.97, art 0.91, faces 0.58. "
+    "After a random chain of cutting, resizing and saving: 0.931, found 42 %. It sees the central "
+    "square alone, at 224 pixels, and gives no map.",
 )
 
 
