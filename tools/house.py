@@ -23,6 +23,7 @@ LONGEST_FILE = 400  # lines
 FLOORS = (
     ("errors", "questions", "regions", "cards", "types", "files"),
     ("media",),
+    ("trust",),
     ("signals",),
     ("networks",),
     ("subjects",),
