@@ -282,9 +282,11 @@ class TestNamesThatAreNoText:
         report, signed = picture.parent / "r.json", picture.parent / "s.json"
         report.write_bytes(run("scan", picture, *ONLY, "--json").stdout_bytes)
         key = ("--key", place / "key.pem")
-        run("sign", report, *key, "-o", signed)
+        run("report", "sign", report, *key, "-o", signed)
         run("verify", signed, "--public-key", place / "key.public.pem")
-        assert run("sign", report, *key).exit_code == 0
+        before = run("sign", report, *key)  # the name that it had in 0.2
+        assert before.exit_code == 0 and "bonafide report sign" in before.stderr
+        assert before.stdout == signed.read_text()
 
 
 class TestStore:

@@ -1,4 +1,4 @@
-"""The verbs that check and sign reports: verify, sign, keys."""
+"""The verbs that check reports and make keys: verify, keys."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.reports import read_report
 from bonafide.cli.store import store_option
 from bonafide.errors import InvalidInput
 from bonafide.store.rows import SCOPES
@@ -80,41 +81,13 @@ def verify(
     """
     if file is None and public_key is None:
         raise click.UsageError("give the FILE that was examined, or --public-key, or both")
-    record = _report(report)
+    record = read_report(report)
     passed = True
     for check in _checks(record, file, public_key, trust, calibration, network, limits):
         mark = {True: "agrees ", False: "DIFFERS", None: "note   "}[check.passed]
         click.echo(f"{mark}  {check.name}: {check.detail}")
         passed = passed and check.passed is not False
     sys.exit(0 if passed else _DIFFERS)
-
-
-@click.command()
-@click.argument("report", metavar="REPORT.json", type=click.Path(dir_okay=False))
-@click.option("--key", required=True, metavar="PEM", help="From `bonafide keys new`.")
-@click.option(
-    "--output", "-o", metavar="FILE", help="Write to this file.  [default: standard output]"
-)
-def sign(report: str, key: str, output: str | None) -> None:
-    """Sign a report: add an Ed25519 signature over its RFC 8785 form.
-
-    \b
-    bonafide sign report.json --key desk.pem -o signed.json
-    """
-    from bonafide.cli.report_sink import read_key
-
-    opened = read_key(key)
-    from bonafide.custody import signing
-    from bonafide.custody.canonical import json_text
-    from bonafide.files import atomic_write
-
-    signed = signing.sign(_report(report), opened)
-    text = json_text(signed, indent=2)
-    if output is None:
-        click.echo(text)
-    else:
-        with atomic_write(Path(output)) as path:
-            path.write_text(f"{text}\n", encoding="utf-8")
 
 
 @click.group()
@@ -194,17 +167,6 @@ def revoke(name: str, url: str | None) -> None:
     if not open_store(url).revoke(name, actor()):
         raise InvalidInput(f"there is no valid key named {name}")
     click.echo(f"{name} is revoked")
-
-
-def _report(path: str) -> dict[str, Any]:
-    from bonafide.custody.canonical import read_json
-
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("status") not in ("ok", "failed"):
-        raise InvalidInput(f"{path} is not a report of bonafide")
-    if found["status"] == "failed":
-        raise InvalidInput(f"{path} reports that the file could not be examined")
-    return found
 
 
 def _checks(

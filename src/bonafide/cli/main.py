@@ -79,7 +79,8 @@ def bonafide() -> None:
     "--trust",
     metavar="PEM",
     type=click.Path(exists=True),
-    help="Certificate authorities (file or folder) whose content credentials count as trusted.",
+    help="Certificate authorities (file or folder) whose content credentials count as trusted, in "
+    "place of all others; see `bonafide trust`.",
 )
 @click.option(
     "--network", is_flag=True, help="Allow fetching content credentials that are stored elsewhere."
@@ -175,6 +176,8 @@ def scan(
     if ray and not out:
         raise click.UsageError("--ray needs --out DIR")
     settings = _settings(options)
+    if not quiet:
+        _warn_of_old_lists(settings)
     if out:
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
@@ -340,6 +343,19 @@ def _check_trust(path: str) -> None:
     files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
     if not any(b"-----BEGIN CERTIFICATE" in file.read_bytes() for file in files):
         raise click.UsageError(f"--trust: {path} holds no PEM certificate")
+
+
+def _warn_of_old_lists(settings: Settings) -> None:
+    """Say which trust lists are past their own date of replacement.
+
+    Raises:
+        InvalidInput: a list that the user added or updated is damaged.
+    """
+    from bonafide.trust.user import in_use
+
+    if settings.trust is None:
+        for warning in in_use().warnings:
+            click.echo(f"warning: {warning}", err=True)
 
 
 class _Tally:

@@ -176,7 +176,44 @@ def export(
     click.echo(f"{count} reports", err=True)
 
 
-@click.command()
+class _Report(click.Group):
+    """A group in which `report HASH` is short for `report pdf HASH`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `pdf` before what is no verb of the group."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["pdf", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Report)
+def report() -> None:
+    """Write a stored report as PDF, or sign a report.
+
+    \b
+    bonafide report 2c0357a5 --pdf case.pdf              short for `report pdf`
+    bonafide report sign report.json --key desk.pem      adds a signature
+    """
+
+
+@report.command("sign")
+@click.argument("path", metavar="REPORT.json", type=click.Path(dir_okay=False))
+@click.option("--key", required=True, metavar="PEM", help="From `bonafide keys new`.")
+@click.option(
+    "--output", "-o", metavar="FILE", help="Write to this file.  [default: standard output]"
+)
+def report_sign(path: str, key: str, output: str | None) -> None:
+    """Sign a report: add an Ed25519 signature over its RFC 8785 form.
+
+    \b
+    bonafide report sign report.json --key desk.pem -o signed.json
+    """
+    from bonafide.cli.reports import sign_report
+
+    sign_report(path, key, output)
+
+
+@report.command("pdf")
 @click.argument("hash_", metavar="HASH")
 @click.option("--pdf", metavar="FILE", required=True, help="Write to this file.")
 @click.option("--id", "id_", type=int, help="Which report of this file.  [default: the newest]")
@@ -187,7 +224,7 @@ def export(
     help="The examined file, to show its picture.  [default: where it was when examined]",
 )
 @store_option
-def report(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
+def report_pdf(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
     """Write a stored report as PDF, with the picture if the file is still there, unchanged.
 
     HASH is the SHA-256 of the file, or its first digits.
