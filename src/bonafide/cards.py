@@ -34,6 +34,7 @@ class Carrier(StrEnum):
     """What carries a claim, the strongest first; a verdict weighs a claim by this alone."""
 
     TRUSTED_SIGNATURE = "trusted_signature"  # valid, and the signer is on a trust list
+    INTERIM_SIGNATURE = "interim_signature"  # valid, the signer is on the interim list alone
     VALID_SIGNATURE = "valid_signature"  # valid, but nobody vouches for the signer
     WATERMARK = "watermark"  # read from the pixels
     BROKEN_SIGNATURE = "broken_signature"  # does not fit the file

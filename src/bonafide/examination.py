@@ -28,7 +28,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bonafide import __version__, registry
-from bonafide.errors import BonafideError, InvalidDetector, MediaError
+from bonafide.errors import BonafideError, InvalidDetector, InvalidInput, MediaError
 from bonafide.evidence import stability, verdict
 from bonafide.evidence.calibration import calibrate, load_calibration, measures
 from bonafide.evidence.edited_regions import fuse_maps, regard
@@ -40,6 +40,8 @@ from bonafide.media.media import Media
 from bonafide.media.source import Source, open_media
 from bonafide.networks import runtime
 from bonafide.networks.environment import versions
+from bonafide.trust.lists import digest
+from bonafide.trust.user import in_use
 from bonafide.types import (
     Card,
     Detector,
@@ -69,7 +71,7 @@ class Settings:
         false_accusation_rate: bound on bona fide files accused by measurements, in (0, 1), for
             every question; None for each question's own.
         trust: PEM file, or folder, of certificate authorities whose content credentials count as
-            trusted; None trusts nobody.
+            trusted, in place of all other lists; None for the shipped lists and the user's own.
         network: whether content credentials stored elsewhere may be fetched.
         threads: detectors run at the same time; 0 for one per core.
         stability: whether changed copies are asked about too, see `evidence.stability`.
@@ -343,15 +345,19 @@ def ingredients(cards: tuple[Card, ...], settings: Settings) -> dict[str, str]:
         settings: which name the trust list.
 
     Returns:
-        `weights.<id>` for each network that is on this machine, and `trust` if there is a list.
+        `weights.<id>` for each network that is on this machine, and `trust` for the list that was
+        given, or for the shipped lists and the user's where a detector reads them.
     """
     found = {}
     for card in cards:
         network = runtime.checksum(card.id)
         if network is not None:
             found[f"weights.{card.id}"] = network
+    asked = any("trust" in card.options for card in cards)
     if settings.trust is not None:
         found["trust"] = _digest_of_all(Path(settings.trust))
+    elif asked and (known := _digest_in_use()):
+        found["trust"] = known
     return found
 
 
@@ -371,6 +377,14 @@ def key(settings: Settings) -> str:
         "settings": describe(settings),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_in_use() -> str:
+    """SHA-256 of the shipped lists and the user's, "" where none counts or one is damaged."""
+    try:
+        return digest(in_use().lists)
+    except (OSError, ValueError, InvalidInput):
+        return ""
 
 
 def _digest_of_all(path: Path) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from PIL import ExifTags
 from PIL import Image as Pillow
@@ -15,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bonafide.detectors.provenance.generator_metadata import CARD, Detector
 from bonafide.media.source import open_media
+from bonafide.signals.stealth import read_alpha
 from bonafide.testing import measure
 from bonafide.types import Carrier, Claim, Finding, Label, Status
 
@@ -484,6 +489,168 @@ def test_hostile_metadata(name: str) -> None:
 def test_prompts_are_bounded() -> None:
     finding = examine(png(parameters="word " * 100_000 + A1111))
     assert len(str(finding.facts["prompt"])) <= 500
+
+
+def exif_png(maker_note: bytes = b"", comment: bytes = b"") -> bytes:
+    """A PNG whose eXIf chunk has bytes in its first directory, as DALL-E 2 wrote them."""
+    entries = [(tag, value) for tag, value in ((0x927C, maker_note), (0x9286, comment)) if value]
+    body = b"II*\x00\x08\x00\x00\x00" + len(entries).to_bytes(2, "little")
+    offset = 8 + 2 + 12 * len(entries) + 4
+    tail = b""
+    for tag, value in entries:
+        place = (offset + len(tail)).to_bytes(4, "little")
+        body += tag.to_bytes(2, "little") + b"\x07\x00" + len(value).to_bytes(4, "little") + place
+        tail += value
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (16, 16)).save(buffer, "PNG", exif=body + bytes(4) + tail)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("maker_note", "comment"),
+    [
+        (b"OpenAI--ImageGeneration--1", b""),
+        (b"", b"Made with OpenAI Labs"),
+        (b"OpenAI--ImageGeneration--a1b2-c3\x00", b"ASCII\x00\x00\x00Made with OpenAI Labs"),
+    ],
+)
+def test_bytes_in_the_exif_of_a_png(maker_note: bytes, comment: bytes) -> None:
+    finding = examine(exif_png(maker_note, comment))
+    assert finding.claim == stated(Label.AI_GENERATED)
+    assert finding.facts["generator"] == "OpenAI"
+    assert str(finding.facts["where_found"]).startswith("EXIF ")
+    other = examine(exif_png(b"Nikon\x00\x02\x10", b"A talk on OpenAI--ImageGeneration--1"))
+    assert other.claim is None
+
+
+@pytest.mark.parametrize(
+    ("credit", "editor"),
+    [
+        ("Edited with Google AI", "Google AI"),
+        ("AI-Generated with Google Photos", "Google AI"),
+        ("Apple Photos Clean Up", "Apple Photos Clean Up"),
+        ("Edited with Google AI in mind", None),
+        ("An Apple Photos Clean Up workshop", None),
+    ],
+)
+def test_edited_with_ai_is_not_generated(credit: str, editor: str | None) -> None:
+    finding = examine(xmp(f'photoshop:Credit="{credit}"'))
+    assert finding.facts.get("edited_with") == editor
+    assert finding.claim == stated(Label.MANIPULATED if editor else None)
+    assert "generator" not in finding.facts and "generated" not in finding.summary
+    if editor:
+        assert "edited with AI" in finding.summary
+
+
+def test_made_on_a_phone() -> None:
+    for credit in ("Apple Image Playground", "Made with Google AI"):
+        finding = examine(xmp(f'photoshop:Credit="{credit}"'))
+        assert finding.claim == stated(Label.AI_GENERATED)
+
+
+def trailer(name: bytes, content: bytes) -> bytes:
+    """What Samsung's programs write behind a JPEG: one block and its directory."""
+    block = b"\x00\x00\xa1\x0b" + len(name).to_bytes(4, "little") + name + content
+    size = len(block).to_bytes(4, "little")
+    head = b"SEFH\x6b\x00\x00\x00\x01\x00\x00\x00" + block[:4] + size + size
+    return block + head + len(head).to_bytes(4, "little") + b"SEFT"
+
+
+def test_edits_on_a_samsung_phone() -> None:
+    told = json.dumps({"genImageVersion": "v1", "connectorType": "srvg", "genAIType": 5}).encode()
+    for name in (b"PEg_Info", b"PhotoEditor_Re_Edit_Data"):
+        finding = examine(jpeg({"Make": "samsung"}) + trailer(name, told))
+        assert finding.facts["edited_with"] == "Samsung Galaxy AI"
+        assert finding.claim == stated(Label.MANIPULATED)
+    for content in (b'{"genAIType": 0}', b"{", b"", b"[]"):
+        finding = examine(jpeg({"Make": "samsung"}) + trailer(b"PEg_Info", content))
+        assert finding.claim is None
+
+
+def hide(text: bytes, mode: str, packed: bool) -> bytes:
+    """A PNG with text in its lowest bits, down the columns."""
+    kind = {"RGBA": b"png", "RGB": b"rgb"}[mode]
+    body = gzip.compress(text) if packed else text
+    data = b"stealth_" + kind + (b"comp" if packed else b"info")
+    bits = np.unpackbits(np.frombuffer(data + (8 * len(body)).to_bytes(4, "big") + body, np.uint8))
+    pixels = np.random.default_rng(3).integers(0, 256, (96, 80, len(mode)), np.uint8)
+    flat = pixels[..., 3].T.reshape(-1) if mode == "RGBA" else pixels.transpose(1, 0, 2).reshape(-1)
+    flat = flat.copy()
+    flat[: len(bits)] = flat[: len(bits)] & 254 | bits
+    if mode == "RGBA":
+        pixels[..., 3] = flat.reshape(80, 96).T
+    else:
+        pixels = np.ascontiguousarray(flat.reshape(80, 96, 3).transpose(1, 0, 2))
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+NOVEL = {
+    "Description": "a lighthouse",
+    "Software": "NovelAI",
+    "Source": "NovelAI Diffusion V4",
+    "Comment": json.dumps({"prompt": "a lighthouse", "steps": 28, "sampler": "k", "seed": 7}),
+}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGB"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_text_in_the_lowest_bits(mode: str, packed: bool) -> None:
+    finding = examine(hide(json.dumps(NOVEL).encode(), mode, packed))
+    assert finding.facts["generator"] == "NovelAI"
+    assert finding.facts["seed"] == 7 and "lowest bits" in str(finding.facts["where_found"])
+    assert examine(hide(A1111.encode(), mode, packed)).facts["model"] == "dreamy_v5"
+    assert examine(hide(b"nothing of that kind", mode, packed)).claim is None
+
+
+def test_damaged_text_in_the_lowest_bits() -> None:
+    for size in (1, 40, 900):
+        alpha = np.full((size, 1), 255, np.uint8)
+        assert read_alpha(alpha) == ""
+    bits = np.unpackbits(
+        np.frombuffer(b"stealth_pngcomp" + b"\x00\x00\x00\x40" + bytes(8), np.uint8)
+    )
+    assert read_alpha(bits[:, None]) == ""
+    bits[120:152] = 1  # longer than the picture
+    assert read_alpha(bits[:, None]) == ""
+
+
+def test_comments_and_segments_of_a_jpeg() -> None:
+    plain = jpeg()
+    comment = b"\xff\xfe" + (2 + len(A1111)).to_bytes(2, "big") + A1111.encode()
+    other = b"\xff\xfe\x00\x0ca caption"[:14]
+    segment = b"\xff\xec" + (2 + len(A1111)).to_bytes(2, "big") + A1111.encode()
+    for data in (
+        plain[:2] + comment + other + plain[2:], plain[:2] + segment + plain[2:]
+    ):  # fmt: skip
+        assert examine(data).facts["generator"] == "Stable Diffusion WebUI"
+
+
+def movie(**texts: str) -> bytes:
+    """An MP4 with texts in its container."""
+    buffer = io.BytesIO()
+    options = {"movflags": "use_metadata_tags"}
+    with av.open(buffer, "w", format="mp4", options=options) as container:
+        container.metadata.update(texts)
+        stream = container.add_stream("mpeg4", rate=Fraction(10))
+        stream.width = stream.height = 32
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def test_texts_of_a_video() -> None:
+    label = {"Label": "1", "ContentProducer": "001", "ProduceID": "x"}
+    finding = examine(movie(AIGC=json.dumps(label)))
+    assert finding.facts["aigc_label"] == "1"
+    assert finding.claim == stated(Label.AI_GENERATED)
+    assert examine(movie(comment=json.dumps({"prompt": COMFY}))).facts["generator"] == "ComfyUI"
+    assert examine(movie(make="Midjourney")).facts["where_found"] == "container 'make'"
+    for plain in (movie(), movie(comment="a film on Midjourney", title="Midjourney")):
+        assert examine(plain).claim is None
 
 
 def test_labelled_files(data: Path) -> None:

@@ -41,6 +41,24 @@ def test_only_a_trusted_signature_counts_as_proof(state: str, standing: str) -> 
     assert events[3].when == "2024-02-03T04:05:06+00:00"
 
 
+def test_the_signature_names_tier_product_and_identities() -> None:
+    facts = {
+        "state": "Trusted",
+        "signer_tier": "interim",
+        "product": "A Camera",
+        "assurance_level": 2,
+        "time_stamp": "none",
+        "identities": [{"who": "A. Smith", "state": "valid, not trusted"}],
+    }
+    *_, signed = history("c2pa_manifest", **CREDENTIALS | facts)
+    assert signed.detail.splitlines() == [
+        "The signature is valid; the signer is on the interim list alone, a lower tier.",
+        "Product of the conformance programme: A Camera at assurance level 2",
+        "Without a time stamp: the date is the signer's own word.",
+        "Identity: A. Smith (valid, not trusted)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("facts", "told"),
     [

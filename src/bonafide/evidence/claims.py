@@ -1,9 +1,10 @@
 """What a file says of itself, graded by what carries it.
 
-A signature of a signer on the trust list outranks one that is merely valid, that outranks a
-watermark, that outranks credentials which do not fit the file, and those outrank text that anyone
-can write. Text and broken credentials that speak of a generator amount to `declared_ai`, never to
-`ai_generated`; only a trusted signature authenticates.
+A signature of a signer on a trust list outranks one whose signer is on the interim list alone; that
+outranks one that is merely valid, that outranks a watermark, that outranks credentials which do
+not fit the file, and those outrank text that anyone can write. Text and broken credentials that
+speak of a generator amount to `declared_ai`, never to `ai_generated`; only a signature of a listed
+signer authenticates.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from dataclasses import dataclass
 
 from bonafide.types import ACCUSATIONS, Carrier, Claim, Finding, Label, Question, Reason, Status
 
+_VOUCHED = (Carrier.TRUSTED_SIGNATURE, Carrier.INTERIM_SIGNATURE)
 _WEAK = (Carrier.BROKEN_SIGNATURE, Carrier.UNSIGNED_TEXT)
 _ORDER = (Label.AI_GENERATED, Label.MANIPULATED, Label.DECLARED_AI, Label.AUTHENTICATED)
+_INTERIM = (
+    "The signer is on the interim list alone, which was frozen at the start of 2026 and whose "
+    "members did not go through the C2PA conformance programme."
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def grade(claim: Claim) -> Label | None:
         return Label.DECLARED_AI if weak else Label.AI_GENERATED
     if claim.label is Label.MANIPULATED:
         return None if claim.carrier is Carrier.UNSIGNED_TEXT else Label.MANIPULATED
-    if claim.label is Label.AUTHENTICATED and claim.carrier is Carrier.TRUSTED_SIGNATURE:
+    if claim.label is Label.AUTHENTICATED and claim.carrier in _VOUCHED:
         return Label.AUTHENTICATED
     return None
 
@@ -72,10 +78,11 @@ def caveat(declared: Declared) -> str:
     """What the reader must know before relying on a claim, one sentence."""
     carrier = declared.carrier
     if declared.label is Label.AUTHENTICATED:
-        return (
+        told = (
             "The signature vouches for who signed these bytes and that they are unchanged since; "
             "it does not vouch that the scene was not staged."
         )
+        return f"{told} {_INTERIM}" if carrier is Carrier.INTERIM_SIGNATURE else told
     if declared.label is Label.MANIPULATED and carrier is Carrier.BROKEN_SIGNATURE:
         return (
             "The file is not as its content credentials describe it; a re-save by a platform is "
@@ -100,6 +107,11 @@ def caveat(declared: Declared) -> str:
         return (
             "This rests on what the file's signed credentials declare, not on its pixels; nobody "
             "on the trust list vouches for the signer."
+        )
+    if carrier is Carrier.INTERIM_SIGNATURE:
+        return (
+            "This rests on what the file's signed credentials declare, not on its pixels. "
+            f"{_INTERIM}"
         )
     return "This rests on what the file's signed credentials declare, not on its pixels."
 

@@ -22,6 +22,8 @@ _DEMUXERS = {
 _BUFFER = 131_072  # bytes per call into Python
 _MOST_ERRORS = 250  # damaged packets or frames in a row after which the rest is given up
 _MOST_DEFECTS = 20
+_MOST_TEXTS = 200
+_LONGEST_TEXT = 1_000_000  # characters; ComfyUI writes whole graphs
 
 
 class Defects:
@@ -62,6 +64,22 @@ def open_container(source: Source, name: str, format: str) -> Iterator[Any]:  # 
             raise UnsupportedFormat(name, why[:300]) from error
         with container:
             yield container
+
+
+def texts(source: Source, name: str, format: str) -> dict[str, str]:  # noqa: A002
+    """Place → text of the metadata of a container and its tracks, bounded.
+
+    Raises:
+        UnsupportedFormat: FFmpeg cannot read the header.
+        SourceError: the file is gone or has changed.
+    """
+    found: dict[str, str] = {}
+    with open_container(source, name, format) as container:
+        for place, owner in (("container", container), *(("track", s) for s in container.streams)):
+            for key, value in list(owner.metadata.items())[:_MOST_TEXTS]:
+                if isinstance(value, str) and len(found) < _MOST_TEXTS:
+                    found.setdefault(f"{place} '{key[:60]}'", value[:_LONGEST_TEXT])
+    return found
 
 
 def errors() -> tuple[type[BaseException], ...]:

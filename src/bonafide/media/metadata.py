@@ -52,6 +52,7 @@ class Metadata:
     Attributes:
         exif: tag name → value, from the main, Exif and Interoperability directories.
         gps: GPS tag name → value.
+        preview_exif: tag name → value of the directory of the thumbnail (IFD1).
         exif_bytes: the TIFF-structured block as stored, b"" when absent.
         thumbnail: bytes of the JPEG thumbnail in EXIF, None when absent.
         xmp: the XMP packet as text, "" when absent.
@@ -64,6 +65,7 @@ class Metadata:
 
     exif: Mapping[str, ExifValue] = field(default_factory=dict)
     gps: Mapping[str, ExifValue] = field(default_factory=dict)
+    preview_exif: Mapping[str, ExifValue] = field(default_factory=dict)
     exif_bytes: bytes = b""
     thumbnail: bytes | None = None
     xmp: str = ""
@@ -110,9 +112,11 @@ def _read_metadata(picture: PillowImage, limits: Limits, data: bytes) -> Metadat
     exif_bytes = exif_bytes.removeprefix(b"Exif\x00\x00")
     exif: dict[str, ExifValue] = {}
     gps: dict[str, ExifValue] = {}
+    preview: dict[str, ExifValue] = {}
     thumbnail = None
     if exif_bytes or picture.format in ("TIFF", "MPO"):
         exif, gps = attempt("EXIF", lambda: _read_exif(picture, limits), ({}, {}))
+        preview = attempt("the second EXIF directory", lambda: _read_preview(picture, limits), {})
         thumbnail = attempt(
             "the EXIF thumbnail", lambda: _read_thumbnail(picture, exif_bytes), None
         )
@@ -120,6 +124,7 @@ def _read_metadata(picture: PillowImage, limits: Limits, data: bytes) -> Metadat
     return Metadata(
         exif=exif,
         gps=gps,
+        preview_exif=preview,
         exif_bytes=exif_bytes,
         thumbnail=thumbnail,
         xmp=xmp_bytes.decode("utf-8", "replace").strip("\x00"),
@@ -176,6 +181,14 @@ def _read_exif(
         for tag, value in source.get_ifd(ExifTags.IFD.GPSInfo).items()
     }
     return exif, gps
+
+
+def _read_preview(picture: PillowImage, limits: Limits) -> dict[str, ExifValue]:
+    directory = dict(picture.getexif().get_ifd(ExifTags.IFD.IFD1))
+    return {
+        ExifTags.TAGS.get(tag, f"0x{tag:04X}"): _plain(value, limits)
+        for tag, value in directory.items()
+    }
 
 
 def _read_thumbnail(picture: PillowImage, exif_bytes: bytes) -> bytes | None:

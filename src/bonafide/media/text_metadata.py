@@ -8,9 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bonafide.media.segments import printable
+
 if TYPE_CHECKING:
     from bonafide.media.metadata import Metadata
 
+_MAX_TAGS = 500
 _MAX_JSON = 4 * 1024**2  # characters
 
 # The character code that opens EXIF UserComment (EXIF 3.0, section 4.6.5).
@@ -106,6 +109,22 @@ def text_fields(metadata: Metadata) -> dict[str, str]:
     for name, values in metadata.iptc.items():
         fields[f"IPTC {name}"] = "\n".join(values)
     return fields
+
+
+def other_exif_texts(metadata: Metadata) -> dict[str, str]:
+    """Texts of EXIF that `text_fields` does not name: in any tag and directory, bytes included."""
+    found: dict[str, str] = {}
+    directories = (("EXIF", metadata.exif), ("EXIF GPS", metadata.gps))
+    for place, directory in (*directories, ("EXIF thumbnail", metadata.preview_exif)):
+        for name, value in list(directory.items())[:_MAX_TAGS]:
+            if place == "EXIF" and name in _EXIF_TEXTS:
+                continue
+            text = value.strip() if isinstance(value, str) else ""
+            if isinstance(value, bytes):
+                text = printable(value)
+            if text:
+                found[f"{place} {clean(name, 60)}"] = text
+    return found
 
 
 def parse_json(text: str) -> dict[str, Any]:

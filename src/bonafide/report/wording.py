@@ -138,6 +138,7 @@ def asked_about(asked: Question, answer: Answer | None) -> str:
 
 CARRIERS: Mapping[Carrier, str] = {
     Carrier.TRUSTED_SIGNATURE: "trusted signature",
+    Carrier.INTERIM_SIGNATURE: "signature of a signer on the interim list",
     Carrier.VALID_SIGNATURE: "valid signature of an unknown signer",
     Carrier.WATERMARK: "watermark",
     Carrier.BROKEN_SIGNATURE: "signature that does not hold",

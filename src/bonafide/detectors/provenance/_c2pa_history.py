@@ -11,9 +11,13 @@ _ACTIONS = {
     "c2pa.opened": "Opened",
     "c2pa.placed": "Another picture placed in it",
     "c2pa.edited": "Edited",
+    "c2pa.edited.metadata": "Metadata edited",
     "c2pa.cropped": "Cropped",
     "c2pa.resized": "Resized",
+    "c2pa.resized.proportional": "Resized in proportion",
+    "c2pa.orientation": "Turned",
     "c2pa.color_adjustments": "Colours adjusted",
+    "c2pa.enhanced": "Enhanced",
     "c2pa.drawing": "Drawn upon",
     "c2pa.filtered": "Filtered",
     "c2pa.converted": "Converted",
@@ -21,15 +25,25 @@ _ACTIONS = {
     "c2pa.repackaged": "Repackaged",
     "c2pa.published": "Published",
     "c2pa.removed": "A part removed",
+    "c2pa.deleted": "A part deleted",
     "c2pa.redacted": "A statement redacted",
+    "c2pa.trimmed": "Trimmed",
+    "c2pa.translated": "Translated",
     "c2pa.watermarked": "Watermarked",
+    "c2pa.watermarked.bound": "Watermarked",
+    "c2pa.watermarked.unbound": "Watermarked",
     "c2pa.unknown": "Changed in an unknown way",
 }
 _STANDING = {"Trusted": "signed", "Invalid": "broken"}
 _MEANING = {
-    "Trusted": "The signature is valid, and the signer is on the given trust list.",
-    "Valid": "The signature is valid, but the signer is on no given trust list.",
+    "Trusted": "The signature is valid, and a trust list vouches for the signer.",
+    "Valid": "The signature is valid, but no trust list in use vouches for the signer.",
     "Invalid": "The signature, or what it covers, does not fit this file.",
+}
+_TIERS = {
+    "official": "The signature is valid, and the official C2PA trust list vouches for the signer.",
+    "interim": "The signature is valid; the signer is on the interim list alone, a lower tier.",
+    "own": "The signature is valid, and a certificate that you added vouches for the signer.",
 }
 _ELSEWHERE = {
     "remote": ("Content credentials kept elsewhere", "remote_url"),
@@ -56,12 +70,34 @@ def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
     if actions:
         steps = " → ".join(_ACTIONS.get(action, action) for action in actions)
         origins = ", ".join(str(term) for term in _items(facts, "digital_source_types"))
+        agents = ", ".join(str(name) for name in _items(facts, "software_agents"))
         program = _text(facts, "claim_generator")
-        details = (program and f"Program: {program}", origins and f"Origin: {origins}")
+        details = (
+            program and f"Program: {program}",
+            agents and f"Done by: {agents}",
+            origins and f"Origin: {origins}",
+        )
         yield Event("", steps, "\n".join(filter(None, details)), "C2PA", standing)
     signer = _text(facts, "signer") or _text(facts, "signer_common_name") or "an unnamed signer"
     when = _text(facts, "signed_at")
-    yield Event(when, f"Signed by {signer}", _MEANING[state], "C2PA", standing)
+    yield Event(when, f"Signed by {signer}", _of_signer(facts, state), "C2PA", standing)
+
+
+def _of_signer(facts: Mapping[str, Fact], state: str) -> str:
+    """Who vouches for the signer, the product, and what else a reader must know."""
+    told = [_TIERS.get(_text(facts, "signer_tier"), _MEANING[state])]
+    product, level = _text(facts, "product"), facts.get("assurance_level")
+    if product:
+        at = f" at assurance level {level}" if level else ""
+        told.append(f"Product of the conformance programme: {product}{at}")
+    if facts.get("time_stamp") == "none":
+        told.append("Without a time stamp: the date is the signer's own word.")
+    told += [
+        f"Identity: {one.get('who') or 'unnamed'} ({one.get('state')})"
+        for one in _items(facts, "identities")
+        if isinstance(one, Mapping)
+    ]
+    return "\n".join(told)
 
 
 def _text(facts: Mapping[str, Fact], name: str) -> str:

@@ -10,15 +10,19 @@ Why it works
 
 When it fails
     A missing manifest says nothing: most files have none, and any re-save, screenshot or upload
-    may remove it. Without a trust list nobody is Trusted: anyone can sign anything with a
-    certificate of their own making. A signer may also lie, and a camera can be pointed at a screen.
-    A hash that no longer fits can mean a forgery or a mere re-save by a program that knows nothing
-    of C2PA. Whether a certificate without a time stamp has expired depends on today's date.
+    may remove it. Anyone can sign anything with a certificate of their own making. A listed signer
+    may lie too, and a camera can be pointed at a screen. A hash that no longer fits can mean a
+    forgery or a mere re-save by a program that knows nothing of C2PA. Whether a certificate
+    without a time stamp has expired depends on today's date, and whether one was revoked is known
+    only where the file carries the answer of its authority or the network may be used.
 
 How to read it
     Present, valid and trusted are three different things. Valid: the signature and the file
-    fit together. Trusted: valid, and the given trust list vouches for the signer. Defects of the
-    file and defects of its ingredients are listed apart.
+    fit together. Trusted: valid, and a trust list vouches for the signer; which one is named:
+    the official list, the frozen interim list (a lower tier), a list of your own, or the one that
+    you gave. What the credentials *say* is a fourth thing: most signatures say nothing about the
+    origin. A file counts as authenticated only where a trusted signer states a capture, or a
+    creation by a person, and no later step changed its content.
 
 Reference
     Coalition for Content Provenance and Authenticity, "C2PA Technical Specification", version
@@ -27,27 +31,20 @@ Reference
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
+from bonafide.detectors.provenance import _c2pa_facts as extra
+from bonafide.detectors.provenance import _c2pa_words as words
 from bonafide.detectors.provenance._c2pa_history import history
+from bonafide.detectors.provenance._c2pa_meaning import Meaning, Reading, meaning_of
+from bonafide.detectors.provenance._c2pa_read import Credentials, ListsRefused, read_credentials
+from bonafide.errors import InvalidInput
 from bonafide.media.context import Context
-from bonafide.media.credentials import (
-    as_list,
-    as_mapping,
-    declaration,
-    manifest_actions,
-    program_name,
-    software_agents,
-    source_types,
-    status_codes,
-    wholly_of,
-)
+from bonafide.media.credentials import as_list, as_mapping, program_name, source_types
 from bonafide.media.media import Media
 from bonafide.media.text_metadata import clean, quote
+from bonafide.trust.lists import Tier
+from bonafide.trust.user import Trust, in_use
 from bonafide.types import (
     Card,
     Carrier,
@@ -65,27 +62,45 @@ from bonafide.types import (
 
 CARD = Card(
     id="c2pa_manifest",
-    version="1",
+    version="2",
     question=Question.PROVENANCE,
     title="Content credentials (C2PA)",
-    kinds=(Kind.IMAGE, Kind.VIDEO, Kind.DOCUMENT),
+    kinds=(Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT),
     profile=Profile.TRIAGE,
     facts={
-        "state": "Trusted, Valid, Invalid, none, remote (kept elsewhere) or unreadable",
+        "state": "Trusted, Valid, Invalid, none, remote (kept elsewhere) or unreadable; by the "
+        "status codes",
+        "library_state": "the C2PA library's own summary word",
         "problem": "why a manifest could not be read, in the library's words",
         "failure_codes": "C2PA status codes of what fails in the active manifest [list of codes]",
         "ingredient_failure_codes": "the same for its ingredients [list of codes]",
-        "trust_list": "whether a trust list was given",
+        "trust_list": "whether any trust list was in use",
+        "trust_warnings": "lists that are past their own date of replacement [list of sentences]",
         "signer": "name in the signing certificate; proves nothing unless Trusted",
         "signer_common_name": "common name in that certificate",
+        "signer_tier": "list that vouches for the signer: official, interim, own, given, nothing",
+        "product": "product of the C2PA conformance programme that signed, if one did",
+        "assurance_level": "how well that product protects its key [1 or 2, by the certificate]",
         "signed_at": "time of the time stamp, or of the claim [ISO 8601]",
+        "time_stamp": "state of the time stamp in words, none without one",
+        "revocation": "whether the certificate was revoked, as far as that was checked",
+        "identities": "who, kind and state of each CAWG identity assertion [list]",
+        "reading": "what the history amounts to: ai_generated, partly_ai, captured, "
+        "captured_changed, human_creation, human_changed, screen_capture, composite, algorithmic "
+        "or unknown_origin",
+        "steps": "every action with its source type, agent and time, the oldest first [list]",
         "claim_generator": "program that wrote the active manifest, as it calls itself",
-        "actions": "what the active manifest says was done [list of C2PA actions]",
+        "actions": "actions of the history, the oldest first [list of C2PA actions]",
         "software_agents": "programs and models named in those actions [list of names]",
         "digital_source_types": "kinds of origin that count for this file [list of IPTC terms]",
-        "declared_by": "active manifest or ingredient, whichever the source types come from",
+        "declared_by": "active manifest or ingredient, whichever states the origin",
         "ingredient_source_types": "kinds of origin that only ingredients have [list of terms]",
         "ingredients": "title and relationship of each ingredient [list, at most 20]",
+        "training_and_mining": "use → whether the signer allows it",
+        "soft_bindings": "watermarks and fingerprints that the manifest names [list of algorithms]",
+        "redactions": "statements that were removed from ingredients [list of labels]",
+        "thumbnail_correlation": "of the picture and the thumbnail in credentials that do not fit "
+        "it [-1 to 1; below 0.75 it is another picture]",
         "manifest_count": "manifests in the file [count]",
         "remote_url": "address at which the manifest is kept",
         "generator": "who or what made the picture, if it is declared AI-generated",
@@ -95,11 +110,11 @@ CARD = Card(
     history=history,
     paper="C2PA Technical Specification 2.2, Coalition for Content Provenance and Authenticity, "
     "2025",
-    limits="Absence proves nothing. Without a trust list no signer is Trusted. Identity (CAWG) "
-    "assertions are verified by the library but not interpreted. Remote manifests are not "
-    "fetched unless asked for. On 55 labelled files all states are as expected (10 Trusted, "
-    "5 Valid, 6 Invalid, 4 remote, 4 unreadable, 26 without); how often real edits leave a "
-    "manifest in place was not measured.",
+    limits="Absence proves nothing. The shipped lists are dated; `bonafide trust show` says until "
+    "when they hold. Revocation is checked only by answers in the file, unless the network may be "
+    "used. Remote manifests are not fetched unless asked for. On 55 labelled files all states are "
+    "as expected with the list that their publisher gives; how often real edits leave a manifest "
+    "in place was not measured.",
 )
 
 _MIME = {
@@ -113,37 +128,25 @@ _MIME = {
     "MP4": "video/mp4",
     "MOV": "video/quicktime",
     "AVI": "video/avi",
+    "M4A": "audio/mp4",
+    "MP3": "audio/mpeg",
+    "WAV": "audio/wav",
+    "FLAC": "audio/flac",
     "SVG": "image/svg+xml",
     "PDF": "application/pdf",
 }
 
-_AI = "trainedAlgorithmicMedia"
-_COMPOSITE_AI = "compositeWithTrainedAlgorithmicMedia"
-_CAPTURES = {"digitalCapture", "computationalCapture", "negativeFilm", "positiveFilm", "print"}
-
-_CARRIERS = {"Trusted": Carrier.TRUSTED_SIGNATURE, "Valid": Carrier.VALID_SIGNATURE}
+_CARRIERS = {
+    Tier.OFFICIAL: Carrier.TRUSTED_SIGNATURE,
+    Tier.OWN: Carrier.TRUSTED_SIGNATURE,
+    Tier.GIVEN: Carrier.TRUSTED_SIGNATURE,
+    Tier.INTERIM: Carrier.INTERIM_SIGNATURE,
+}
 _CONTENT_CHANGED = {"assertion.dataHash.mismatch", "assertion.boxesHash.mismatch"}
-
-# How makers of generators appear in certificates and program names.
-_MAKERS = (
-    (r"openai|chatgpt|dall[·\-. ]?e|gpt-image|\bsora\b", "OpenAI"),
-    (r"firefly", "Adobe Firefly"),
-    (r"midjourney", "Midjourney"),
-    (r"stability", "Stability AI"),
-    (r"black forest|\bflux\b", "Black Forest Labs"),
-    (r"google|gemini|imagen", "Google AI"),
-    (r"microsoft|bing image|designer", "Microsoft"),
-    (r"amazon|titan image|nova canvas", "Amazon"),
-    (r"bytedance|tiktok|doubao|seedream", "ByteDance"),
-    (r"\bxai\b|grok", "xAI"),
-    (r"\bmeta\b|meta ai", "Meta AI"),
-    (r"ideogram", "Ideogram"),
-    (r"leonardo", "Leonardo.Ai"),
-)
-
-_MAX_TEXT = 300
+# What the conformance programme calls the statements that a product may be barred from.
+_SIGNALS = {Reading.CAPTURED: "capturedMedia", Reading.HUMAN_CREATION: "nonGenAIDigitalCreation"}
 _MAX_ITEMS = 20
-_MAX_DEPTH = 8
+_MOST_STEPS = 60
 
 
 class Detector:
@@ -155,7 +158,8 @@ class Detector:
         Args:
             trust: a PEM file of trust anchors, or a folder of PEM files (those with "allowed" in
                 their names are end-entity certificates trusted as they are) and at most one
-                `.cfg` file of extended key usages. None: no signer is Trusted.
+                `.cfg` file of extended key usages; it replaces all other lists. None: the shipped
+                lists and what the user added.
             network: fetch manifests that are kept elsewhere, and ask certificate authorities
                 about revocation. This discloses what is being examined to those servers.
         """
@@ -171,57 +175,16 @@ class Detector:
         if mime is None:
             return NotApplicable(f"content credentials are not read from {media.format} files")
         try:
-            settings = self._settings()
-        except (OSError, ValueError) as error:
+            trust = in_use(self.trust)
+        except (OSError, ValueError, InvalidInput) as error:
             return Failed(f"the trust list cannot be read: {error}")
         try:
-            # A context of its own for every file: the library's global settings stay untouched.
-            context = c2pa.Context(c2pa.Settings.from_dict(settings))
-        except c2pa.C2paError as error:
+            found = read_credentials(media, mime, trust, self.network)
+        except ListsRefused as error:
             return Failed(f"the trust list is not accepted: {clean(str(error))}")
-        with context:
-            try:
-                with c2pa.Reader(mime, media.open(), context=context) as reader:
-                    store = json.loads(reader.json())
-                    remote = reader.get_remote_url()
-            except (c2pa.C2paError, ValueError) as error:
-                return _without_manifest(media, type(error).__name__, str(error))
-        return _report(media, store, remote, self.trust is not None)
-
-    def _settings(self) -> dict[str, Any]:
-        """The library's settings for one context.
-
-        Raises:
-            OSError: the trust list cannot be read.
-            ValueError: it is not text, or holds no certificate.
-        """
-        verify = {
-            "verify_after_reading": True,
-            "verify_trust": True,
-            "verify_timestamp_trust": True,
-            "ocsp_fetch": self.network,
-            "remote_manifest_fetch": self.network,
-        }
-        settings: dict[str, Any] = {"verify": verify}
-        if not self.network:
-            settings["core"] = {"allowed_network_hosts": []}
-        if self.trust is None:
-            return settings
-        path = Path(self.trust)
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        parts: dict[str, str] = {}
-        for file in files:
-            if path.is_dir() and file.suffix not in (".pem", ".crt", ".cer", ".cfg"):
-                continue
-            allowed = path.is_dir() and "allowed" in file.stem
-            key = "allowed_list" if allowed else "trust_anchors"
-            if file.suffix == ".cfg":
-                key = "trust_config"
-            parts[key] = parts.get(key, "") + file.read_text("utf-8") + "\n"
-        if not any("-----BEGIN" in text for text in parts.values()):
-            raise ValueError(f"{path.name} holds no PEM certificate")
-        settings["trust"] = parts
-        return settings
+        except (c2pa.C2paError, ValueError, RecursionError) as error:
+            return _without_manifest(media, type(error).__name__, str(error))
+        return _report(media, found, trust)
 
 
 def _without_manifest(media: Media, error: str, message: str) -> Measured:
@@ -255,142 +218,119 @@ def _without_manifest(media: Media, error: str, message: str) -> Measured:
     return [Measurement(score=0.0, facts=facts, summary=summary, contradiction=unreadable)]
 
 
-def _report(
-    media: Media, store: Mapping[str, Any], remote: str | None, trust_list: bool
-) -> Measured:
+def _report(media: Media, found: Credentials, trust: Trust) -> Measured:
     """The finding for a manifest store that was read, whatever its state."""
-    state = str(store.get("validation_state", "Invalid"))
-    manifests = as_mapping(store.get("manifests"))
-    active_label = str(store.get("active_manifest", ""))
-    active = as_mapping(manifests.get(active_label))
-    results = as_mapping(store.get("validation_results"))
-    own = as_mapping(results.get("activeManifest"))
-    failures = status_codes(own.get("failure"))
-    successes = status_codes(own.get("success"))
-    ingredient_failures = sorted(
-        {
-            code
-            for delta in as_list(results.get("ingredientDeltas"))
-            for code in status_codes(
-                as_mapping(as_mapping(delta).get("validationDeltas")).get("failure")
-            )
-        }
-    )
-    broken = "claimSignature.mismatch" in ingredient_failures
-    types, declared_in = declaration(manifests, active_label, look_through=not broken)
-    elsewhere = sorted(
-        {
-            term
-            for label, manifest in manifests.items()
-            if label not in (active_label, declared_in)
-            for term in source_types(as_mapping(manifest))
-        }
-    )
-    if _COMPOSITE_AI in types and _AI not in types and wholly_of(_AI, manifests, declared_in):
-        types = [*types, _AI]  # composed of nothing but generated pictures
-    claim, basis = _claim(media, state, failures, successes, types, elsewhere)
-    if types and declared_in != active_label:
-        basis += ", in the one ingredient that this file only wraps"
+    active = as_mapping(found.manifests.get(found.label))
+    meaning = meaning_of(found)
     signature = as_mapping(active.get("signature_info"))
-    program = program_name(active)
-    agents = software_agents(active) + software_agents(as_mapping(manifests.get(declared_in)))
+    signed_by = extra.product(found)
+    revoked = extra.revocation(found)
+    changed = sorted(_CONTENT_CHANGED.intersection(found.failures))
+    claim, basis = _claim(media, found, meaning, changed, signed_by.barred if signed_by else ())
+    if meaning.stated_by not in ("", found.label):
+        basis += ", stated by an earlier manifest of its history"
+    types = list(meaning.origin)
+    for step in meaning.steps:
+        if step.origin and step.origin not in types and (step.ai or step.kind != "beginning"):
+            types.append(step.origin)
     facts: dict[str, Fact] = {
-        "state": state,
-        "failure_codes": failures,
-        "ingredient_failure_codes": ingredient_failures,
-        "trust_list": trust_list,
+        "state": found.state,
+        "library_state": clean(found.store.get("validation_state"), 20),
+        "failure_codes": list(found.failures),
+        "ingredient_failure_codes": list(found.ingredient_failures),
+        "trust_list": bool(trust.lists),
         "signer": clean(signature.get("issuer")),
         "signer_common_name": clean(signature.get("common_name")),
-        "claim_generator": program,
-        "actions": [clean(a.get("action")) for a in manifest_actions(active)][:_MAX_ITEMS],
-        "software_agents": sorted(set(agents))[:_MAX_ITEMS],
-        "digital_source_types": types,
-        "declared_by": "active manifest" if declared_in == active_label else "ingredient",
-        "ingredient_source_types": elsewhere,
+        "signer_tier": found.tier.value if found.tier else "nothing",
+        "time_stamp": extra.time_stamp(found),
+        "revocation": revoked,
+        "reading": meaning.reading.value,
+        "steps": [
+            {"action": step.action, "origin": step.origin, "agent": step.agent, "when": step.when}
+            for step in meaning.steps[:_MOST_STEPS]
+        ],
+        "claim_generator": program_name(active),
+        "actions": [step.action for step in meaning.steps][:_MOST_STEPS],
+        "software_agents": sorted(set(meaning.agents))[:_MAX_ITEMS],
+        "digital_source_types": sorted(types) or source_types(active),
+        "declared_by": "active manifest"
+        if meaning.stated_by in ("", found.label)
+        else "ingredient",
+        "ingredient_source_types": list(meaning.elsewhere),
         "ingredients": [
             {"title": clean(i.get("title")), "relationship": clean(i.get("relationship"))}
             for i in map(as_mapping, as_list(active.get("ingredients"))[:_MAX_ITEMS])
         ],
-        "manifest_count": len(manifests),
+        "manifest_count": len(found.manifests),
         "claim_basis": basis,
     }
-    if signature.get("time"):
-        facts["signed_at"] = clean(signature["time"])
-    if remote:
-        facts["remote_url"] = clean(remote)
+    optional: dict[str, Fact] = {
+        "signed_at": clean(signature.get("time")),
+        "remote_url": clean(found.remote),
+        "trust_warnings": list(trust.warnings),
+        "identities": extra.identities(found),
+        "training_and_mining": extra.training_and_mining(found),
+        "soft_bindings": extra.soft_bindings(found),
+        "redactions": extra.redactions(found),
+        "product": signed_by.name if signed_by else "",
+    }
+    if signed_by and found.certificate is not None and found.certificate.assurance:
+        optional["assurance_level"] = min(found.certificate.assurance, signed_by.level or 1)
     if claim is Label.AI_GENERATED:
-        facts["generator"] = _maker(str(facts["signer"]), program, *sorted(set(agents)))
+        optional["generator"] = meaning.generator or "not named"
+    alike = extra.likeness(found, media.image)
+    if alike is not None:
+        optional["thumbnail_correlation"] = round(alike, 3) or 0.001
+    facts |= {name: value for name, value in optional.items() if value}
+    carrier = Carrier.BROKEN_SIGNATURE
+    if found.state != "Invalid":
+        carrier = _CARRIERS[found.tier] if found.tier else Carrier.VALID_SIGNATURE
     return [
         Measurement(
             score=1.0 if claim in (Label.AI_GENERATED, Label.MANIPULATED) else 0.0,
-            claim=Claim(claim, _CARRIERS.get(state, Carrier.BROKEN_SIGNATURE)) if claim else None,
-            contradiction=state == "Invalid",
+            claim=Claim(claim, carrier) if claim else None,
+            contradiction=found.state == "Invalid",
             facts=facts,
-            summary=_summary(state, facts, claim),
+            summary=words.summary(
+                found, meaning, facts, claim, words.unlike_signed(changed, alike)
+            ),
         )
     ]
 
 
 def _claim(
     media: Media,
-    state: str,
-    failures: Sequence[str],
-    successes: Sequence[str],
-    types: Sequence[str],
-    elsewhere: Sequence[str],
+    found: Credentials,
+    meaning: Meaning,
+    changed: list[str],
+    barred: tuple[str, ...],
 ) -> tuple[Label | None, str]:
     """What the manifest establishes, and why in words."""
-    held = "" if state in ("Trusted", "Valid") else "; the manifest is Invalid, so mind its codes"
-    if _AI in types and _CAPTURES.isdisjoint(types):
-        return Label.AI_GENERATED, f"the manifest declares the source type {_AI}{held}"
-    if _AI in types:
-        return Label.MANIPULATED, f"the manifest declares a capture together with {_AI}{held}"
-    if _COMPOSITE_AI in types:
-        return Label.MANIPULATED, f"the manifest declares the source type {_COMPOSITE_AI}{held}"
-    signed = "claimSignature.validated" in successes and not any(
-        code.startswith(("claimSignature.", "assertion.hashedURI.")) for code in failures
+    held = "" if found.state != "Invalid" else "; the manifest is Invalid, so mind its codes"
+    if meaning.reading is Reading.AI_GENERATED:
+        return Label.AI_GENERATED, f"{meaning.basis}{held}"
+    if meaning.reading is Reading.PARTLY_AI:
+        return Label.MANIPULATED, f"{meaning.basis}{held}"
+    signed = "claimSignature.validated" in found.successes and not any(
+        code.startswith(("claimSignature.", "assertion.hashedURI.")) for code in found.failures
     )
-    changed = sorted(_CONTENT_CHANGED.intersection(failures))
     if changed and signed and media.kind is Kind.IMAGE:
         return Label.MANIPULATED, (
             f"the signature verifies but the file no longer fits its signed hash ({changed[0]}): "
-            "it was changed after it was signed, for which a mere re-save suffices"
+            "it was changed after it was signed, for which a mere re-save suffices, or the "
+            "credentials were moved here from another file"
         )
-    if state != "Trusted":
-        return None, f"a manifest in state {state} that declares no AI establishes nothing"
-    if _AI in elsewhere or _COMPOSITE_AI in elsewhere:
-        return None, "the signer is trusted, but an ingredient is declared as made with AI"
-    return Label.AUTHENTICATED, "the file is as its signer signed it, and the signer is trusted"
-
-
-def _maker(signer: str, *names: str) -> str:
-    text = " ".join((signer, *names)).lower()
-    for pattern, maker in _MAKERS:
-        if re.search(pattern, text):
-            return maker
-    return next((name for name in (*names[1:], *names[:1], signer) if name), "not named")
-
-
-def _summary(state: str, facts: Mapping[str, Fact], claim: Label | None) -> str:
-    signer = quote(facts["signer"]) if facts["signer"] else "an unnamed signer"
-    if state == "Trusted":
-        text = f"Content credentials are present, valid and signed by {signer}, a trusted signer"
-    elif state == "Valid":
-        why = "is not on the given trust list" if facts["trust_list"] else "was not checked"
-        text = (
-            f"Content credentials are present and valid, but the name in them, {signer}, {why}, "
-            "so they are not trusted"
-        )
-    else:
-        codes = facts["failure_codes"] or facts["ingredient_failure_codes"]
-        named = ", ".join(map(str, codes[:3])) if isinstance(codes, list) else ""
-        text = f"Content credentials are present but not valid ({named or 'no code given'})"
-    if claim is Label.AI_GENERATED:
-        return (
-            f"{text}; they declare the content to be AI-generated (by {quote(facts['generator'])})."
-        )
-    if claim is Label.MANIPULATED and "hash" in str(facts["claim_basis"]):
-        return f"{text}; the file was changed after it was signed, if only by a re-save."
-    if claim is Label.MANIPULATED:
-        return f"{text}; they declare content made partly with AI."
-    return f"{text}."
+    if found.tier is None:
+        return None, f"a manifest in state {found.state} that declares no AI establishes nothing"
+    if meaning.reading not in _SIGNALS:
+        return None, f"the signer is trusted, but {meaning.basis}"
+    if _SIGNALS[meaning.reading] in barred:
+        return None, "the product that signed it is not admitted to state this by its programme"
+    missing = [label for label in meaning.chain if label not in found.tiers]
+    if missing:
+        return None, "an earlier manifest of the history is by a signer that nobody vouches for"
+    if found.ingredient_failures or not meaning.whole:
+        return None, "the history is not complete, or an ingredient is defective"
+    if any("actions" in str(label) for label in extra.redactions(found)):
+        return None, "actions were removed from the history"
+    return Label.AUTHENTICATED, f"{meaning.basis}, the signer is trusted, and no step changed it"

@@ -2,8 +2,12 @@
 
 What it looks for
     The settings that generators write beside their pictures (prompt, seed, model), their names in
-    the fields meant for a program's name, the declared digital source type of the IPTC, and the
-    AIGC label that Chinese law requires.
+    the fields meant for a program's name, phrases that they write word for word, the declared
+    digital source type of the IPTC, the AIGC label that Chinese law requires, the notes of phones
+    that a picture was edited with AI, and text hidden in the lowest bits of a picture. Read are
+    all texts of EXIF (every directory, texts stored as bytes too), XMP, IPTC, PNG chunks, JPEG
+    comments and APP segments, the trailer that Samsung's programs write, and the texts in the
+    containers of videos and sound.
 
 Why it works
     Nobody asks for these marks to be forged: a file that says in a generator's own format how it
@@ -17,8 +21,9 @@ When it fails
     with a generator often carries the same parameters as one made whole by it.
 
 How to read it
-    It repeats what the file says of itself. The place where it was found is given, so that it can
-    be looked up with any metadata viewer. Prompts are quoted as data, shortened to 500 characters.
+    It repeats what the file says of itself. "Edited with AI" is never taken for "generated". The
+    place where it was found is given, so that it can be looked up with any metadata viewer. Prompts
+    are quoted as data, shortened to 500 characters.
 
 Reference
     IPTC Photo Metadata Standard 2025.1 and its Digital Source Type vocabulary, 2025; GB 45438-2025,
@@ -30,19 +35,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 
+import numpy as np
+
+from bonafide.media.container import texts
 from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
+from bonafide.media.generators import (
+    editor_credited,
+    generator_credited,
+    generator_named,
+    phrase_of,
+)
+from bonafide.media.image import Image
+from bonafide.media.media import Media
+from bonafide.media.segments import jpeg_texts, samsung_trailer
 from bonafide.media.shared import XMP
-from bonafide.media.text_metadata import clean, parse_json, quote, text_fields
+from bonafide.media.text_metadata import (
+    clean,
+    other_exif_texts,
+    parse_json,
+    quote,
+    text_fields,
+)
 from bonafide.media.xmp import IPTC_EXTENSION, PHOTOSHOP, XMP_BASIC, Property, values
+from bonafide.signals.stealth import read_alpha, read_colours
 from bonafide.types import (
     Card,
     Carrier,
     Claim,
     Event,
     Fact,
+    Kind,
     Label,
     Measured,
     Measurement,
@@ -52,7 +76,11 @@ from bonafide.types import (
 
 
 def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
-    """The generation, if the metadata name a generator."""
+    """The generation, or the edit with AI, if the metadata name a generator."""
+    editor = facts.get("edited_with")
+    if editor:
+        where = str(facts.get("where_found") or "metadata")
+        yield Event("", f"Edited with AI: {editor}", "", where, "stated")
     generator = facts.get("generator")
     if generator:
         named = "" if generator == "not named" else f" with {generator}"
@@ -67,12 +95,14 @@ def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
 
 CARD = Card(
     id="generator_metadata",
-    version="2",
+    version="3",
     question=Question.PROVENANCE,
-    title="Marks of image generators in metadata",
+    title="Marks of generators in metadata",
+    kinds=(Kind.IMAGE, Kind.VIDEO, Kind.AUDIO),
     profile=Profile.TRIAGE,
     facts={
         "generator": "program or service that the metadata name as the maker",
+        "edited_with": "program whose AI changed an existing picture, as they say",
         "model": "model that they name",
         "model_hash": "hash of the model that they give",
         "seed": "seed of the random numbers that they give [integer]",
@@ -84,7 +114,7 @@ CARD = Card(
         "input_picture": "whether the parameters show that generation started from a picture",
         "where_found": "metadata field in which the mark stands",
         "digital_source_type": "IPTC term that the XMP metadata declare",
-        "aigc_label": "label under GB 45438 [1: generated, 2: possibly, 3: suspected]",
+        "aigc_label": "label under GB 45438 [1 or AIGC: generated, 2: possibly, 3: suspected]",
         "aigc_producer": "producer's code in that label",
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
@@ -105,72 +135,22 @@ _NAMING = (
     "EXIF Model",
     "EXIF HostComputer",
     "EXIF ProcessingSoftware",
+    "EXIF thumbnail Software",
+    "EXIF thumbnail Make",
     "PNG text 'Software'",
     "PNG text 'Source'",
     "PNG text 'Generator'",
     "IPTC OriginatingProgram",
+    "container 'software'",
+    "container 'encoder'",
+    "container 'make'",
+    "container 'model'",
 )
 _CREDITING = ("IPTC Credit", "IPTC Source", "XMP Credit")
 
-# What may follow a generator's name in such a field; anything else makes it another name.
-_VERSION = r"v?\d+(?:[.-]\d+)*(?:[-+. ]?(?:alpha|beta|rc)\.?\d*)?(?:-g[0-9a-f]{7,40})?o?"
-_EDITION = (
-    "sd|sdxl|xl|large|medium|small|mini|base|refiner|turbo|lightning|flash|ultra|pro|max|plus|hd|"
-    "dev|schnell|kontext|alpha|beta|image|ai|bot|app|web"
-)
-_SYSTEM = "build|commit|windows|macos|linux|ios|ipados|android|discord|automatic1111|comfyui|forge"
-_URL = r"(?:https?://|www\.)[^\s()\[\]]{1,150}"
-_PART = rf"(?:{_VERSION}|{_EDITION}|{_SYSTEM}|[0-9a-f]{{7,40}}|{_URL})(?!\w)"
-_GAP = r"[\s,;:#_./-]*"
-# Atomic and possessive, so that no text makes the search slow.
-_PARTS = rf"(?>{_GAP}{_PART})*+"
-_REST = rf"(?>{_GAP}(?:{_PART}|\({_PARTS}{_GAP}\)|\[{_PARTS}{_GAP}\]))*+[\s.,;]*"
-
-# Names of programs and makers; each must fill its field, but for `_REST`.
-_NAMES = (
-    (r"(openai )?(dall[·\-. ]?e|chatgpt|gpt-image|gpt-4o image( generation)?)|openai", "OpenAI"),
-    (r"adobe firefly", "Adobe Firefly"),
-    (r"google (ai|imagen|gemini)|(google )?nano banana", "Google AI"),
-    (r"midjourney(\.com)?|niji ?journey", "Midjourney"),
-    (r"(microsoft )?bing image creator( from designer)?|microsoft image creator", "Microsoft"),
-    (r"image creator from (microsoft )?designer", "Microsoft"),
-    (r"(xai )?grok( imagine)?|aurora by xai", "xAI Grok"),
-    (r"black forest labs|(black forest labs )?flux(?=[.\s_-]?\d)", "Black Forest Labs FLUX"),
-    (r"ai generated;\s*(txt2img|img2img)(;\s*flux)?", "Black Forest Labs FLUX"),
-    (r"(stability ai )?stable[ -]?diffusion([ -]web[ -]?ui)?", "Stable Diffusion"),
-    (r"stability ai|dreamstudio|automatic1111", "Stable Diffusion"),
-    (r"comfyui", "ComfyUI"),
-    (r"invoke ?ai", "InvokeAI"),
-    (r"novelai( diffusion)?", "NovelAI"),
-    (r"(ruined)?fooocus(-mre)?", "Fooocus"),
-    (r"draw things", "Draw Things"),
-    (r"diffusionbee", "DiffusionBee"),
-    (r"easy diffusion", "Easy Diffusion"),
-    (r"(stable)?swarmui", "SwarmUI"),
-    (r"leonardo\.?\s?ai", "Leonardo.Ai"),
-    (r"ideogram(\.ai)?", "Ideogram"),
-    (r"recraft(\.ai)?", "Recraft"),
-    (r"krea(\.?ai)?", "Krea"),
-    (r"playground ai|craiyon|nightcafe( creator| studio)?|starryai|seaart|tensor\.art", ""),
-    (r"jimeng|doubao|(bytedance )?seedream|即梦(ai)?|豆包", "ByteDance"),
-)
-# A credit line may name a company for a genuine photograph, so only products count there.
-_BY = r"((made|created|generated) (with|by|using) )"
-_CREDITS = (
-    (r"made with google ai", "Google AI"),
-    (rf"{_BY}?dall[·\-. ]?e|{_BY}chatgpt", "OpenAI"),
-    (rf"{_BY}?adobe firefly", "Adobe Firefly"),
-    (rf"{_BY}?midjourney", "Midjourney"),
-    (rf"{_BY}?bing image creator", "Microsoft"),
-)
-
-
-@cache  # at the first field to compare, since compiling takes longer than all that most files need
-def _compiled(names: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple(
-        (re.compile(rf"(?:{name})(?!\w){_REST}", re.IGNORECASE), maker) for name, maker in names
-    )
-
+# Texts that name what made the file, or what could have; elsewhere only exact phrases count.
+_BITS = "text in the lowest bits"
+_PARTLY = ("compositeWithTrainedAlgorithmicMedia", "compositeSynthetic")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GROK = re.compile(r"Signature:\s*[A-Za-z0-9+/=]{40,}\s*")
@@ -182,72 +162,101 @@ class Detector:
 
     def measure(self, ctx: Context) -> Measured:
         """Return a finding whose `claim` repeats what the metadata say."""
+        if ctx.media.image is None:
+            return [_measured(*_of_container(ctx.media))]
         media = ctx.image
         fields = text_fields(media.metadata)
         properties = ctx.get(XMP)
         for name in ("description", "UserComment", "ImageDescription", "parameters"):
             for number, value in enumerate(values(properties, name)[:5]):
                 fields[f"XMP {name}" + (f" {number}" if number else "")] = value
-        generation = read_generation(fields) or _by_name(fields, properties)
-        facts: dict[str, Fact] = {}
-        if generation:
-            facts = {"generator": generation.generator, "where_found": generation.where}
-            facts |= generation.values
-        source_type = _source_type(properties)
-        if source_type:
-            facts["digital_source_type"] = source_type
-            facts.setdefault("where_found", "XMP DigitalSourceType")
-        aigc = _aigc(fields, properties)
-        if aigc:
-            facts |= aigc
-            facts.setdefault("where_found", "AIGC label")
-        edited = any(
-            credit.strip().lower().startswith("edited with google ai")
-            for credit in [*values(properties, "Credit", PHOTOSHOP), fields.get("IPTC Credit", "")]
-        )
-        claim, basis = _claim(generation, source_type, facts, edited)
-        facts["claim_basis"] = basis
-        if claim is Label.AI_GENERATED:
-            facts.setdefault("generator", "not named")
-        return [
-            Measurement(
-                score=1.0 if claim else 0.0,
-                claim=Claim(claim, Carrier.UNSIGNED_TEXT) if claim else None,
-                facts=facts,
-                summary=_summary(claim, facts),
-            )
-        ]
+        fields |= {
+            k: v for k, v in jpeg_texts(media.data).items() if v != fields.get("file comment")
+        }
+        fields |= _hidden(media)
+        others = other_exif_texts(media.metadata)
+        editor = _edited(media, fields, properties)
+        return [_measured(fields, others, properties, editor)]
+
+
+def _of_container(media: Media) -> tuple[dict[str, str], dict[str, str]]:
+    """Texts of a video or sound file: those that are read as formats, and all others."""
+    found = texts(media.source, media.name, media.format)
+    return {where: text for where, text in found.items() if text}, {}
+
+
+def _measured(
+    fields: Mapping[str, str],
+    others: Mapping[str, str],
+    properties: Sequence[Property] = (),
+    editor: tuple[str, str] = ("", ""),
+) -> Measurement:
+    """The measurement, from texts by place, XMP properties, and what says that AI edited it."""
+    every = {**fields, **others}
+    generation = (
+        read_generation(fields) or _by_name(every, properties) or _by_phrase(every, properties)
+    )
+    facts: dict[str, Fact] = {}
+    if generation:
+        facts = {"generator": generation.generator, "where_found": generation.where}
+        facts |= generation.values
+    source_type = _source_type(properties)
+    if source_type:
+        facts["digital_source_type"] = source_type
+        facts.setdefault("where_found", "XMP DigitalSourceType")
+    aigc = _aigc(fields, properties)
+    if aigc:
+        facts |= aigc
+        facts.setdefault("where_found", "AIGC label")
+    where, name = editor
+    if name:
+        facts["edited_with"] = name
+        facts.setdefault("where_found", where)
+    claim, basis = _claim(generation, source_type, facts)
+    facts["claim_basis"] = basis
+    if claim is Label.AI_GENERATED:
+        facts.setdefault("generator", "not named")
+    return Measurement(
+        score=1.0 if claim else 0.0,
+        claim=Claim(claim, Carrier.UNSIGNED_TEXT) if claim else None,
+        facts=facts,
+        summary=_summary(claim, facts),
+    )
 
 
 def _claim(
-    generation: Generation | None, source_type: str, facts: Mapping[str, Fact], edited: bool
+    generation: Generation | None, source_type: str, facts: Mapping[str, Fact]
 ) -> tuple[Label | None, str]:
     if source_type == "trainedAlgorithmicMedia":
         return Label.AI_GENERATED, f"the XMP metadata declare the source type {source_type}"
-    if source_type == "compositeWithTrainedAlgorithmicMedia":
+    if source_type in _PARTLY:
         return Label.MANIPULATED, f"the XMP metadata declare the source type {source_type}"
-    if edited:
-        return Label.MANIPULATED, "the credit line says that it was edited with Google AI"
+    if facts.get("edited_with"):
+        where = facts["where_found"]
+        return Label.MANIPULATED, f"{where} says that it was edited with {facts['edited_with']}"
     if generation:
         return Label.AI_GENERATED, f"{generation.where} carries marks of {generation.generator}"
-    if facts.get("aigc_label") == "1":
+    if facts.get("aigc_label") in ("1", "AIGC"):
         return Label.AI_GENERATED, "the AIGC label says that the content is generated"
     return None, "no metadata field names a generator"
 
 
 def _summary(claim: Label | None, facts: Mapping[str, Fact]) -> str:
     where = quote(facts.get("where_found", ""))
+    if claim is Label.MANIPULATED and facts.get("edited_with"):
+        by = quote(facts["edited_with"])
+        return f"The metadata ({where}) say that it was edited with AI (by {by})."
     if claim is Label.MANIPULATED:
-        return f"The metadata ({where}) say that the picture was made or edited partly with AI."
+        return f"The metadata ({where}) say that it was made or edited partly with AI."
     if claim is None and "aigc_label" in facts:
-        return f"The metadata ({where}) call the picture possibly or suspectedly AI-generated."
+        return f"The metadata ({where}) call it possibly or suspectedly AI-generated."
     if claim is None:
         return "The metadata name no image generator, which proves nothing."
     named = facts.get("generator") != "not named"
     by = f" by {quote(facts['generator'])}" if named else ""
     model = f" with the model {quote(facts['model'])}" if facts.get("model") else ""
     start = ", starting from another picture" if facts.get("input_picture") else ""
-    return f"The metadata ({where}) say that the picture was generated{by}{model}{start}."
+    return f"The metadata ({where}) say that it was generated{by}{model}{start}."
 
 
 def _by_name(fields: Mapping[str, str], properties: Sequence[Property]) -> Generation | None:
@@ -259,13 +268,13 @@ def _by_name(fields: Mapping[str, str], properties: Sequence[Property]) -> Gener
             naming.setdefault(f"XMP {name}", value)
     for where, text in naming.items():
         text = text.strip()[:200]
-        for pattern, generator in _compiled(_CREDITS if where in _CREDITING else _NAMES):
-            if pattern.fullmatch(text):
-                found: dict[str, str | int | float | bool] = {}
-                model = fields.get("EXIF Model", "")
-                if generator.endswith("FLUX") and model:
-                    found = {"model": clean(model, 200)}
-                return Generation(generator or clean(text, 60), where, found)
+        generator = generator_credited(text) if where in _CREDITING else generator_named(text)
+        if generator is not None:
+            found: dict[str, str | int | float | bool] = {}
+            model = fields.get("EXIF Model", "")
+            if generator.endswith("FLUX") and model:
+                found = {"model": clean(model, 200)}
+            return Generation(generator or clean(text, 60), where, found)
         if where == "XMP AISystemUsed" and text:
             return Generation(clean(text, 60), where)
     if _UUID.fullmatch(fields.get("EXIF Artist", "").strip()) and _GROK.fullmatch(
@@ -273,6 +282,55 @@ def _by_name(fields: Mapping[str, str], properties: Sequence[Property]) -> Gener
     ):
         return Generation("xAI Grok", "EXIF ImageDescription")
     return None
+
+
+def _by_phrase(fields: Mapping[str, str], properties: Sequence[Property]) -> Generation | None:
+    """A phrase that a generator writes word for word, in any field."""
+    named = [(f"XMP {one.name}", one.value) for one in properties[:2000]]
+    for where, text in (*fields.items(), *named):
+        maker = phrase_of(text)
+        if maker:
+            return Generation(maker, where)
+    return None
+
+
+def _edited(
+    media: Image, fields: Mapping[str, str], properties: Sequence[Property]
+) -> tuple[str, str]:
+    """Where a file says that AI edited it, and with what; both "" where it does not."""
+    lines = [("XMP Credit", value) for value in values(properties, "Credit", PHOTOSHOP)]
+    lines += [(where, fields[where]) for where in ("IPTC Credit", "IPTC Source") if where in fields]
+    for where, text in lines:
+        editor = editor_credited(text)
+        if editor:
+            return where, editor
+    trailer = samsung_trailer(media.data)
+    for name in ("PEg_Info", "PhotoEditor_Re_Edit_Data"):
+        told = parse_json(trailer.get(name, b"").decode("utf-8", "replace"))
+        kind = told.get("genAIType")
+        if (isinstance(kind, int) and kind > 0) or told.get("genImageVersion"):
+            return f"Samsung trailer {name}", "Samsung Galaxy AI"
+    return "", ""
+
+
+def _hidden(media: Image) -> dict[str, str]:
+    """Texts in the lowest bits of a lossless picture, by the place where they would stand."""
+    if media.format not in ("PNG", "WEBP", "TIFF", "BMP"):
+        return {}
+    try:
+        text = read_colours(media.stored_pixels)
+        if not text and media.mode in ("RGBA", "LA", "PA"):
+            with media.open_again() as picture:
+                text = read_alpha(np.asarray(picture.convert("RGBA"))[..., 3])
+    except Exception:  # decoders raise nearly anything on damaged input
+        return {}
+    told = parse_json(text)
+    found = {
+        f"{_BITS} '{clean(str(key), 40)}'": value
+        for key, value in list(told.items())[:50]
+        if isinstance(value, str)
+    }
+    return found or ({f"{_BITS} 'parameters'": text} if text else {})
 
 
 def _source_type(properties: Sequence[Property]) -> str:
@@ -291,7 +349,8 @@ def _aigc(fields: Mapping[str, str], properties: Sequence[Property]) -> dict[str
     candidates += [
         text
         for where, text in fields.items()
-        if where in ("PNG text 'AIGC'", "EXIF UserComment", "EXIF ImageDescription", "file comment")
+        if where.endswith(" 'AIGC'")
+        or where in ("EXIF UserComment", "EXIF ImageDescription", "file comment")
     ]
     for text in candidates:
         data = parse_json(text)
