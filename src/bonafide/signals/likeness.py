@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bonafide.signals.heavy import cv2
+from bonafide.signals.masks import filled, tidy, touching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,8 +196,8 @@ class Comparison:
         self, seeds: NDArray[np.bool_], least: float = AGREEMENT
     ) -> NDArray[np.bool_] | None:
         """The connected parts that agree and touch `seeds`, holes filled; None if too small."""
-        alike = _tidy((self.agreement > least) & self.known)
-        part = _filled(_touching(alike, seeds)) & self.known
+        alike = tidy((self.agreement > least) & self.known)
+        part = filled(touching(alike, seeds)) & self.known
         return part if np.count_nonzero(part) >= SMALLEST else None
 
     def self_likeness(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
@@ -359,10 +360,10 @@ def _outlined(comparison: Comparison, part: NDArray[np.bool_], light: float) -> 
     """`part` with its smooth surroundings that agree too."""
     apart = np.abs(comparison.gap - np.median(comparison.gap[places(part, SAMPLES)]))
     alike = (apart < min(max(LEVEL[0], 4 * light), LEVEL[1])) & (comparison.unopposed > AGREEMENT)
-    joined = _touching(_tidy(part | (alike & comparison.known)), part)
+    joined = touching(tidy(part | (alike & comparison.known)), part)
     # Windows across its border disagree; what they took from it is given back.
     grown = cv2.dilate(joined.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8))
-    return _filled(grown > 0) & comparison.known
+    return filled(grown > 0) & comparison.known
 
 
 def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
@@ -373,32 +374,6 @@ def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
 def _difference(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
     energy = float((one * one).sum() + (two * two).sum())
     return 2 * float(((one - two) ** 2).sum()) / max(energy, 1e-6)
-
-
-def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`mask` without its holes: smooth patches inside a copy carry no detail."""
-    filled = mask.astype(np.uint8)
-    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(filled, outlines, -1, 1, -1)
-    return np.asarray(filled, bool)
-
-
-def _tidy(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop specks and close gaps."""
-    tidy = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    tidy = cv2.morphologyEx(tidy, cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))
-    return np.asarray(tidy, bool)
-
-
-def _touching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The connected parts of `mask` that touch `seeds`."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    touched = labels[seeds & mask]
-    if count <= 2:
-        return mask if touched.size else np.zeros(mask.shape, bool)
-    chosen = np.zeros(count, bool)
-    chosen[touched] = True
-    return np.asarray(np.take(chosen, labels), bool)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
