@@ -34,12 +34,20 @@ def test_the_probe_is_small_and_carries_its_card() -> None:
     assert all(len(table["sha256"]) == 64 for table in weights.metadata["training_data"])
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (65, 97), (700, 130), (600, 1111)])
+@pytest.mark.parametrize("shape", [(64, 64), (65, 97), (400, 130), (300, 512)])
 def test_any_size_is_measured(shape: tuple[int, int]) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    finding = measure(Detector(), encoded(pixels), CARD)
+    finding = measure(Detector(), encoded(photographs.astronaut()[: shape[0], : shape[1]]), CARD)
     assert finding.status is Status.OK and finding.score is not None
     assert finding.facts["seen_share"] == round(min(shape) / max(shape), 3)
+
+
+def test_what_resembles_no_training_picture_is_not_judged() -> None:
+    y, x = np.mgrid[:256, :256].astype(np.uint8)
+    gradient = np.stack([x, y, x // 2 + y // 2], 2)
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    for pixels in (gradient, noise, np.full((256, 256, 3), 120, np.uint8)):
+        finding = measure(Detector(), encoded(pixels), CARD)
+        assert finding.status is Status.NOT_APPLICABLE and "resembles none" in finding.why
 
 
 def test_a_save_moves_the_score_little() -> None:

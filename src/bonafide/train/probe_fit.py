@@ -2,6 +2,10 @@
 
 Logistic regression on standardised features. Both classes weigh the same, and a source weighs as
 the square root of its pictures, so that no collection speaks for the world.
+
+Beside the plane stands the subspace in which the features of the training pictures lie. What lies
+far outside of it (a blank picture, noise, a gradient, a chart) was never seen, and the plane says
+nothing about it.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from bonafide.bench.metrics import roc_auc, tpr_at_fpr
 from bonafide.bench.statistics import Interval, macro
+from bonafide.detectors.generated.clip_probe import CARD, FAR
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
 from bonafide.networks import runtime
@@ -31,8 +37,8 @@ from bonafide.networks.clip import LAYERS
 from bonafide.networks.runtime import METADATA
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features
 
-ID, VERSION = "clip_probe", "1"
 FOLDS = 10
+COMPONENTS = 128  # of the subspace of the training pictures
 USED = (2, 3)  # of the layers of the features: blocks 7 and 8
 LEAST = 8  # pictures of a generator that gets a line
 FEWEST = 30  # pictures of either class of a kind that gets a line
@@ -58,6 +64,37 @@ class Plane:
         """N×L×768 → (N,)."""
         flat = tokens.reshape(len(tokens), -1).astype(np.float64)
         return np.asarray(flat @ self.weight.ravel().astype(np.float64) + self.bias)
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Where the features of the training pictures lie: principal components of the last layer.
+
+    Attributes:
+        mean: float32 (768,).
+        basis: float32 768×k, orthonormal columns.
+        typical: median distance of the training pictures from the subspace.
+    """
+
+    mean: Floats
+    basis: Floats
+    typical: float
+
+    @classmethod
+    def of(cls, tokens: NDArray[np.float16]) -> Subspace:
+        """From tokens N×L×768."""
+        last = tokens[:, -1].astype(np.float32)
+        mean = last.mean(0)
+        count = min(COMPONENTS, len(last) // 4)
+        parts = PCA(count, svd_solver="covariance_eigh").fit(last).components_
+        found = cls(mean, np.asarray(parts.T, np.float32), 1.0)
+        return replace(found, typical=float(np.median(found.distance(tokens))))
+
+    def distance(self, tokens: NDArray[Any]) -> NDArray[np.float64]:
+        """N×L×768 → (N,) distance from the subspace, 1 for a typical training picture."""
+        off = tokens[:, -1].astype(np.float32) - self.mean
+        rest = off - (off @ self.basis) @ self.basis.T
+        return np.asarray(np.linalg.norm(rest, axis=1) / self.typical, np.float64)
 
 
 def fit(
@@ -92,7 +129,7 @@ def out_of_fold(
     strength: float = STRENGTH,
     groups: Mapping[str, str] | None = None,
     views: Sequence[str] = (WHOLE, DEGRADED),
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score every view with a probe that saw nothing of its source.
 
     Args:
@@ -102,40 +139,67 @@ def out_of_fold(
         views: that are fitted on.
 
     Returns:
-        (N,) log-odds.
+        (N,) log-odds, and (N,) distances from the subspace of the other sources.
     """
     groups = groups or {}
     names = np.array([groups.get(source, source) for source in features.source])
-    scores = np.zeros(len(names))
+    scores, distances = np.zeros(len(names)), np.zeros(len(names))
     for _, tested in StratifiedGroupKFold(FOLDS).split(names, features.positive, names):
         rows = np.isin(features.view, list(views))
         rows[tested] = False
-        scores[tested] = fit(features, rows, layers, strength)(features.tokens[tested])
-    return scores
+        tokens = features.tokens[tested]
+        scores[tested] = fit(features, rows, layers, strength)(tokens)
+        distances[tested] = Subspace.of(features.tokens[rows]).distance(tokens)
+    return scores, distances
 
 
-def write_probe(probe: Plane, path: Path, card: Mapping[str, Any]) -> None:
-    """Write the probe as ONNX: `tokens`, float32 N×L×768 → `logit`, float32 (N,)."""
+def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, Any]) -> None:
+    """Write the probe as ONNX.
+
+    `tokens`, float32 N×L×768 → `logit`, float32 (N,), and `distance`, float32 (N,).
+    """
     count, width = probe.weight.shape
-    constants = [
-        numpy_helper.from_array(probe.weight.astype(np.float32), "weight"),
-        numpy_helper.from_array(np.array(probe.bias, np.float32), "bias"),
-        numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-    ]
+    values: dict[str, NDArray[Any]] = {
+        "weight": probe.weight.astype(np.float32),
+        "bias": np.array(probe.bias, np.float32),
+        "axes": np.array([1, 2], np.int64),
+        "last": np.array(count - 1, np.int64),
+        "mean": known.mean,
+        "basis": known.basis,
+        "typical": np.array(known.typical, np.float32),
+    }
+    constants = [numpy_helper.from_array(value, name) for name, value in values.items()]
     nodes = [
         helper.make_node("Mul", ["tokens", "weight"], ["products"]),
         helper.make_node("ReduceSum", ["products", "axes"], ["sum"], keepdims=0),
         helper.make_node("Add", ["sum", "bias"], ["logit"]),
+        helper.make_node("Gather", ["tokens", "last"], ["last_token"], axis=1),
+        helper.make_node("Sub", ["last_token", "mean"], ["off"]),
+        helper.make_node("MatMul", ["off", "basis"], ["inside"]),
+        helper.make_node("Transpose", ["basis"], ["basis_back"], perm=[1, 0]),
+        helper.make_node("MatMul", ["inside", "basis_back"], ["near"]),
+        helper.make_node("Sub", ["off", "near"], ["rest"]),
+        helper.make_node("ReduceL2", ["rest"], ["norm"], axes=[1], keepdims=0),
+        helper.make_node("Div", ["norm", "typical"], ["distance"]),
     ]
     graph = helper.make_graph(
         nodes,
-        ID,
+        CARD.id,
         [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["N", count, width])],
-        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"])],
+        [
+            helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("distance", TensorProto.FLOAT, ["N"]),
+        ],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    entry = {"id": ID, "version": VERSION, "recipe": ID, "inputs": ["tokens"], **card}
+    entry = {
+        "id": CARD.id,
+        "version": CARD.version,
+        "recipe": "probe_fit",
+        "inputs": ["tokens"],
+        **card,
+    }
     model.metadata_props.add(key=METADATA, value=json.dumps(entry, ensure_ascii=False))
     onnx.checker.check_model(model)
     with atomic_write(path) as partial:
@@ -182,12 +246,14 @@ def run(
     """
     out.mkdir(parents=True, exist_ok=True)
     groups = {source: "+".join(group) for group in together for source in group}
-    scores = out_of_fold(features, layers, strength, groups)
+    scores, distances = out_of_fold(features, layers, strength, groups)
     with atomic_write(out / "out_of_fold.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("path", "score", "degradation"))
-        for path, score, view in zip(features.path, scores, features.view, strict=True):
-            writer.writerow((path, f"{score:.4f}", view))
+        writer.writerow(("path", "score", "distance", "degradation"))
+        columns = (features.path, scores, distances, features.view)
+        for path, score, distance, view in zip(*columns, strict=True):
+            said = f"{score:.4f}" if distance <= FAR else ""  # the detector would not answer
+            writer.writerow((path, said, f"{distance:.3f}", view))
     fitted_on = np.isin(features.view, (WHOLE, DEGRADED))
     probe = fit(features, fitted_on, layers, strength)
     whole = features.view == WHOLE
@@ -200,7 +266,8 @@ def run(
             "sources": len(set(features.source.tolist())),
         },
     }
-    write_probe(probe, out / f"{ID}-{VERSION}.onnx", card)
+    known = Subspace.of(features.tokens[fitted_on])
+    write_probe(probe, known, out / f"{CARD.id}-{CARD.version}.onnx", card)
     figures = table(features, scores)
     with atomic_write(out / "figures.md") as partial:
         partial.write_text(figures, "utf-8")

@@ -18,7 +18,8 @@ When it fails
 
 How to read it
     The score is a log-odds. Nobody can check by eye why it is high, so it is weaker evidence than
-    a trace that can be shown; the calibration says how often bona fide pictures score as high.
+    a trace that can be shown; the calibration says how often bona fide pictures score as high. The
+    probe does not answer for pictures that are unlike all that it was fitted on.
 
 Reference
     U. Ojha, Y. Li and Y. J. Lee, "Towards Universal Fake Image Detectors that Generalize Across
@@ -33,7 +34,10 @@ from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import runtime
 from bonafide.networks.clip import CLIP_SQUARE
-from bonafide.types import Card, Failed, Measured, Measurement, Needs, Question
+from bonafide.types import Card, Failed, Measured, Measurement, Needs, NotApplicable, Question
+
+# Distance from the training pictures, 1 for a typical one, beyond which the probe is not asked.
+FAR = 2.0
 
 CARD = Card(
     id="clip_probe",
@@ -41,7 +45,11 @@ CARD = Card(
     question=Question.SYNTHETIC,
     title="Looks like the work of a generator",
     needs=Needs(min_side=64),
-    facts={"seen_share": "share of the picture that the central square covers [0–1]"},
+    facts={
+        "seen_share": "share of the picture that the central square covers [0–1]",
+        "distance": "distance of the features from those of the training pictures; charts, blank "
+        "pictures and noise lie far away [1 for a typical training picture]",
+    },
     pool="mean",
     paper="This project, 2026; see the model card of clip_probe in MODELS.md",
     licence="MIT (weights of CLIP), Apache-2.0 (the plane)",
@@ -64,14 +72,20 @@ class Detector:
             tokens = ctx.get(CLIP_SQUARE)
         except WeightsError as error:
             return Failed(error.why)
-        score = float(session.run(tokens=tokens)["logit"][0])
+        found = session.run(tokens=tokens)
+        score, distance = float(found["logit"][0]), float(found["distance"][0])
+        if distance > FAR:
+            return NotApplicable(
+                "it resembles none of the pictures that the probe was fitted on, as charts, plain "
+                "areas and noise do"
+            )
         height, width = ctx.image.pixels.shape[:2]
         seen = min(height, width) / max(height, width)
         side = "generated" if score > 0 else "bona fide"
         return [
             Measurement(
                 score=round(score, 4),
-                facts={"seen_share": round(seen, 3)},
+                facts={"seen_share": round(seen, 3), "distance": round(distance, 3)},
                 summary=f"To CLIP's middle layers the picture is more like the {side} pictures "
                 f"that the probe was fitted on; log-odds {score:+.2f}.",
             )
