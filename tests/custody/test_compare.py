@@ -72,9 +72,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "settings.profile": lambda r: r["settings"].update(profile="triage"),
     "settings.false_accusation_rate": lambda r: r["settings"].update(false_accusation_rate=0.4),
     "versions.calibration": lambda r: r["versions"].update(calibration="0" * 12),
-    "versions.weights.synthetic_traces": lambda r: r["versions"].update(
-        {"weights.synthetic_traces": "0" * 64}
-    ),
+    "versions.weights.clip_probe": lambda r: r["versions"].update({"weights.clip_probe": "0" * 64}),
     "versions.trust": lambda r: r["versions"].update(trust="0" * 64),
     "untested": lambda r: r.update(untested=[]),
     "more": lambda r: r.update(more="something"),

@@ -157,6 +157,25 @@ class TestVerify:
         assert "Traceback" not in done.output
         assert done.exit_code in (0, 1)
 
+    def test_a_detector_that_was_retired_is_named(self, cat: Path) -> None:
+        done = CliRunner().invoke(bonafide, ["verify", str(HERE / "cat.json"), str(cat)])
+        told = "note     detector synthetic_traces: not installed here, cannot be asked again"
+        assert f"{told}; the report is of bonafide 0.1.0" in done.output
+        assert "DIFFERS  findings[synthetic_traces].status: ok then, not asked now" in done.output
+        assert done.exit_code == 1
+
+    def test_a_report_of_a_retired_detector_alone_is_not_told(
+        self, cat: Path, tmp_path: Path
+    ) -> None:
+        record = kept("cat")
+        record["settings"]["only"] = ["synthetic_traces"]
+        (tmp_path / "alone.json").write_text(json.dumps(record))
+        words = ["verify", str(tmp_path / "alone.json"), str(cat)]
+        error = CliRunner().invoke(bonafide, words).exception
+        assert isinstance(error, InvalidInput)
+        assert "synthetic_traces, not installed here" in str(error)
+        assert "made with bonafide 0.1.0" in str(error)
+
     def test_it_agrees_with_itself_in_the_new_schema(self) -> None:
         then = kept("clone")
         assert compare.differences(then, to_dict(from_dict(then))) == []

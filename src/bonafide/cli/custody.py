@@ -244,6 +244,15 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
             raise InvalidInput(
                 f"{path} does not exist: give its new place with --trust or --calibration"
             )
+    gone, version = compare.gone(record), _shown(record["versions"].get("bonafide", "unknown"))
+    if absent := [name for name in gone if name in settings.only]:
+        raise InvalidInput(
+            f"the report asked {_shown(', '.join(absent))}, not installed here; it was made with "
+            f"bonafide {version}"
+        )
+    for name in gone:
+        told = f"not installed here, cannot be asked again; the report is of bonafide {version}"
+        yield Check(f"detector {_shown(name)}", None, told)
     load_calibration(settings.calibration)  # in the examination, either would look like a bug
     select(settings)
     name = str(record["media"].get("name"))

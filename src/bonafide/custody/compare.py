@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bonafide import registry
 from bonafide.errors import InvalidInput
 from bonafide.examination import Settings
 from bonafide.media.limits import Limits
@@ -78,7 +79,7 @@ def _compared(then: Mapping[str, Any], now: Mapping[str, Any]) -> _Comparison:
     one, two = then, now
     if older(then) != older(now):
         try:
-            one, two = _common(then, then), _common(now, then)
+            one, two = _common(then, then, now), _common(now, then, now)
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
                 f"the report is not as schema 1 has it: {type(error).__name__} {error}"
@@ -94,6 +95,16 @@ def _compared(then: Mapping[str, Any], now: Mapping[str, Any]) -> _Comparison:
 def older(record: Mapping[str, Any]) -> bool:
     """Whether a record has schema 1."""
     return record.get("schema") == 1
+
+
+def gone(record: Mapping[str, Any]) -> list[str]:
+    """Detectors that a record names and that are not installed here, each once."""
+    try:
+        names = [*record["settings"]["only"], *(one["detector"] for one in record["findings"])]
+    except (KeyError, TypeError):  # a damaged record, which is told elsewhere
+        return []
+    known = set(registry.ids())
+    return [name for name in dict.fromkeys(map(str, names)) if name not in known]
 
 
 def other_processor(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -165,9 +176,12 @@ def _path(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _common(record: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+def _common(
+    record: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]
+) -> dict[str, Any]:
     """What schema 1 and 2 both have of a record, for the detectors and questions of `then`."""
     findings = {finding["detector"]: finding for finding in record["findings"]}
+    asked = {finding["detector"] for finding in now["findings"]}
     edits = record.get("edits")
     return {
         "media": {name: record["media"][name] for name in _MEDIA},
@@ -176,16 +190,20 @@ def _common(record: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any
             name: record["probabilities"].get(name) for name in then["probabilities"]
         },
         "findings": [
-            _common_of(finding["detector"], findings.get(finding["detector"]))
+            _common_of(finding["detector"], findings.get(finding["detector"]), asked)
             for finding in then["findings"]
         ],
         "edits": edits and {name: edits[name] for name in ("regions", "marked_share")},
     }
 
 
-def _common_of(detector: str, finding: Mapping[str, Any] | None) -> dict[str, Any]:
+def _common_of(
+    detector: str, finding: Mapping[str, Any] | None, asked: Collection[str]
+) -> dict[str, Any]:
     if finding is None:
         return {"detector": detector, "status": "not asked"}
+    if detector not in asked:
+        return {"detector": detector, "status": finding["status"]}
     kept = {name: finding[name] for name in ("detector", "version", "question", "status", "score")}
     if kept["status"] != "ok":
         return kept

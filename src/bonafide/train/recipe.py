@@ -75,8 +75,6 @@ class Output(NamedTuple):
     Attributes:
         logit: float32 (N,), larger for what is looked for: synthetic, or edited.
         map: float32 (N, h, w) logits of patches, or None for a network without a map.
-        laundered: float32 (N,) logits: given that it is synthetic, larger for a photograph that
-            went through a decoder than for one made from nothing; None where this is not asked.
         reliability: float32 (N, h, w) logits, larger where the map is to be trusted; None for a
             network that does not say.
         summary: float32 (N, C) of a network that takes the summary of a whole picture as its
@@ -85,7 +83,6 @@ class Output(NamedTuple):
 
     logit: Tensor
     map: Tensor | None = None
-    laundered: Tensor | None = None
     reliability: Tensor | None = None
     summary: Tensor | None = None
 

@@ -41,7 +41,16 @@ from bonafide.signals.spectrum import (
     radial_profile,
     tile_origins,
 )
-from bonafide.types import Card, Fact, Measured, Measurement, Needs, NotApplicable, Question
+from bonafide.types import (
+    Card,
+    Fact,
+    Measured,
+    Measurement,
+    Needs,
+    NotApplicable,
+    Profile,
+    Question,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +63,7 @@ CARD = Card(
     question=Question.SYNTHETIC,
     title="Up-sampling lines in the spectrum",
     needs=Needs(min_side=TILE),
+    profile=Profile.THOROUGH,
     facts={
         "tiles": "tiles of 128×128 pixels that were averaged [count]",
         "quarter_lines": "mean excess at crossings of odd multiples of 1/4 [natural log of power "
