@@ -256,7 +256,7 @@ def test_no_copy_is_begun_that_would_take_too_long() -> None:
 
 
 def test_the_whole_path_reports_it_and_leaves_the_rest_alone() -> None:
-    only = ("spectral_peaks", "noise_level")
+    only = ("clip_probe", "noise_level")
     media = opened(stability.CHANGES[0].apply(photographs.chelsea()[:200, :260]))
     once = bonafide.examine(media, bonafide.Settings(only=only))
     checked = bonafide.examine(media, bonafide.Settings(only=only, stability=True))
