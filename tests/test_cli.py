@@ -15,6 +15,8 @@ from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 from skimage import data as photographs
 
+from bonafide.evidence.stability import CHANGES
+
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
 
@@ -178,13 +180,12 @@ def test_detectors_lists_every_id_and_shows_a_whole_card() -> None:
 
 
 def test_changed_copies_are_reported_on_request(folder: Path) -> None:
-    done = bonafide(
-        "scan", folder / "b cat.jpg", "--stability", "--jsonl", "--only", "spectral_peaks"
-    )
+    done = bonafide("scan", folder / "b cat.jpg", "--stability", "--jsonl", "--only", "clip_probe")
     (record,) = records(done)
     assert record["settings"]["stability"] is True
     assert record["stability"]["variants"][0]["name"] == "jpeg:90"
-    assert record["stability"]["skipped"]
+    tried = {one["name"] for one in record["stability"]["variants"]}
+    assert tried | set(record["stability"]["skipped"]) == {one.name for one in CHANGES}
 
 
 def test_a_calibration_that_cannot_be_used_is_wrong_usage(folder: Path, tmp_path: Path) -> None:

@@ -97,36 +97,25 @@ def run(
         RuntimeError: `work` raised, with its traceback: a bug, not a property of the input. Or no
             worker could be started.
     """
-    pool = _Pool(work, jobs, seconds, quiet, fork)
+    return _run(_Pool(work, jobs, seconds, quiet, fork), tasks, jobs)
+
+
+def _run(pool: _Pool, tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Result | Lost]]:
     waiting: deque[_Slot[Task, Result]] = deque()
     queue = iter(tasks)
-    try:
-        _fill(pool, queue, waiting, jobs)  # the workers begin while the caller prepares the rest
-    except BaseException:
-        pool.stop()
-        raise
-    return _run(pool, queue, waiting, jobs)
-
-
-def _fill(pool: _Pool, queue: Iterator[Task], waiting: deque[_Slot[Task, Any]], jobs: int) -> None:
-    """Give each free worker a task, as long as there are any and the queue is not too long."""
-    for worker in pool.free():
-        if len(waiting) >= jobs * _LOOK_AHEAD:
-            return
-        try:
-            slot: _Slot[Task, Any] = _Slot(next(queue))
-        except StopIteration:
-            return
-        waiting.append(slot)
-        worker.give(slot)
-
-
-def _run(
-    pool: _Pool, queue: Iterator[Task], waiting: deque[_Slot[Task, Any]], jobs: int
-) -> Iterator[tuple[Task, Any]]:
+    exhausted = False
     try:
         while True:
-            _fill(pool, queue, waiting, jobs)
+            for worker in pool.free():
+                if exhausted or len(waiting) >= jobs * _LOOK_AHEAD:
+                    break
+                try:
+                    slot: _Slot[Task, Result] = _Slot(next(queue))
+                except StopIteration:
+                    exhausted = True
+                    break
+                waiting.append(slot)
+                worker.give(slot)
             if not waiting:
                 return
             if waiting[0].outcome is not None:

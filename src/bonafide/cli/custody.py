@@ -247,8 +247,8 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
     gone, version = compare.gone(record), _shown(record["versions"].get("bonafide", "unknown"))
     if absent := [name for name in gone if name in settings.only]:
         raise InvalidInput(
-            f"the report asked {_shown(', '.join(absent))}, not installed here; it was made with "
-            f"bonafide {version}"
+            f"the report asked {_shown(', '.join(absent))}: no detector of that name is installed "
+            f"here; it was made with bonafide {version}"
         )
     for name in gone:
         told = f"not installed here, cannot be asked again; the report is of bonafide {version}"

@@ -140,11 +140,20 @@ def out_of_fold(
 
     Returns:
         (N,) log-odds, and (N,) distances from the subspace of the other sources.
+
+    Raises:
+        InvalidInput: there are fewer than two sources of a class.
     """
     groups = groups or {}
     names = np.array([groups.get(source, source) for source in features.source])
     scores, distances = np.zeros(len(names)), np.zeros(len(names))
-    for _, tested in StratifiedGroupKFold(FOLDS).split(names, features.positive, names):
+    fewest = min(len(set(names[features.positive == one].tolist())) for one in (False, True))
+    if fewest < 2:
+        raise InvalidInput(
+            "each class needs at least two sources: name them in a column origin, source or group"
+        )
+    folds = StratifiedGroupKFold(min(FOLDS, fewest))
+    for _, tested in folds.split(names, features.positive, names):
         rows = np.isin(features.view, list(views))
         rows[tested] = False
         tokens = features.tokens[tested]
