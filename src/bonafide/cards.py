@@ -102,6 +102,7 @@ class Card:
         kinds: media kinds that it reads.
         needs: what a media must bring.
         profile: the cheapest profile that runs it.
+        cost: seconds per megapixel on one core, roughly; slow detectors are started first.
         facts: every fact it may report, name → meaning with the unit in square brackets.
         options: names of `examination.Settings` that its constructor takes.
         erased_by: kinds of change ("jpeg", "scale", "crop") that erase what it reads.
@@ -123,6 +124,7 @@ class Card:
     kinds: tuple[Kind, ...] = (Kind.IMAGE,)
     needs: Needs = field(default_factory=Needs)
     profile: Profile = Profile.STANDARD
+    cost: float = 0.05
     facts: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     erased_by: tuple[str, ...] = ()

@@ -193,7 +193,7 @@ class Examiner:
         if threads == 1 or len(ordered) == 1:
             return tuple(one(card) for card in ordered)
         # The slowest first, so that no core idles at the end.
-        by_time = sorted(ordered, key=lambda card: -self._seconds.get(card.id, 0.0))
+        by_time = sorted(ordered, key=lambda card: -self._seconds.get(card.id, card.cost))
         with ThreadPoolExecutor(threads) as pool:
             found = dict(zip((card.id for card in by_time), pool.map(one, by_time), strict=True))
         return tuple(found[card.id] for card in ordered)

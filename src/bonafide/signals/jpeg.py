@@ -35,6 +35,10 @@ _CHROMA_BASE = (
 )
 
 
+ONE_THREAD = 200_000  # multiplications of a product that OpenBLAS does not share among threads
+_WIDE = ONE_THREAD // 512  # blocks of such a product
+
+
 @dataclass(frozen=True)
 class QualityEstimate:
     """The IJG quality that comes nearest to a quantisation table.
@@ -102,8 +106,9 @@ def block_dct(luma: NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> ND
     for row in range(rows):  # one row of blocks at a time stays in the cache
         strip = luma[y + 8 * row : y + 8 * row + 8, x : x + 8 * columns] - np.float32(128)
         # Two products of large matrices are much faster than two for each block.
-        both = (matrix @ strip).reshape(-1, 8) @ matrix.T
-        result[row] = both.reshape(8, columns, 8).swapaxes(0, 1)
+        for left in range(0, columns, _WIDE):
+            part = (matrix @ strip[:, 8 * left : 8 * (left + _WIDE)]).reshape(-1, 8) @ matrix.T
+            result[row, left : left + _WIDE] = part.reshape(8, -1, 8).swapaxes(0, 1)
     return result
 
 
@@ -188,9 +193,9 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
                 padded[...] = 0
                 padded[: part.shape[0], : part.shape[1]] = part
                 source = padded
-            np.matmul(matrix, source, out=vertical)
+            _multiply(matrix, source, vertical)
             np.copyto(samples, shared)
-            np.matmul(samples.reshape(-1, 15), matrix.T, out=both)
+            _multiply(samples.reshape(-1, 15), matrix.T, both)
             np.less(np.abs(both, out=both), ZERO_BELOW, out=zeros)
             # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
             words = zeros.view(np.uint64).reshape(8, 8 * groups, 8)
@@ -202,6 +207,18 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
         bottom = min(top + 256, height)
         counts[top:bottom][_unchanging(luma, top, bottom)] = 0
     return counts
+
+
+def _multiply(
+    left: NDArray[np.float32], right: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """`left` @ `right` into `out`, in parts that OpenBLAS computes on one thread.
+
+    Its threads wait actively, and take the cores of the detectors that run beside this one.
+    """
+    step = max(1, ONE_THREAD // right.size)
+    for row in range(0, len(left), step):
+        np.matmul(left[row : row + step], right, out=out[row : row + step])
 
 
 def _unchanging(luma: NDArray[np.float32], top: int, bottom: int) -> NDArray[np.bool_]:

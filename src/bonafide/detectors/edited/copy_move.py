@@ -70,6 +70,7 @@ CARD = Card(
     version="7",
     question=Question.EDITED,
     title="Copied and moved parts",
+    cost=0.3,
     needs=Needs(min_side=64),
     facts={
         "maps_tried": "maps from one place to another that were tested [count]",
