@@ -81,12 +81,12 @@ class Detector:
             )
         height, width = ctx.image.pixels.shape[:2]
         seen = min(height, width) / max(height, width)
-        side = "generated" if score > 0 else "bona fide"
+        more, less = ("generated", "bona fide") if score > 0 else ("bona fide", "generated")
         return [
             Measurement(
                 score=round(score, 4),
                 facts={"seen_share": round(seen, 3), "distance": round(distance, 3)},
-                summary=f"To CLIP's middle layers the picture is more like the {side} pictures "
-                f"that the probe was fitted on; log-odds {score:+.2f}.",
+                summary=f"By CLIP's features, the picture as a whole resembles {more} pictures "
+                f"more than {less} ones (log-odds {score:+.2f}).",
             )
         ]
