@@ -24,7 +24,6 @@ from bonafide.types import Kind, Question, Status
 NATIVE = "native"  # a file as it is
 UNTRAINED = "none"  # what a card says of a method without training
 CONTRADICTION_RATE = 0.02  # of bona fide files at the threshold of what counts contradictions
-_KINDS = {"video": Kind.VIDEO.value, "audio": Kind.AUDIO.value}
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record])
     card = registry.card(name)
     shipped = default_calibration().detectors.get(name, {}).get("range", {})
     ranged = tuple(dict.fromkeys(("short_side", "jpeg_quality", *shipped)))
-    scores, found, kinds = [], [], set()
+    scores, found = [], []
     for file in files:
         record = records[file.path]
         said = record["said"].get(name, {})
@@ -179,10 +178,8 @@ def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record])
         score = said.get("score") if spoke else None
         scores.append(math.nan if score is None else float(score))
         found.append({**record["measured"], **said.get("facts", {})})
-        if score is not None:
-            kinds.add(_KINDS.get(record["container"], Kind.IMAGE.value))
     measured = {name: values_of(found, name) for name in ranged}
-    kind = kinds.pop() if len(kinds) == 1 else Kind.IMAGE.value
+    kind = card.kinds[0].value if len(card.kinds) == 1 else Kind.IMAGE.value
     return Column(name, card.version, np.array(scores, np.float64), measured, None, kind)
 
 
