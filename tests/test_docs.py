@@ -64,9 +64,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "set" / ("real" if number % 2 else "fake") / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Pillow.fromarray(np.tile(np.roll(noise, number), (2, 2, 1))).save(path)
-        label = "bona_fide" if number % 2 else "generated"
-        rows.append(f"{path.relative_to(folder)},{label},origin{number}")
+        rows.append(f"{path.relative_to(folder)},{'bona_fide' if number % 2 else 'generated'}")
     (folder / "manifest.csv").write_text("\n".join(rows))
+    origins = [f"{row},{'origin' if number == 0 else number}" for number, row in enumerate(rows)]
+    (folder / "sources.csv").write_text("\n".join(origins))
     return folder
 
 

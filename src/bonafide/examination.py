@@ -341,7 +341,7 @@ def ingredients(cards: tuple[Card, ...], settings: Settings) -> dict[str, str]:
     """Hexadecimal SHA-256 of every file besides the program that an examination rests on.
 
     Args:
-        cards: of the detectors that are asked; a network has the id of its detector.
+        cards: of the detectors that are asked.
         settings: which name the trust list.
 
     Returns:
@@ -349,10 +349,10 @@ def ingredients(cards: tuple[Card, ...], settings: Settings) -> dict[str, str]:
         given, or for the shipped lists and the user's where a detector reads them.
     """
     found = {}
-    for card in cards:
-        network = runtime.checksum(card.id)
+    for name in dict.fromkeys(name for card in cards for name in (card.id, *card.networks)):
+        network = runtime.checksum(name)
         if network is not None:
-            found[f"weights.{card.id}"] = network
+            found[f"weights.{name}"] = network
     asked = any("trust" in card.options for card in cards)
     if settings.trust is not None:
         found["trust"] = _digest_of_all(Path(settings.trust))

@@ -173,7 +173,7 @@ class TestVerify:
         words = ["verify", str(tmp_path / "alone.json"), str(cat)]
         error = CliRunner().invoke(bonafide, words).exception
         assert isinstance(error, InvalidInput)
-        assert "synthetic_traces, not installed here" in str(error)
+        assert "synthetic_traces: no detector of that name is installed" in str(error)
         assert "made with bonafide 0.1.0" in str(error)
 
     def test_it_agrees_with_itself_in_the_new_schema(self) -> None:

@@ -88,9 +88,8 @@ def bonafide() -> None:
 @click.option(
     "--false-accusation-rate",
     type=click.FloatRange(0.0, 0.5, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Bound on the share of bona fide files that each question may accuse.",
+    help="Bound on the share of bona fide files that each question may accuse.  "
+    "[default: each question's own, 0.01]",
 )
 @click.option(
     "--stability",

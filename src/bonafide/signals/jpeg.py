@@ -16,6 +16,7 @@ import numpy as np
 from bonafide.media.context import Signal
 from bonafide.media.shared import STORED_LUMA
 from bonafide.signals.heavy import cv2
+from bonafide.signals.products import BLOCKS, multiply
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,10 +34,6 @@ _CHROMA_BASE = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 "
     "99 " + "99 " * 32
 )
-
-
-ONE_THREAD = 200_000  # multiplications of a product that OpenBLAS does not share among threads
-_WIDE = ONE_THREAD // 512  # blocks of such a product
 
 
 @dataclass(frozen=True)
@@ -106,9 +103,9 @@ def block_dct(luma: NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> ND
     for row in range(rows):  # one row of blocks at a time stays in the cache
         strip = luma[y + 8 * row : y + 8 * row + 8, x : x + 8 * columns] - np.float32(128)
         # Two products of large matrices are much faster than two for each block.
-        for left in range(0, columns, _WIDE):
-            part = (matrix @ strip[:, 8 * left : 8 * (left + _WIDE)]).reshape(-1, 8) @ matrix.T
-            result[row, left : left + _WIDE] = part.reshape(8, -1, 8).swapaxes(0, 1)
+        for left in range(0, columns, BLOCKS):
+            part = (matrix @ strip[:, 8 * left : 8 * (left + BLOCKS)]).reshape(-1, 8) @ matrix.T
+            result[row, left : left + BLOCKS] = part.reshape(8, -1, 8).swapaxes(0, 1)
     return result
 
 
@@ -193,9 +190,9 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
                 padded[...] = 0
                 padded[: part.shape[0], : part.shape[1]] = part
                 source = padded
-            _multiply(matrix, source, vertical)
+            multiply(matrix, source, vertical)
             np.copyto(samples, shared)
-            _multiply(samples.reshape(-1, 15), matrix.T, both)
+            multiply(samples.reshape(-1, 15), matrix.T, both)
             np.less(np.abs(both, out=both), ZERO_BELOW, out=zeros)
             # Each byte of a word holds one window; sums reach 64, so that no byte overflows.
             words = zeros.view(np.uint64).reshape(8, 8 * groups, 8)
@@ -207,18 +204,6 @@ def zero_counts(luma: NDArray[np.float32]) -> NDArray[np.uint8]:
         bottom = min(top + 256, height)
         counts[top:bottom][_unchanging(luma, top, bottom)] = 0
     return counts
-
-
-def _multiply(
-    left: NDArray[np.float32], right: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """`left` @ `right` into `out`, in parts that OpenBLAS computes on one thread.
-
-    Its threads wait actively, and take the cores of the detectors that run beside this one.
-    """
-    step = max(1, ONE_THREAD // right.size)
-    for row in range(0, len(left), step):
-        np.matmul(left[row : row + step], right, out=out[row : row + step])
 
 
 def _unchanging(luma: NDArray[np.float32], top: int, bottom: int) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ from __future__ import annotations
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import runtime
-from bonafide.networks.clip import CLIP_SQUARE
+from bonafide.networks.clip import CLIP_SQUARE, NETWORK
 from bonafide.types import Card, Failed, Measured, Measurement, Needs, NotApplicable, Question
 
 # Distance from the training pictures, 1 for a typical one, beyond which the probe is not asked.
@@ -50,6 +50,7 @@ CARD = Card(
         "distance": "distance of the features from those of the training pictures; charts, blank "
         "pictures and noise lie far away [1 for a typical training picture]",
     },
+    networks=(NETWORK, "clip_probe"),  # the card for frames has another id
     pool="mean",
     paper="This project, 2026; see the model card of clip_probe in MODELS.md",
     licence="MIT (weights of CLIP), Apache-2.0 (the plane)",
