@@ -57,9 +57,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photograph = Pillow.fromarray(data.astronaut())
     for name in ("original.jpg", "suspect.jpg", "photos/one.jpg", "photos/two.jpg"):
         photograph.save(folder / name, quality=85 if name == "suspect.jpg" else 95)
-    rows = [
-        "path,label,origin"
-    ]  # commands run in any order, so what one writes is there for the others
+    rows = ["path,label"]  # commands run in any order, so what one writes is there for the others
     for number in range(8):
         path = folder / "set" / ("real" if number % 2 else "fake") / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
