@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,12 @@ def test_a_list_that_stalls_holds_nothing_back(
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "bonafide", "scan", "--list", "-", "--out", out, "--jsonl"]
-    process = subprocess.Popen([*command, "--only", "ela"], stdin=subprocess.PIPE)
+    # Jobs that a shell puts into the background ignore Ctrl-C, and so would what they start.
+    process = subprocess.Popen(
+        [*command, "--only", "ela"],
+        stdin=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdin
     process.stdin.write(f"{pictures / '00.png'}\n".encode())
     process.stdin.flush()
