@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import datetime
-import http.server
 import io
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image as Pillow
+from tests.detectors.counting import Counting, manifest_server
 
 from bonafide.detectors.provenance.c2pa_manifest import CARD, Detector
 from bonafide.errors import MediaError
@@ -437,24 +436,10 @@ def test_own_certificates_and_the_interim_list_are_named(
     assert examine(signed).facts["signer_tier"] == "interim"
 
 
-class _Counting(http.server.BaseHTTPRequestHandler):
-    requests = 0
-
-    def do_GET(self) -> None:
-        type(self).requests += 1
-        self.send_error(404)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    _Counting.requests = 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Counting) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/manifest.c2pa"
-        running.shutdown()
+    with manifest_server() as address:
+        yield address
 
 
 def test_a_remote_manifest_is_named_and_not_fetched(signer: Signer, server: str) -> None:
@@ -463,9 +448,9 @@ def test_a_remote_manifest_is_named_and_not_fetched(signer: Signer, server: str)
     assert finding.facts["state"] == "remote"
     assert finding.facts["remote_url"] == server
     assert finding.claim is None
-    assert _Counting.requests == 0
+    assert Counting.requests == 0
     examine(signed, network=True)
-    assert _Counting.requests == 1
+    assert Counting.requests == 1
 
 
 @pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n", "no PEM"])

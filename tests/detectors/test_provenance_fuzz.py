@@ -5,12 +5,10 @@ The environment variable BONAFIDE_FUZZ says how many inputs are tried; 10,000 ta
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
+from tests.detectors.counting import Counting, manifest_server
 from tests.detectors.test_c2pa_manifest import Signer
 from tests.detectors.test_generator_metadata import (
     A1111,
@@ -48,24 +47,10 @@ XMP = (
 )
 
 
-class _Counting(http.server.BaseHTTPRequestHandler):
-    requests = 0
-
-    def do_GET(self) -> None:
-        type(self).requests += 1
-        self.send_error(404)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    _Counting.requests = 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Counting) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/manifest.c2pa"
-        running.shutdown()
+    with manifest_server() as address:
+        yield address
 
 
 def movie() -> bytes:
@@ -181,4 +166,4 @@ def test_nothing_damaged_crashes_hangs_or_calls(
             assert label is not Label.AUTHENTICATED, (name, seed)
             json.dumps(dict(finding.facts), allow_nan=False)
         assert time.monotonic() - began < SLOWEST, f"{name}, seed {seed}"
-    assert _Counting.requests == 0
+    assert Counting.requests == 0
