@@ -21,7 +21,6 @@ import json
 import multiprocessing
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,14 +213,9 @@ def open_session(found: Found, verified: bool = True) -> Session:
 
 def user_folder() -> Path:
     """Where pulled networks are kept: the platform's place for a user's data."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "bonafide" / "weights"
+    import platformdirs
+
+    return platformdirs.user_data_path("bonafide", appauthor=False) / "weights"
 
 
 def over_tiles(
