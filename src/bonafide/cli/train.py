@@ -186,15 +186,23 @@ def _method(name: str) -> type[Recipe]:
     known = methods()
     if name not in known:
         raise InvalidInput(f"no method is called {name!r}; there are: {', '.join(known)}")
+    library("export")  # now, rather than after hours of training
+    found: type[Recipe] = library(name).Method
+    return found
+
+
+def library(name: str) -> Any:
+    """A module of `bonafide.train`.
+
+    Raises:
+        MissingExtra: what it needs is not installed.
+    """
     try:
-        module = import_module(f"bonafide.train.{name}")
-        import_module("bonafide.train.export")  # now, rather than after hours of training
+        return import_module(f"bonafide.train.{name}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("bonafide"):
             raise
         raise MissingExtra("train", "training") from None
-    found: type[Recipe] = module.Method
-    return found
 
 
 def _configured(method: type[Recipe], chosen: tuple[str, ...], show: bool) -> tuple[Recipe, Any]:

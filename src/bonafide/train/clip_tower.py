@@ -17,7 +17,6 @@ ICML 2021; A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,9 +28,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bonafide.errors import InvalidInput
-from bonafide.files import atomic_write
 from bonafide.networks.clip import NETWORK, SIDE
-from bonafide.networks.runtime import METADATA
+from bonafide.train.onnx_file import save
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -39,7 +37,6 @@ VERSION = "1"
 PATCH, WIDTH, HEADS = 16, 768, 12
 TOKENS = (SIDE // PATCH) ** 2 + 1
 EPSILON = 1e-5
-_OPSET = 17
 
 Integers = tuple[NDArray[np.int8], NDArray[np.float32]]
 
@@ -138,11 +135,7 @@ def write_tower(source: Path, target: Path, blocks: int, card: Mapping[str, Any]
         ],
         w.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9)
-    model.metadata_props.add(key=METADATA, value=json.dumps(dict(card), ensure_ascii=False))
-    onnx.checker.check_model(model)
-    with atomic_write(target) as path:
-        path.write_bytes(model.SerializeToString())
+    save(graph, target, card)
 
 
 def _embed(w: _Writer, floats: dict[str, NDArray[np.float32]]) -> str:

@@ -9,7 +9,7 @@ comes from the picture's checksum, so the same pictures give the same file every
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -111,13 +111,6 @@ def collect(
         if progress:
             progress(done, len(missing), failed)
     return failed
-
-
-def join(parts: Sequence[Features]) -> Features:
-    """One after the other."""
-    return Features(
-        *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Features))
-    )
 
 
 def load(out: Path, files: Sequence[Labelled]) -> Features:

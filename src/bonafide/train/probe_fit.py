@@ -11,7 +11,6 @@ nothing about it.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.decomposition import PCA
@@ -34,7 +32,7 @@ from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
 from bonafide.networks import runtime
 from bonafide.networks.clip import LAYERS
-from bonafide.networks.runtime import METADATA
+from bonafide.train.onnx_file import save
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features
 
 FOLDS = 10
@@ -128,7 +126,6 @@ def out_of_fold(
     layers: Sequence[int] = USED,
     strength: float = STRENGTH,
     groups: Mapping[str, str] | None = None,
-    views: Sequence[str] = (WHOLE, DEGRADED),
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score every view with a probe that saw nothing of its source.
 
@@ -136,7 +133,6 @@ def out_of_fold(
         features: views.
         layers, strength: as for `fit`.
         groups: source → group of sources that stay in one fold; others stand alone.
-        views: that are fitted on.
 
     Returns:
         (N,) log-odds, and (N,) distances from the subspace of the other sources.
@@ -152,9 +148,9 @@ def out_of_fold(
         raise InvalidInput(
             "each class needs at least two sources: name them in a column origin, source or group"
         )
-    folds = StratifiedGroupKFold(min(FOLDS, fewest))
+    folds, fitted_on = StratifiedGroupKFold(min(FOLDS, fewest)), _fitted_on(features)
     for _, tested in folds.split(names, features.positive, names):
-        rows = np.isin(features.view, list(views))
+        rows = fitted_on.copy()
         rows[tested] = False
         tokens = features.tokens[tested]
         scores[tested] = fit(features, rows, layers, strength)(tokens)
@@ -201,7 +197,6 @@ def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, An
         ],
         constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     entry = {
         "id": CARD.id,
         "version": CARD.version,
@@ -209,10 +204,12 @@ def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, An
         "inputs": ["tokens"],
         **card,
     }
-    model.metadata_props.add(key=METADATA, value=json.dumps(entry, ensure_ascii=False))
-    onnx.checker.check_model(model)
-    with atomic_write(path) as partial:
-        partial.write_bytes(model.SerializeToString())
+    save(graph, path, entry)
+
+
+def _fitted_on(features: Features) -> NDArray[np.bool_]:
+    """The views that a probe is fitted on; the others are only scored."""
+    return np.isin(features.view, (WHOLE, DEGRADED))
 
 
 def _weights(truth: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.float64]:
@@ -263,7 +260,7 @@ def run(
         for path, score, distance, view in zip(*columns, strict=True):
             said = f"{score:.4f}" if distance <= FAR else ""  # the detector would not answer
             writer.writerow((path, said, f"{distance:.3f}", view))
-    fitted_on = np.isin(features.view, (WHOLE, DEGRADED))
+    fitted_on = _fitted_on(features)
     probe = fit(features, fitted_on, layers, strength)
     whole = features.view == WHOLE
     card = {
