@@ -14,6 +14,8 @@ from skimage import data as photographs
 
 import bonafide
 from bonafide import registry
+from bonafide.examination import Examiner
+from bonafide.media.context import Context
 
 SCHEMA = json.loads(
     (Path(__file__).resolve().parent.parent / "docs" / "report.schema.json").read_text()
@@ -52,6 +54,29 @@ def test_threads_do_not_change_the_outcome(jpeg: bytes) -> None:
         for finding in record["findings"]:
             finding.pop("seconds")
     assert one == two
+
+
+def test_detectors_of_a_large_picture_run_one_after_the_other(
+    jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[str] = []
+    most = 0
+    ask = Examiner._ask_one
+
+    def counted(self: Examiner, ctx: Context, card: bonafide.Card) -> bonafide.Finding:
+        nonlocal most
+        running.append(card.id)
+        most = max(most, len(running))
+        try:
+            return ask(self, ctx, card)
+        finally:
+            running.remove(card.id)
+
+    monkeypatch.setattr(Examiner, "_ask_one", counted)
+    monkeypatch.setattr("bonafide.examination.LARGE", 256 * 256 - 1)
+    report = bonafide.examine(jpeg, bonafide.Settings(threads=2))
+    assert most == 1
+    assert all(finding.status is not bonafide.Status.FAILED for finding in report.findings)
 
 
 def test_profiles_include_each_other() -> None:

@@ -17,18 +17,18 @@ import hashlib
 import json
 import logging
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 
 from bonafide import __version__, registry
-from bonafide.errors import BonafideError, InvalidDetector, InvalidInput, MediaError
+from bonafide.errors import BonafideError, InvalidDetector, MediaError
 from bonafide.evidence import stability, verdict
 from bonafide.evidence.calibration import calibrate, load_calibration, measures
 from bonafide.evidence.edited_regions import fuse_maps, regard
@@ -38,10 +38,8 @@ from bonafide.media.facts import media_facts
 from bonafide.media.limits import Limits
 from bonafide.media.media import Media
 from bonafide.media.source import Source, open_media
-from bonafide.networks import runtime
 from bonafide.networks.environment import versions
-from bonafide.trust.lists import digest
-from bonafide.trust.user import in_use
+from bonafide.networks.ingredients import ingredients
 from bonafide.types import (
     Card,
     Detector,
@@ -58,6 +56,8 @@ from bonafide.types import (
 _log = logging.getLogger("bonafide")
 
 STABILITY_SHARE = 0.8  # of the time that a file may take, by which changed copies are done
+# Pixels from which detectors run one after the other: their working memory grows with the picture.
+LARGE = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Examiner:
             explanation=words.explain(facts, findings, drawn, held, edits),
             untested=untested,
             settings=describe(settings),
-            versions=versions(self.calibration.id) | ingredients(self.chosen, settings),
+            versions=versions(self.calibration.id) | ingredients(self.chosen, settings.trust),
             examined_at=datetime.now(UTC).isoformat(timespec="seconds"),
             stability=held,
             edits=edits,
@@ -189,13 +189,13 @@ class Examiner:
         def one(card: Card) -> Finding:
             return calibrate(self._ask_one(ctx, card), self.calibration, known)
 
-        threads = self.settings.threads or os.cpu_count() or 1
-        if threads == 1 or len(ordered) == 1:
-            return tuple(one(card) for card in ordered)
         # The slowest first, so that no core idles at the end.
         by_time = sorted(ordered, key=lambda card: -self._seconds.get(card.id, card.cost))
-        with ThreadPoolExecutor(threads) as pool:
-            found = dict(zip((card.id for card in by_time), pool.map(one, by_time), strict=True))
+        threads = self.settings.threads or os.cpu_count() or 1
+        large = media.image is not None and media.image.width * media.image.height > LARGE
+        with ThreadPoolExecutor(1 if large else threads) as pool:
+            answers = pool.map(_released(one) if large else one, by_time)
+            found = dict(zip((card.id for card in by_time), answers, strict=True))
         return tuple(found[card.id] for card in ordered)
 
     def _ask_one(self, ctx: Context, card: Card) -> Finding:
@@ -315,6 +315,26 @@ def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
     return tuple(card for card in cards if card.id not in untested), untested
 
 
+def _released(one: Callable[[Card], Finding]) -> Callable[[Card], Finding]:
+    """The same function, which returns freed memory to the system after each call.
+
+    The allocator of Linux keeps what large arrays leave behind, more than a picture takes.
+    """
+    if sys.platform != "linux":
+        return one
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+
+    def then_released(card: Card) -> Finding:
+        found = one(card)
+        if trim is not None:
+            trim(0)
+        return found
+
+    return then_released
+
+
 def _card(detector: str) -> Card:
     """The card of a detector, or a stand-in for one that is broken."""
     try:
@@ -337,30 +357,6 @@ def describe(settings: Settings) -> dict[str, Fact]:
     }
 
 
-def ingredients(cards: tuple[Card, ...], settings: Settings) -> dict[str, str]:
-    """Hexadecimal SHA-256 of every file besides the program that an examination rests on.
-
-    Args:
-        cards: of the detectors that are asked.
-        settings: which name the trust list.
-
-    Returns:
-        `weights.<id>` for each network that is on this machine, and `trust` for the list that was
-        given, or for the shipped lists and the user's where a detector reads them.
-    """
-    found = {}
-    for name in dict.fromkeys(name for card in cards for name in (card.id, *card.networks)):
-        network = runtime.checksum(name)
-        if network is not None:
-            found[f"weights.{name}"] = network
-    asked = any("trust" in card.options for card in cards)
-    if settings.trust is not None:
-        found["trust"] = _digest_of_all(Path(settings.trust))
-    elif asked and (known := _digest_in_use()):
-        found["trust"] = known
-    return found
-
-
 def key(settings: Settings) -> str:
     """What besides the file decides a report, as 64 hexadecimal digits.
 
@@ -373,24 +369,7 @@ def key(settings: Settings) -> str:
         "bonafide": __version__,
         "calibration": load_calibration(settings.calibration).id,
         "detectors": {card.id: card.version for card in cards},
-        "ingredients": ingredients(cards, settings),
+        "ingredients": ingredients(cards, settings.trust),
         "settings": describe(settings),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_in_use() -> str:
-    """SHA-256 of the shipped lists and the user's, "" where none counts or one is damaged."""
-    try:
-        return digest(in_use().lists)
-    except (OSError, ValueError, InvalidInput):
-        return ""
-
-
-def _digest_of_all(path: Path) -> str:
-    """SHA-256 of a file, or of the checksums of the files in a folder, in the order of names."""
-    if not path.is_dir():
-        return runtime.sha256(path)
-    files = sorted(file for file in path.iterdir() if file.is_file())
-    sums = "".join(f"{runtime.sha256(file)}  {file.name}\n" for file in files)
-    return hashlib.sha256(sums.encode("utf-8", "surrogateescape")).hexdigest()

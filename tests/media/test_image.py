@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -222,6 +223,16 @@ def test_arrays_are_read_only_and_kept() -> None:
             with pytest.raises(ValueError, match="read-only"):
                 array[0, 0] = 1
         assert media.pixels is media.pixels
+
+
+def test_luma_is_shared_by_those_who_hold_it_and_then_given_back() -> None:
+    media = Image(sample_files()["orientation_6.jpg"])
+    held = media.luma
+    assert media.luma is held
+    gone = weakref.ref(held)
+    del held
+    assert gone() is None
+    assert media.luma.shape == media.pixels.shape[:2]
 
 
 def test_stored_luma_is_not_turned() -> None:

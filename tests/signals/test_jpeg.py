@@ -16,7 +16,6 @@ from skimage import data
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.media import Media
-from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 
 
@@ -117,7 +116,7 @@ def test_votes_of_a_media_are_in_stored_orientation_and_counted_once() -> None:
     assert turned.image.pixels.shape[:2] == (304, 200)
     votes = turned.get(jpeg.GRID_VOTES)
     np.testing.assert_array_equal(votes, upright.get(jpeg.GRID_VOTES))
-    np.testing.assert_array_equal(votes, jpeg.grid_votes(turned.get(STORED_LUMA)))
+    np.testing.assert_array_equal(votes, jpeg.grid_votes(turned.image.stored_luma))
     assert turned.get(jpeg.GRID_VOTES) is votes
 
 

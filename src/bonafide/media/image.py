@@ -24,7 +24,7 @@ from PIL import (  # isort: skip
 
 from bonafide.errors import DecodeError, LimitExceeded, UnsupportedFormat
 from bonafide.media.jpeg import JpegStructure, read_coefficients, read_structure
-from bonafide.media.lazy import lazy
+from bonafide.media.lazy import lazy, lent
 from bonafide.media.limits import Limits
 from bonafide.media.metadata import Metadata, read_metadata
 from bonafide.questions import Kind
@@ -177,12 +177,12 @@ class Image:
         """
         return self.orient(self.stored_pixels)
 
-    @lazy
+    @lent
     def luma(self) -> NDArray[np.float32]:
         """float32 H×W luma (ITU-R BT.601 weights, as in JPEG) in [0, 255], upright, read-only."""
         return _luma(self.pixels)
 
-    @lazy
+    @lent
     def stored_luma(self) -> NDArray[np.float32]:
         """The same as stored, before orientation, where the grid of a JPEG starts at (0, 0)."""
         return self.luma if self.orientation == 1 else _luma(self.stored_pixels)

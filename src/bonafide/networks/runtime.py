@@ -24,7 +24,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ class Session:
             )
         opened = self._of_this_process()
         names = list(only) or [output.name for output in opened.get_outputs()]
-        return dict(zip(names, opened.run(names, given), strict=True))
+        return dict(zip(names, opened.run(names, given, _run_options()), strict=True))
 
     def _of_this_process(self) -> Any:
         with self._lock:
@@ -129,6 +129,16 @@ class Session:
                 self._opened = _open(self.weights.path)
                 self._process = os.getpid()
             return self._opened
+
+
+@cache
+def _run_options() -> Any:
+    """Give working memory back after each run; a session would keep the most that it ever used."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 _sessions: dict[Path, Session] = {}

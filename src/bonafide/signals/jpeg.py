@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bonafide.media.context import Signal
-from bonafide.media.shared import STORED_LUMA
 from bonafide.signals.heavy import cv2
 from bonafide.signals.products import BLOCKS, multiply
 
@@ -397,4 +396,4 @@ def _window_sums(array: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     return sums
 
 
-GRID_VOTES = Signal("jpeg.grid_votes", "2", lambda ctx: grid_votes(ctx.get(STORED_LUMA)))
+GRID_VOTES = Signal("jpeg.grid_votes", "2", lambda ctx: grid_votes(ctx.image.stored_luma))

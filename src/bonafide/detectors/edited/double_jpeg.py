@@ -37,7 +37,6 @@ import numpy as np
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
-from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg, quantised
 from bonafide.signals.heavy import cv2
 from bonafide.signals.lattice import marked_regions, upright_map
@@ -125,7 +124,7 @@ class Detector:
             return NotApplicable("it reads JPEG compression history; this is no JPEG")
         if min(media.width, media.height) < 128:
             return NotApplicable("the picture is too small for histograms of coefficients")
-        luma = ctx.get(STORED_LUMA)
+        luma = media.stored_luma
         coefficients, table = media.coefficients[0], structure.quantisation[0]
         rows, columns = luma.shape[0] // 8, luma.shape[1] // 8
         coefficients = coefficients[:rows, :columns]

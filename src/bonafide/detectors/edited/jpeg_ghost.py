@@ -39,7 +39,6 @@ import numpy as np
 from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.jpeg import ZIGZAG
-from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.jpeg import GRID_VOTES
@@ -104,7 +103,7 @@ class _Spoken:
     """Magnitudes of one frequency (n,) and the flat numbers of their blocks (n,)."""
 
     frequency: int
-    places: NDArray[np.intp]
+    places: NDArray[np.int32]
     values: NDArray[np.float32]
 
 
@@ -124,7 +123,7 @@ class Detector:
         media = ctx.image
         if min(media.width, media.height) < 128:
             return NotApplicable("the picture is too small to compare its parts")
-        luma = ctx.get(STORED_LUMA)
+        luma = media.stored_luma
         origin = (0, 0) if media.format == "JPEG" else _main_origin(ctx, luma)
         usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
         spoken = _spoken(luma, origin, usable)
@@ -206,18 +205,18 @@ def _spoken(
     Blocks without texture are taken out of `usable`. Rows of blocks are transformed in strips, so
     that the coefficients of a large picture need not all lie in memory.
     """
-    found: list[list[tuple[NDArray[np.intp], NDArray[np.float32]]]] = [[] for _ in FREQUENCIES]
+    found: list[list[tuple[NDArray[np.int32], NDArray[np.float32]]]] = [[] for _ in FREQUENCIES]
     for top in range(0, len(usable), STRIP):
         part = usable[top : top + STRIP]
         first = origin[1] + 8 * top
         blocks = jpeg.block_dct(luma[first : first + 8 * len(part)], (origin[0], 0))
         part &= _textured(blocks)
-        inside = np.flatnonzero(part)
+        inside = np.flatnonzero(part).astype(np.int32)
         flat = blocks.reshape(-1, 64)
         for values_of, frequency in zip(found, FREQUENCIES, strict=True):
             values = np.abs(flat[inside, frequency])
             large = np.flatnonzero(values >= SMALLEST_STEP / 2)
-            values_of.append((inside[large] + top * usable.shape[1], values[large]))
+            values_of.append((inside[large] + np.int32(top * usable.shape[1]), values[large]))
     return [
         _Spoken(frequency, *(np.concatenate(parts) for parts in zip(*values_of, strict=True)))
         for values_of, frequency in zip(found, FREQUENCIES, strict=True)

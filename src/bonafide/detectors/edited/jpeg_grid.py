@@ -40,7 +40,6 @@ import numpy as np
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
-from bonafide.media.shared import STORED_LUMA
 from bonafide.signals import jpeg
 from bonafide.signals.acontrario import log10_false_alarms
 from bonafide.signals.heavy import cv2
@@ -120,7 +119,7 @@ class Detector:
         media = ctx.image
         if min(media.width, media.height) < 2 * CELL:
             return NotApplicable("the picture is too small to hold a grid of 8×8 blocks")
-        luma = ctx.get(STORED_LUMA)
+        luma = media.stored_luma
         votes = ctx.get(GRID_VOTES)
         totals = jpeg.vote_totals(votes)
         valid = int(totals.sum())

@@ -45,6 +45,7 @@ CARD = Card(
     question=Question.SYNTHETIC,
     title="Looks like the work of a generator",
     needs=Needs(min_side=64),
+    cost=0.01,  # its square has one size, and its network stays in memory: others go first
     facts={
         "seen_share": "share of the picture that the central square covers [0–1]",
         "distance": "distance of the features from those of the training pictures; charts, blank "
