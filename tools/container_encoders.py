@@ -175,9 +175,7 @@ def opencv(source: Path, out: Path) -> None:
         cv2.imwrite(str(out / f"opencv--{quality}.jpg"), picture, given)
         given += [cv2.IMWRITE_JPEG_OPTIMIZE, 1]
         cv2.imwrite(str(out / f"opencv--{quality}-optimised.jpg"), picture, given)
-    cv2.imwrite(
-        str(out / "opencv--progressive.jpg"), picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
-    )
+    cv2.imwrite(str(out / "opencv--progressive.jpg"), picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     cv2.imwrite(str(out / "opencv--default.png"), picture)
     cv2.imwrite(str(out / "opencv--9.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     cv2.imwrite(str(out / "opencv--default.webp"), picture)
@@ -377,8 +375,10 @@ def main() -> None:
                 encode(source, folder)
             except Exception as error:
                 told = getattr(error, "stderr", b"") or b""
-                print(f"{encode.__name__} on {name}: {type(error).__name__} {str(error)[:80]} {told[-300:]!r}")
-        for path in sorted(folder.iterdir()):
+                print(
+                    f"{encode.__name__} on {name}: {type(error).__name__} {str(error)[:80]} {told[-300:]!r}"
+                )
+        for path in sorted(one for one in folder.iterdir() if one.stat().st_size):
             rows.append((f"{name}/{path.name}", path.name.split("--")[0], name))
     with (out / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
