@@ -2,11 +2,12 @@
 
     python tools/container_encoders.py OUT
 
-Writes OUT/WRITER/PHOTOGRAPH--VARIANT.EXT and OUT/manifest.csv (path, writer, source). An encoder that
-is not installed is named and left out. On Debian: apt-get install libjpeg-turbo-progs jpegoptim guetzli
-optipng pngquant zopfli pngcrush advancecomp webp imagemagick graphicsmagick libvips-tools netpbm
-libavif-bin libheif-examples gimp ffmpeg php-cli php-gd golang-go default-jdk chromium; for Node:
-npm install sharp jpeg-js pngjs jimp @jsquash/jpeg, in the folder that NODE_MODULES_AT names.
+Writes OUT/PHOTOGRAPH/WRITER--VARIANT.EXT and OUT/manifest.csv (path, writer, source). An encoder
+that is not installed is named and left out. On Debian: apt-get install libjpeg-turbo-progs
+jpegoptim guetzli optipng pngquant zopfli pngcrush advancecomp webp imagemagick graphicsmagick
+libvips-tools netpbm libavif-bin libheif-examples gimp ffmpeg php-cli php-gd golang-go default-jdk
+chromium; for Node: npm install sharp jpeg-js pngjs jimp @jsquash/jpeg, in the folder that
+NODE_MODULES_AT names.
 """
 
 from __future__ import annotations
@@ -197,6 +198,10 @@ def libjpeg(source: Path, out: Path) -> None:
         picture.save(ppm)
     for quality in QUALITIES:
         run("cjpeg", "-quality", quality, ppm, stdout=out / f"cjpeg--{quality}.jpg")
+    for sampling in ("1x1", "2x1", "1x2"):
+        for option in ("-baseline", "-optimize", "-progressive"):
+            target = out / f"cjpeg--{sampling}{option}.jpg"
+            run("cjpeg", "-sample", sampling, option, ppm, stdout=target)
     run("cjpeg", "-progressive", ppm, stdout=out / "cjpeg--progressive.jpg")
     run("cjpeg", "-optimize", ppm, stdout=out / "cjpeg--optimised.jpg")
     run("cjpeg", "-restart", 1, ppm, stdout=out / "cjpeg--restart.jpg")
@@ -374,12 +379,13 @@ def main() -> None:
             try:
                 encode(source, folder)
             except Exception as error:
-                told = getattr(error, "stderr", b"") or b""
-                print(
-                    f"{encode.__name__} on {name}: {type(error).__name__} {str(error)[:80]} {told[-300:]!r}"
-                )
-        for path in sorted(one for one in folder.iterdir() if one.stat().st_size):
-            rows.append((f"{name}/{path.name}", path.name.split("--")[0], name))
+                told = (getattr(error, "stderr", b"") or b"")[-300:]
+                print(f"{encode.__name__} on {name}: {type(error).__name__} {told!r}")
+        rows += [
+            (f"{name}/{path.name}", path.name.split("--")[0], name)
+            for path in sorted(folder.iterdir())
+            if path.stat().st_size
+        ]
     with (out / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "writer", "source"))

@@ -20,27 +20,36 @@ from pathlib import Path
 from scipy.stats import beta
 
 from bonafide.detectors.provenance._container_form import LEVELS, short
-from bonafide.detectors.provenance._container_table import FILE, Entry, Table, keys_of, named
+from bonafide.detectors.provenance._container_table import (
+    CAMERA,
+    FILE,
+    Entry,
+    Table,
+    keys_of,
+    named,
+)
 from bonafide.errors import BonafideError
 from bonafide.media.limits import Limits
 from bonafide.media.makers import editor, is_known_make
 from bonafide.media.source import open_media
 
 LIBRARIES = {
-    "libjpeg": "cjpeg jpegtran pillow opencv jpegoptim imagemagick gm vips sharp chromium php-gd gimp",
+    "libjpeg": (
+        "cjpeg jpegtran pillow opencv jpegoptim imagemagick gm vips sharp chromium php-gd gimp"
+    ),
     "MozJPEG": "mozjpeg sharp-mozjpeg",
-    "libpng": "opencv imagemagick gm vips sharp chromium php-gd gimp netpbm pngquant optipng pngcrush",
+    "libpng": (
+        "opencv imagemagick gm vips sharp chromium php-gd gimp netpbm pngquant optipng pngcrush"
+    ),
     "libwebp": "pillow opencv imagemagick gm vips sharp chromium php-gd ffmpeg cwebp",
     "libavif": "pillow libavif",
     "libheif": "sharp libheif",
     "jpeg-js": "jpeg-js jimp",
     "pngjs": "pngjs jimp",
 }
-# Programs named in EXIF whose encoder is known; the others cannot be judged.
-OF_PROGRAMS = {
-    "GIMP": "libjpeg", "ImageMagick": "libjpeg", "darktable": "libjpeg", "digiKam": "libjpeg",
-    "RawTherapee": "libjpeg", "Shotwell": "libjpeg",
-}  # fmt: skip
+# Programs named in EXIF whose encoders are known; those of others cannot be judged.
+OPEN_PROGRAMS = ("GIMP", "ImageMagick", "darktable", "digiKam", "RawTherapee", "Shotwell")
+OF_KIND = {"jpeg": "libjpeg", "png": "libpng", "webp": "libwebp"}
 KINDS = {"jpg": "libjpeg MozJPEG jpeg-js", "png": "libpng pngjs", "webp": "libwebp",
          "avif": "libavif libheif", "heic": "libheif"}  # fmt: skip
 TITLES = {
@@ -57,8 +66,12 @@ MOST_WRITERS = 20  # per key
 
 @dataclass(frozen=True)
 class Seen:
-    """One file: where it comes from, who wrote it with which library ("" if unknown), its keys."""
+    """One file: where it comes from, who wrote it with which library ("" if unknown), its keys.
 
+    A source is a collection with a camera or a version of a program; collections are held out.
+    """
+
+    collection: str
     source: str
     writer: str
     library: str
@@ -80,7 +93,7 @@ def made(folder: Path) -> list[Seen]:
                 writer = row["writer"]
                 title = TITLES.get(writer, writer)
                 library = library_of(writer, Path(row["path"]).suffix[1:]) or title
-                found.append(Seen(row["source"], title, library, keys, True))
+                found.append(Seen(row["source"], row["source"], title, library, keys, True))
     return found
 
 
@@ -98,26 +111,30 @@ def found(folder: Path) -> list[Seen]:
             continue
         try:
             media = open_media(str(path), limits=Limits(pixels=200_000_000))
-            writer = told(media.image.metadata.exif) if media.image else ""
+            writer, which = told(media.image.metadata.exif) if media.image else ("", "")
             keys = keys_of(media) if writer else {}
         except BonafideError:
             continue
         if keys:
-            source = path.relative_to(folder).parts[0]
-            result.append(Seen(source, writer, OF_PROGRAMS.get(writer, ""), keys, False))
+            collection = path.relative_to(folder).parts[0]
+            kind = keys["whole"].split("|")[0]
+            library = OF_KIND.get(kind, "") if writer in OPEN_PROGRAMS else ""
+            source = f"{collection}: {which}"
+            result.append(Seen(collection, source, writer, library, keys, False))
     return result
 
 
-def told(exif: Mapping[str, object]) -> str:
-    """Who last saved a file by its EXIF: an editing program, else a maker of cameras, else ""."""
-    software, make = (str(exif.get(name) or "") for name in ("Software", "Make"))
+def told(exif: Mapping[str, object]) -> tuple[str, str]:
+    """Who last saved a file by its EXIF, a program or else a maker of cameras, and which."""
+    software, make, model = (str(exif.get(name) or "") for name in ("Software", "Make", "Model"))
     program = editor(software)
     if program:
-        return program
+        return program, software.strip()
     if not is_known_make(make):
-        return ""
+        return "", ""
     word = make.lower().split()[0].strip(",.")
-    return "a camera by " + {"eastman": "Kodak", "lg": "LG", "htc": "HTC"}.get(word, word.title())
+    maker = {"eastman": "Kodak", "lg": "LG", "htc": "HTC", "dji": "DJI"}.get(word, word.title())
+    return f"{CAMERA} by {maker}", model.strip()
 
 
 def table_of(seen: Iterable[Seen]) -> Table:
@@ -152,12 +169,16 @@ def check(seen: list[Seen]) -> None:
     """Print how often names are right for what the table was not built from."""
     made = [one for one in seen if one.made]
     held_out(
-        "photographs held out, libraries of files made here", seen, made, lambda one: one.source
+        "photographs held out, libraries of files made here", seen, made, lambda one: one.collection
     )
     held_out("programs held out, libraries of files made here", seen, made, lambda one: one.writer)
     others = [one for one in seen if not one.made]
-    held_out("sources held out, files found; truth is what EXIF names", seen, others,
-             lambda one: one.source)  # fmt: skip
+    told = "files found; truth is what EXIF names"
+    held_out(f"collections held out, {told}", seen, others, lambda one: one.collection)
+    held_out(
+        f"camera models and program versions held out, {told}",
+        seen, others, lambda one: one.source.partition(": ")[2],
+    )  # fmt: skip
 
 
 def held_out(title: str, seen: list[Seen], asked: list[Seen], group: Callable[[Seen], str]) -> None:
@@ -170,14 +191,15 @@ def held_out(title: str, seen: list[Seen], asked: list[Seen], group: Callable[[S
             answer = named(one.keys, table)
             kind = one.keys["whole"].split("|")[0]
             if not one.made:
-                kind += " of cameras" if one.writer.startswith("a camera") else " of programs"
+                kind += " of cameras" if one.writer.startswith(CAMERA) else " of programs"
             count = counts[kind]
             count["files"] += 1
             if answer is None:
                 continue
             count["named"] += 1
             truth = {one.library, one.writer} - {""}
-            if answer.by in truth:
+            count["a camera"] += answer.by == CAMERA
+            if answer.by in truth or (answer.by == CAMERA and one.writer.startswith(CAMERA)):
                 count["right"] += 1
             elif not one.made and answer.made and not one.library:
                 # A program saved it after the one that EXIF names, or that one uses the library.
@@ -189,6 +211,8 @@ def held_out(title: str, seen: list[Seen], asked: list[Seen], group: Callable[[S
     for kind, count in sorted(counts.items()):
         judged = count["right"] + count["wrong"]
         print(f"  {kind}: named {interval(count['named'], count['files'])}")
+        if count["a camera"]:
+            print(f"    as a camera, without a maker: {count['a camera']}")
         if count["saved again"]:
             print(f"    a library that EXIF does not name: {count['saved again']}")
         print(f"    right of those that can be judged: {interval(count['right'], judged)}")
@@ -208,7 +232,7 @@ def main() -> None:
         seen += found(folder)
     print(f"{sum(one.made for one in seen)} files made here, "
           f"{sum(not one.made for one in seen)} found with a name in EXIF, "
-          f"of {len({one.source for one in seen if not one.made})} sources")  # fmt: skip
+          f"of {len({one.collection for one in seen if not one.made})} collections")  # fmt: skip
     check(seen)
     if given.write:
         table = table_of(seen)

@@ -16,7 +16,7 @@ _MOST_BOXES = 3_000
 _DEEPEST = 9
 _MOST_BODY = 8_192  # bytes kept of one box
 _MOST_XMP = 1024 * 1024
-_XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 _INNER = frozenset(
     b"moov trak mdia minf stbl edts udta dinf mvex moof traf mfra ilst iprp ipco tapt gmhd".split()
@@ -92,10 +92,10 @@ def _walk(stream: BinaryIO, position: int, end: int, above: str, depth: int) -> 
 
 
 def _body(stream: BinaryIO, kind: bytes, start: int, size: int, path: str) -> bytes:
-    text = kind[:1] == b"\xa9" or path.count("/") == 2 and path.startswith("moov/udta/")
+    text = kind[:1] == b"\xa9" or (path.count("/") == 2 and path.startswith("moov/udta/"))
     if kind == b"uuid":
         stream.seek(start)
-        most = _MOST_XMP if stream.read(16) == _XMP_UUID else 64
+        most = _MOST_XMP if stream.read(16) == XMP_UUID else 64
     elif kind in _KEPT or text:
         most = _MOST_XMP if kind == b"XMP_" else _MOST_BODY
     else:
@@ -115,7 +115,7 @@ def _name(kind: bytes) -> str:
 def xmp_of(boxes: tuple[Box, ...]) -> str:
     """The XMP packet of a video, "" without one."""
     for box in boxes:
-        if box.kind == "uuid" and box.body.startswith(_XMP_UUID):
+        if box.kind == "uuid" and box.body.startswith(XMP_UUID):
             return box.body[16:].decode("utf-8", "replace")
         if box.path == "moov/udta/XMP_":
             return box.body.decode("utf-8", "replace")

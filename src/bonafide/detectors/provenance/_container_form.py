@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 # The luma and chroma tables at quality 50 that programs scale as the IJG library does: annex K of
 # ITU-T T.81, and the tables that MozJPEG took over from N. Robidoux (row-major; the same for both).
 _ROBIDOUX = (
-    "16 16 16 18 25 37 56 85 16 17 20 27 34 40 53 75 16 20 24 31 43 62 91 135 18 27 31 40 53 74 106 "
-    "156 25 34 43 53 69 94 131 189 37 40 62 74 94 124 169 238 56 53 91 106 131 169 226 311 85 75 "
-    "135 156 189 238 311 418"
+    "16 16 16 18 25 37 56 85 16 17 20 27 34 40 53 75 16 20 24 31 43 62 91 135 18 27 31 40 53 74 "
+    "106 156 25 34 43 53 69 94 131 189 37 40 62 74 94 124 169 238 56 53 91 106 131 169 226 311 85 "
+    "75 135 156 189 238 311 418"
 )
 # The ten scans that libjpeg writes for three components.
 _LIBJPEG_SCANS = (
     "0,1,2:0-0:01 0:1-5:02 2:1-63:01 1:1-63:01 0:6-63:02 0:1-63:21 0,1,2:0-0:10 2:1-63:10 "
     "1:1-63:10 0:1-63:10"
 )
-_CONTENT = frozenset(("Exif", "XMP", "XMP-extension", "ICC", "JUMBF", "MPF", "gain-map"))
+# Metadata that come with the content and are kept by many programs; "Photoshop" holds IPTC fields.
+_CONTENT = frozenset(
+    ("Exif", "XMP", "XMP-extension", "ICC", "JUMBF", "MPF", "gain-map", "Photoshop", "COM")
+)
 _STRUCTURE = frozenset(
     ("IHDR", "sRGB", "gAMA", "cHRM", "PLTE", "tRNS", "sBIT", "bKGD", "IDAT", "IEND")
 )
@@ -81,8 +84,9 @@ def tables_name(writing: JpegWriting) -> str:
 def jpeg_keys(writing: JpegWriting) -> dict[str, str]:
     """Level → key of a JPEG.
 
-    "whole" holds the order of all segments, "near" leaves out metadata, which come with the
-    content, and "grammar" tables that are no scaled known ones as well.
+    "whole" holds the order of all segments and whether a resolution is given, "near" leaves out
+    that and metadata, which come with the content, and "grammar" also what tables stand there if
+    they are no scaled known ones.
     """
     order = [name for name in writing.names if name[:3] in ("DQT", "DHT", "SOF", "DRI")]
     apps: list[str] = []
@@ -90,7 +94,6 @@ def jpeg_keys(writing: JpegWriting) -> dict[str, str]:
         if name[:3] not in ("DQT", "DHT", "SOF", "DRI") and apps[-1:] != [name]:
             apps.append(name)
     jfif = writing.jfif.split(" ")
-    # A resolution mostly came with the picture; that there is one stays the program's.
     head = jfif[0] + ("" if len(jfif) < 3 or jfif[1:] == ["0", "1x1"] else " resolution")
     base = scaled(writing).base
     coding = [
@@ -101,8 +104,8 @@ def jpeg_keys(writing: JpegWriting) -> dict[str, str]:
     bare = " ".join(name for name in apps if name not in _CONTENT)
     return {
         "whole": "|".join(("jpeg", *coding, tables, " ".join(apps), head)),
-        "near": "|".join(("jpeg", *coding, tables, bare, head)),
-        "grammar": "|".join(("jpeg", *coding, base or "own tables", bare, head)),
+        "near": "|".join(("jpeg", *coding, tables, bare, jfif[0])),
+        "grammar": "|".join(("jpeg", *coding, base or "own tables", bare, jfif[0])),
     }
 
 

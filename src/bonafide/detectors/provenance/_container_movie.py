@@ -161,8 +161,8 @@ def _edits(body: bytes) -> str:
     empty = sum(start == -1 for start in starts)
     real = next((start for start in starts if start >= 0), 0)
     return (
-        f"{count} part{'' if count == 1 else 's'}, {empty} empty, starting at {real} of the track's "
-        "time units"
+        f"{count} part{'' if count == 1 else 's'}, {empty} empty, starting at {real} of the "
+        "track's time units"
     )
 
 

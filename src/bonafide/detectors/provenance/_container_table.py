@@ -1,8 +1,8 @@
 """Who writes files in this way: the table that ships, built by `tools/container_table.py`.
 
-An entry counts files and sources per key. Files that were made with a known program are certain, but
-other programs that use the same library may write alike, so that the library is named. Files that
-were found name a program or a camera in EXIF, which anybody may have kept or written.
+An entry counts files and sources per key. Files that were made with a known program are certain,
+but other programs that use the same library may write alike, so that the library is named. Files
+that were found name a program or a camera in EXIF, which anybody may have kept or written.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from bonafide.media.media import Media
 FILE = Path(__file__).with_name("containers.json")
 _AGREE = 0.9  # share of sources that must name the same camera or program
 _FEWEST_FILES, _FEWEST_SOURCES = 3, 2
+_FEWEST_OF_MAKER = 4  # cameras of different makers often write alike
+CAMERA = "a camera"
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def named(keys: Mapping[str, str], entries: Table) -> Named | None:
             rows = entries.get(f"{level[0]}{short(keys[level])}", ())
             found = [row for row in rows if not row.library]
             answer = _of_made(rows, keys, level) or _of_found(found, level)
-            if answer or rows:
+            if answer or len({row.library for row in rows} - {""}) > 1:
                 return answer
     return None
 
@@ -138,10 +140,15 @@ def _of_made(rows: Sequence[Entry], keys: Mapping[str, str], level: str) -> Name
 
 
 def _of_found(rows: Sequence[Entry], level: str) -> Named | None:
+    """The writer that nearly all files found name, or "a camera" where nearly all name some."""
     sources = sum(row.sources for row in rows)
+    cameras = [row for row in rows if row.writer.startswith(CAMERA)]
     best = max(rows, key=lambda row: (row.sources, row.files), default=None)
-    if best is None or best.files < _FEWEST_FILES or best.sources < _FEWEST_SOURCES:
-        return None
-    if best.sources < _AGREE * sources:
-        return None
-    return Named(best.writer, (), level, best.files, best.sources, False)
+    groups = [([best], best.writer)] if best else []
+    groups.append((cameras, CAMERA))
+    for group, name in groups:
+        files, count = sum(row.files for row in group), sum(row.sources for row in group)
+        fewest = _FEWEST_OF_MAKER if name.startswith(f"{CAMERA} by") else _FEWEST_SOURCES
+        if files >= _FEWEST_FILES and count >= max(fewest, _AGREE * sources):
+            return Named(name, (), level, files, count, False)
+    return None

@@ -13,9 +13,9 @@ Why it works
     an earlier program shows.
 
 When it fails
-    Most programs share a few libraries, so that often the library is all that can be told. A program
-    that is not in the table may write as one that is. Programs that copy bytes (metadata editors)
-    leave the container as it was. Names, sizes, texts and times can be set by anybody.
+    Most programs share a few libraries, so that often the library is all that can be told. A
+    program that is not in the table may write as one that is. Programs that copy bytes (metadata
+    editors) leave the container as it was. Names, sizes, texts and times can be set by anybody.
 
 How to read it
     As a statement about the last save, nothing more. Nearly every photograph that is shared was
@@ -24,9 +24,10 @@ How to read it
     untouched file, and proves it no more than EXIF does.
 
 Reference
-    ITU-T T.81, 1992; ISO/IEC 15948, 2004; ISO/IEC 14496-12, 2022; H. Farid, "Digital Image Ballistics
-    from JPEG Quantization", 2006; E. Kee, M. K. Johnson, H. Farid, "Digital Image Authentication from
-    JPEG Headers", IEEE Transactions on Information Forensics and Security 6(3), 2011.
+    ITU-T T.81, 1992; ISO/IEC 15948, 2004; ISO/IEC 14496-12, 2022; H. Farid, "Digital Image
+    Ballistics from JPEG Quantization", 2006; E. Kee, M. K. Johnson, H. Farid, "Digital Image
+    Authentication from JPEG Headers", IEEE Transactions on Information Forensics and Security 6(3),
+    2011.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ CARD = Card(
         "table_sources": "sources that those came from [count]",
         "camera_in_exif": "maker and model that EXIF name",
         "segments": "segments of a JPEG before its first scan, in order",
-        "quantisation": "the known tables that were scaled and their quality, or a hash of the tables",
+        "quantisation": "known tables that were scaled, and their quality, or a hash of the tables",
         "subsampling": "sampling factors of each component [horizontal × vertical]",
         "huffman": "Huffman tables of a JPEG: standard (annex K), optimised or none",
         "scans": "scans of a progressive JPEG [count]",
@@ -129,7 +130,7 @@ CARD = Card(
         "created_at": "creation of the container by its own clock [ISO 8601]",
         "modified_at": "last modification of the container by its own clock [ISO 8601]",
         "edit_lists": "edit lists in words [list]",
-        "came_through": "programs that wrote tracks of the file before the last one [list of names]",
+        "came_through": "programs that wrote its tracks before the last one [list of names]",
         "named_like": "who gives files such names",
         "sized_like": "who scales pictures to this longest side; others do so as well",
         "screen_size": "whose screens have exactly this size; other pictures have it as well",
@@ -138,7 +139,7 @@ CARD = Card(
     history=history,
     paper="Kee, Johnson, Farid, TIFS 6(3), 2011; Farid, Digital Image Ballistics from JPEG "
     "Quantization, 2006",
-    limits="Says who could have written the file last, and accuses nobody. See docs/provenance.md for "
+    limits="Says who could have written the file last, and accuses nobody. docs/provenance.md says "
     "how often the name was right on programs and sources that were held out.",
 )
 
@@ -246,8 +247,8 @@ def _summary(facts: Mapping[str, Fact]) -> str:
     also = _also(facts)
     if not by:
         return (
-            "The way in which the file is written is not in the table of programs and cameras, which "
-            f"proves nothing{also}."
+            "The way in which the file is written is not in the table of programs and cameras, "
+            f"which proves nothing{also}."
         )
     programs = facts.get("programs")
     names = [str(one) for one in programs if one != by] if isinstance(programs, list) else []
@@ -260,8 +261,8 @@ def _summary(facts: Mapping[str, Fact]) -> str:
         also += f", and names from an earlier save are left ({through})"
     if camera and not str(by).startswith("a camera"):
         also += (
-            f", after the camera {quote(camera)} that EXIF names, as with most photographs that are "
-            "shared"
+            f", after the camera {quote(camera)} that EXIF names, as with most photographs that "
+            "are shared"
         )
     return f"The file was last saved by {by}{use} or by what writes the same way{also}."
 
