@@ -1,10 +1,12 @@
 """Build the table of containers that ships, and measure on sources that were held out.
 
     python tools/container_table.py --made OUT --found FOLDER [--found FOLDER ...] [--write]
+    python tools/container_table.py --survey FOLDER
 
 OUT is what tools/container_encoders.py wrote. FOLDER holds pictures with metadata, one folder per
 source; who last saved them is taken from what EXIF names: an editing program, or else the camera.
-Prints how often the names are right on sources that were held out; --write writes the table.
+Prints how often the names are right on what was held out; --write writes the table. --survey prints
+what the table says of the files of FOLDER/manifest.csv (path, label).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from bonafide.detectors.provenance._container_table import (
     keys_of,
     named,
 )
+from bonafide.detectors.provenance._container_table import table as shipped
 from bonafide.errors import BonafideError
 from bonafide.media.limits import Limits
 from bonafide.media.makers import editor, is_known_make
@@ -61,6 +64,7 @@ TITLES = {
     "netpbm": "Netpbm",
 }  # fmt: skip
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
+LIMITS = Limits(pixels=200_000_000)
 MOST_WRITERS = 20  # per key
 
 
@@ -110,7 +114,7 @@ def found(folder: Path) -> list[Seen]:
         if path.suffix.lower() not in SUFFIXES:
             continue
         try:
-            media = open_media(str(path), limits=Limits(pixels=200_000_000))
+            media = open_media(str(path), limits=LIMITS)
             writer, which = told(media.image.metadata.exif) if media.image else ("", "")
             keys = keys_of(media) if writer else {}
         except BonafideError:
@@ -154,6 +158,25 @@ def table_of(seen: Iterable[Seen]) -> Table:
         )
         for place, counts in files.items()
     }
+
+
+def survey(folder: Path) -> None:
+    """Print what the table that ships says of the files of a manifest, by their label."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    with (folder / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                keys = keys_of(open_media(str(folder / row["path"]), limits=LIMITS))
+            except BonafideError:
+                continue
+            answer = named(keys, shipped()) if keys else None
+            counts[row["label"]][answer.by if answer else "no name"] += 1
+    for label, names in sorted(counts.items()):
+        cameras = sum(count for name, count in names.items() if name.startswith(CAMERA))
+        total = names.total()
+        print(f"\n{label}: named {interval(total - names['no name'], total)}, "
+              f"as by a camera {interval(cameras, total)}")  # fmt: skip
+        print("  " + ", ".join(f"{name} {count}" for name, count in names.most_common(12)))
 
 
 def interval(hits: int, tries: int) -> str:
@@ -223,10 +246,14 @@ def held_out(title: str, seen: list[Seen], asked: list[Seen], group: Callable[[S
 def main() -> None:
     """Measure, and write the table where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--made", type=Path, required=True)
+    parser.add_argument("--survey", type=Path)
+    parser.add_argument("--made", type=Path)
     parser.add_argument("--found", type=Path, action="append", default=[])
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    if given.survey:
+        survey(given.survey)
+        return
     seen = made(given.made)
     for folder in given.found:
         seen += found(folder)

@@ -160,12 +160,12 @@ def handler(body: bytes) -> str:
 
 
 def filters_name(writing: PngWriting) -> str:
-    """Filters of the rows of a PNG: one, a mixture, or "unread"."""
+    """The filter of the rows of a PNG, "chosen by row" for several, or "unread"."""
     names = ("none", "sub", "up", "average", "Paeth")
     if not writing.filters:
         return "unread"
-    used = [name for name, share in zip(names, writing.filters, strict=True) if share > 0.03]
-    return used[0] if len(used) == 1 else f"mixed{' with none' if 'none' in used else ''}"
+    used = [name for name, share in zip(names, writing.filters, strict=True) if share > 0]
+    return used[0] if len(used) == 1 else "chosen by row"
 
 
 def short(key: str) -> str:
