@@ -158,10 +158,16 @@ def pillow(source: Path, out: Path) -> None:
             picture.save(out / f"pillow--{quality}-optimised.jpg", quality=quality, optimize=True)
             picture.save(out / f"pillow--{quality}-dpi.jpg", quality=quality, dpi=(72, 72))
             picture.save(out / f"pillow--{quality}.webp", quality=quality)
+        own = [[1 + k // 3 for k in range(64)], [2 + k // 2 for k in range(64)]]
+        for sampling in ("4:2:0", "4:4:4"):
+            given = {"qtables": own, "subsampling": sampling}
+            picture.save(out / f"pillow--own-{sampling[-1]}.jpg", progressive=True, **given)
         picture.save(out / "pillow--progressive.jpg", progressive=True)
         picture.save(out / "pillow--progressive-85.jpg", progressive=True, quality=85)
         picture.save(out / "pillow--default.png")
         picture.save(out / "pillow--optimised.png", optimize=True)
+        for level in (1, 4, 9):
+            picture.save(out / f"pillow--level-{level}.png", compress_level=level)
         picture.save(out / "pillow--lossless.webp", lossless=True)
         picture.convert("RGB").save(out / "pillow--default.avif", speed=9)
 
@@ -368,7 +374,6 @@ ENCODERS: tuple[Callable[[Path, Path], None], ...] = (
 def main() -> None:
     """Write all files and the manifest."""
     out = Path(sys.argv[1]).absolute()
-    rows = []
     for name in PHOTOGRAPHS:
         pixels = data.chelsea()[::2, ::2] if name == "cat_small" else getattr(data, name)()
         folder = out / name
@@ -381,10 +386,22 @@ def main() -> None:
             except Exception as error:
                 told = (getattr(error, "stderr", b"") or b"")[-300:]
                 print(f"{encode.__name__} on {name}: {type(error).__name__} {told!r}")
+    write_manifest(out)
+
+
+def write_manifest(out: Path) -> None:
+    """List what was written, without what failed and what a program only copied.
+
+    The source is Pillow's own.
+    """
+    rows = []
+    for name in PHOTOGRAPHS:
+        source = (out / f"{name}.png").read_bytes()
         rows += [
             (f"{name}/{path.name}", path.name.split("--")[0], name)
-            for path in sorted(folder.iterdir())
+            for path in sorted((out / name).iterdir())
             if path.stat().st_size
+            and (path.name.startswith("pillow") or path.read_bytes() != source)
         ]
     with (out / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -38,7 +38,7 @@ from bonafide.media.source import open_media
 
 LIBRARIES = {
     "libjpeg": (
-        "cjpeg jpegtran pillow opencv jpegoptim imagemagick gm vips sharp chromium php-gd gimp"
+        "cjpeg jpegtran pillow opencv jpegoptim imagemagick gm vips sharp chromium php-gd gimp java"
     ),
     "MozJPEG": "mozjpeg sharp-mozjpeg",
     "libpng": (
@@ -51,6 +51,8 @@ LIBRARIES = {
     "pngjs": "pngjs jimp",
 }
 # Programs named in EXIF whose encoders are known; those of others cannot be judged.
+# Photographs of iPhones and those that a Mac saved for other cameras are written alike.
+APPLE = "Apple's encoder (iPhone, iPad or Mac)"
 OPEN_PROGRAMS = ("GIMP", "ImageMagick", "darktable", "digiKam", "RawTherapee", "Shotwell")
 OF_KIND = {"jpeg": "libjpeg", "png": "libpng", "webp": "libwebp"}
 KINDS = {"jpg": "libjpeg MozJPEG jpeg-js", "png": "libpng pngjs", "webp": "libwebp",
@@ -128,6 +130,32 @@ def found(folder: Path) -> list[Seen]:
     return result
 
 
+def untouched(seen: list[Seen]) -> list[Seen]:
+    """Without files of cameras that a program wrote: it kept the EXIF.
+
+    Cameras write no JFIF header, and no two makers use the same tables of their own; where files
+    that name several makers have the same, a program wrote all files of that grammar.
+    """
+    makers: dict[str, set[str]] = defaultdict(set)
+    for one in seen:
+        if is_camera(one) or one.writer == APPLE:
+            makers[one.keys["near"]].add(one.writer)
+    shared = {
+        one.keys["grammar"] for one in seen
+        if "own tables" in one.keys.get("grammar", "") and len(makers[one.keys["near"]]) > 1
+    }  # fmt: skip
+    return [
+        one for one in seen
+        if not is_camera(one)
+        or not ("JFIF" in one.keys["whole"] or one.keys["grammar"] in shared)
+    ]  # fmt: skip
+
+
+def is_camera(one: Seen) -> bool:
+    """Whether EXIF names a camera other than Apple's, and no program."""
+    return not one.made and one.writer.startswith(CAMERA)
+
+
 def told(exif: Mapping[str, object]) -> tuple[str, str]:
     """Who last saved a file by its EXIF, a program or else a maker of cameras, and which."""
     software, make, model = (str(exif.get(name) or "") for name in ("Software", "Make", "Model"))
@@ -137,6 +165,8 @@ def told(exif: Mapping[str, object]) -> tuple[str, str]:
     if not is_known_make(make):
         return "", ""
     word = make.lower().split()[0].strip(",.")
+    if word == "apple":
+        return APPLE, model.strip()
     maker = {"eastman": "Kodak", "lg": "LG", "htc": "HTC", "dji": "DJI"}.get(word, word.title())
     return f"{CAMERA} by {maker}", model.strip()
 
@@ -209,12 +239,12 @@ def held_out(title: str, seen: list[Seen], asked: list[Seen], group: Callable[[S
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     mistakes: Counter[tuple[str, str, str]] = Counter()
     for name in sorted({group(one) for one in asked}):
-        table = table_of(one for one in seen if group(one) != name)
+        table = table_of(untouched([one for one in seen if group(one) != name]))
         for one in (one for one in asked if group(one) == name):
             answer = named(one.keys, table)
             kind = one.keys["whole"].split("|")[0]
             if not one.made:
-                kind += " of cameras" if one.writer.startswith(CAMERA) else " of programs"
+                kind += " of cameras" if is_camera(one) else " of programs and of Apple"
             count = counts[kind]
             count["files"] += 1
             if answer is None:
@@ -262,7 +292,7 @@ def main() -> None:
           f"of {len({one.collection for one in seen if not one.made})} collections")  # fmt: skip
     check(seen)
     if given.write:
-        table = table_of(seen)
+        table = table_of(untouched(seen))
         kept = {
             place: entries
             for place, entries in sorted(table.items())

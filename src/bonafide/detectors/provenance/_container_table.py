@@ -96,7 +96,7 @@ def keys_of(media: Media) -> dict[str, str]:
         return png_keys(png) if png else {}
     if media.format == "WEBP":
         return webp_keys(webp_chunks(data))
-    if media.format in ("MP4", "MOV", "M4A", "HEIC", "AVIF"):
+    if media.format in ("HEIC", "AVIF"):  # films name their programs themselves
         with media.open() as stream:
             return boxes_keys(read_boxes(stream, media.size))
     return {}
@@ -108,7 +108,7 @@ def named(keys: Mapping[str, str], entries: Table) -> Named | None:
         if level in keys:
             rows = entries.get(f"{level[0]}{short(keys[level])}", ())
             found = [row for row in rows if not row.library]
-            answer = _of_made(rows, keys, level) or _of_found(found, level)
+            answer = _of_made(rows, keys, level) or _of_found(found, keys, level)
             if answer or len({row.library for row in rows} - {""}) > 1:
                 return answer
     return None
@@ -139,8 +139,9 @@ def _of_made(rows: Sequence[Entry], keys: Mapping[str, str], level: str) -> Name
     )
 
 
-def _of_found(rows: Sequence[Entry], level: str) -> Named | None:
+def _of_found(rows: Sequence[Entry], keys: Mapping[str, str], level: str) -> Named | None:
     """The writer that nearly all files found name, or "a camera" where nearly all name some."""
+    fits = "Exif" in keys["whole"] and "JFIF" not in keys["whole"]  # as cameras write
     sources = sum(row.sources for row in rows)
     cameras = [row for row in rows if row.writer.startswith(CAMERA)]
     best = max(rows, key=lambda row: (row.sources, row.files), default=None)
@@ -149,6 +150,8 @@ def _of_found(rows: Sequence[Entry], level: str) -> Named | None:
     for group, name in groups:
         files, count = sum(row.files for row in group), sum(row.sources for row in group)
         fewest = _FEWEST_OF_MAKER if name.startswith(f"{CAMERA} by") else _FEWEST_SOURCES
+        if name.startswith(CAMERA) and not fits:
+            continue
         if files >= _FEWEST_FILES and count >= max(fewest, _AGREE * sources):
             return Named(name, (), level, files, count, False)
     return None

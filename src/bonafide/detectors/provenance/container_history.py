@@ -47,7 +47,7 @@ from bonafide.detectors.provenance._container_names import (
     screen_program,
     sized_like,
 )
-from bonafide.detectors.provenance._container_table import keys_of, named, table
+from bonafide.detectors.provenance._container_table import CAMERA, keys_of, named, table
 from bonafide.media.boxes import read_boxes
 from bonafide.media.chunks import read_png_writing, webp_chunks
 from bonafide.media.context import Context
@@ -259,12 +259,18 @@ def _summary(facts: Mapping[str, Fact]) -> str:
         earlier = facts["came_through"]
         through = ", ".join(map(str, earlier)) if isinstance(earlier, list) else str(earlier)
         also += f", and names from an earlier save are left ({through})"
-    if camera and not str(by).startswith("a camera"):
+    if camera and not _wrote(str(by), str(camera)):
         also += (
             f", after the camera {quote(camera)} that EXIF names, as with most photographs that "
             "are shared"
         )
     return f"The file was last saved by {by}{use} or by what writes the same way{also}."
+
+
+def _wrote(by: str, camera: str) -> bool:
+    """Whether the last save may be the camera's own."""
+    maker = next(iter(camera.lower().split()), "")
+    return by.startswith(CAMERA) or (len(maker) > 2 and maker in by.lower())
 
 
 def _also(facts: Mapping[str, Fact]) -> str:
