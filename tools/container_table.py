@@ -6,7 +6,7 @@
 OUT is what tools/container_encoders.py wrote. FOLDER holds pictures with metadata, one folder per
 source; who last saved them is taken from what EXIF names: an editing program, or else the camera.
 Prints how often the names are right on what was held out; --write writes the table. --survey prints
-what the table says of the files of FOLDER/manifest.csv (path, label).
+what the detector says of the files of FOLDER/manifest.csv (path, label).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from scipy.stats import beta
 
+from bonafide.detectors.provenance import container_history
 from bonafide.detectors.provenance._container_form import LEVELS, short
 from bonafide.detectors.provenance._container_table import (
     CAMERA,
@@ -30,11 +31,12 @@ from bonafide.detectors.provenance._container_table import (
     keys_of,
     named,
 )
-from bonafide.detectors.provenance._container_table import table as shipped
 from bonafide.errors import BonafideError
 from bonafide.media.limits import Limits
 from bonafide.media.makers import editor, is_known_make
 from bonafide.media.source import open_media
+from bonafide.testing import measure
+from bonafide.types import Status
 
 LIBRARIES = {
     "libjpeg": (
@@ -191,21 +193,27 @@ def table_of(seen: Iterable[Seen]) -> Table:
 
 
 def survey(folder: Path) -> None:
-    """Print what the table that ships says of the files of a manifest, by their label."""
+    """Print what the detector says of the files of a manifest, by container and label."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    detector, earlier = container_history.Detector(), Counter[str]()
     with (folder / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             try:
-                keys = keys_of(open_media(str(folder / row["path"]), limits=LIMITS))
+                media = open_media(str(folder / row["path"]), limits=LIMITS)
+                finding = measure(detector, media, container_history.CARD)
             except BonafideError:
                 continue
-            answer = named(keys, shipped()) if keys else None
-            counts[row["label"]][answer.by if answer else "no name"] += 1
+            if finding.status is not Status.OK:
+                continue
+            group = f"{'films' if media.image is None else 'pictures'}, {row['label']}"
+            counts[group][str(finding.facts.get("last_saved_by") or "no name")] += 1
+            earlier[group] += "came_through" in finding.facts
     for label, names in sorted(counts.items()):
         cameras = sum(count for name, count in names.items() if name.startswith(CAMERA))
         total = names.total()
         print(f"\n{label}: named {interval(total - names['no name'], total)}, "
-              f"as by a camera {interval(cameras, total)}")  # fmt: skip
+              f"as by a camera {interval(cameras, total)}, "
+              f"an earlier program as well {earlier[label]}")  # fmt: skip
         print("  " + ", ".join(f"{name} {count}" for name, count in names.most_common(12)))
 
 

@@ -75,7 +75,7 @@ def movie_facts(boxes: Sequence[Box], stream: BinaryIO) -> dict[str, Fact]:
         facts["matched"] = "names in the container"
     if before:
         facts["came_through"] = list(before)
-    return facts
+    return {name: value for name, value in facts.items() if value != []}
 
 
 def writers(handlers: Sequence[str], encoders: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -258,12 +258,14 @@ def _summary(facts: Mapping[str, Fact]) -> str:
     if facts.get("came_through"):
         earlier = facts["came_through"]
         through = ", ".join(map(str, earlier)) if isinstance(earlier, list) else str(earlier)
-        also += f", and names from an earlier save are left ({through})"
+        also += f", and names of an earlier program are left ({through})"
     if camera and not _wrote(str(by), str(camera)):
         also += (
             f", after the camera {quote(camera)} that EXIF names, as with most photographs that "
             "are shared"
         )
+    if facts.get("matched") not in _MATCHED.values():
+        return f"Names in the container say that the file was last saved by {by}{also}."
     return f"The file was last saved by {by}{use} or by what writes the same way{also}."
 
 
