@@ -16,7 +16,8 @@ from tests.detectors.test_c2pa_manifest import Signer
 from tests.detectors.test_provenance_fuzz import XMP, damaged
 
 from bonafide.cli.main import bonafide
-from bonafide.custody.labels import PARTLY, VOCABULARY, WHOLLY, Statement, extended, labelled
+from bonafide.custody.credentials import VOCABULARY
+from bonafide.custody.labels import PARTLY, WHOLLY, Statement, extended, labelled
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.media.boxes import read_boxes, xmp_of
 from bonafide.media.chunks import webp_chunks

@@ -219,7 +219,7 @@ def test_nothing_is_read_out_of_noise() -> None:
     ("signal-2024-01-02-030405.jpg", "Signal"), ("FB_IMG_1700000000000.jpg", "Facebook"),
     ("F8kQx1ZXkAAbCdE.jpg", "X (Twitter)"), ("Screenshot_20240102-030405.png", "a screenshot"),
     ("PXL_20240102_030405678.jpg", "the camera of a Google Pixel"), ("holiday.jpg", ""),
-    ("IMG_1234.jpg", ""), ("photograph_2024.jpg", ""),
+    ("IMG_1234.jpg", ""), ("HolidayPhoto_01.jpg", ""), ("photograph_2024.jpg", ""),
 ])  # fmt: skip
 def test_names(name: str, who: str) -> None:
     assert named_like(name) == who

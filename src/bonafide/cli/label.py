@@ -10,7 +10,7 @@ import click
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option("--ai", is_flag=True, required=True, help="Say that AI made it.")
+@click.option("--ai", is_flag=True, help="Say that AI made it; has to be given.")
 @click.option("--composite", is_flag=True, help="Say that AI made or changed parts of it only.")
 @click.option(
     "--out", "-o", metavar="OUT", help="Write the copy to this file.  [default: NAME.labelled.EXT]"
@@ -79,13 +79,14 @@ def label(
     if not carried and (cert is None or mime is None):
         raise InvalidInput(f"{file}: XMP is not written into {media.format} files")
     # Whatever changes pixels has to come before; the signature covers all of it and comes last.
-    data = labels.labelled(media, labels.Statement(kind, generator, title)) if carried else None
+    said = labels.Statement(kind, generator, title)
+    data = labels.labelled(media, said) if carried else media.read()
     if cert and key and mime is not None:
         request = Request(
             read_pem(Path(cert)), read_pem(Path(key)), mime, kind, title, tsa, generator
         )
-        data = sign_media(io.BytesIO(media.read() if data is None else data), request)
+        data = sign_media(io.BytesIO(data), request)
     with atomic_write(target) as partial:
-        partial.write_bytes(data or b"")
+        partial.write_bytes(data)
     layers = [*(["XMP"] if carried else []), *(["a signed manifest"] if cert else [])]
     click.echo(f"labelled copy written to {target}: {' and '.join(layers)}", err=True)

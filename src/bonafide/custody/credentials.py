@@ -29,7 +29,7 @@ MIME_TYPES = {
     "MOV": "video/quicktime", "AVI": "video/avi", "M4A": "audio/mp4", "MP3": "audio/mpeg",
     "WAV": "audio/wav", "FLAC": "audio/flac", "SVG": "image/svg+xml", "PDF": "application/pdf",
 }  # fmt: skip
-_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
@@ -79,7 +79,7 @@ def sign_media(source: BinaryIO, request: Request) -> bytes:
     algorithm = _algorithm(request.key)
     actions: list[dict[str, Any]] = []
     if request.source_type:
-        kind = f"{_VOCABULARY}{request.source_type}"
+        kind = f"{VOCABULARY}{request.source_type}"
         actions = [{"action": "c2pa.created", "digitalSourceType": kind}]
         if request.agent:
             actions[0]["softwareAgent"] = {"name": request.agent}

@@ -1,7 +1,7 @@
 """Say in a file's own XMP that AI made it, for machines to read; the coded picture stays as it is.
 
 Reference: IPTC Photo Metadata Standard 2025.1 (Digital Source Type, AI System Used); European
-Commission, Code of Practice on marking and labelling AI-generated content, 2026.
+Commission, Code of Practice on marking and labelling of AI-generated content.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from bonafide.custody.credentials import VOCABULARY
 from bonafide.custody.packets import CONTAINERS, with_packet
 from bonafide.errors import InvalidInput
 from bonafide.media.boxes import read_boxes, xmp_of
 from bonafide.media.media import Media
 from bonafide.media.xmp import IPTC_EXTENSION, read_xmp, values
 
-VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 WHOLLY, PARTLY = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 _DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 _TYPES = ("DigitalSourceType", "digitalSourceType", "DigitalSourcefileType")

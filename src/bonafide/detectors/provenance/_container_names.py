@@ -21,7 +21,7 @@ _NAMES = tuple(
         (r"\d{6,}_\d{9,}_\d{9,}_[a-z]", "Facebook or Instagram"),
         (r"Snapchat-\d{6,}", "Snapchat"),
         (r"(mmexport|wx_camera_)\d{13}", "WeChat"),
-        (r"[D-H](?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{14}", "X (Twitter)"),
+        (r"[D-H](?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{8}A[\w-]{5}", "X (Twitter)"),
         (r"PXL_\d{8}_\d{9}(\..*)?", "the camera of a Google Pixel"),
         (r"(IMG|VID)_\d{8}_\d{6}(\d{3})?", "the camera of an Android phone"),
         (r"DJI_\d{4}", "a DJI camera"),
