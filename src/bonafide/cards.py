@@ -60,6 +60,7 @@ class Event:
         source: where it is written.
         standing: "signed" (covered by a trusted signature), "stated" (anyone could have written
             it) or "broken" (covered by a signature that fails).
+        last: whether it came after everything else that the file tells.
     """
 
     when: str
@@ -67,6 +68,7 @@ class Event:
     detail: str
     source: str
     standing: str
+    last: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,9 @@ def server() -> Iterator[str]:
         yield address
 
 
-def movie() -> bytes:
+def movie(format: str = "mp4") -> bytes:  # noqa: A002
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
+    with av.open(buffer, "w", format=format) as container:
         stream = container.add_stream("mpeg4", rate=Fraction(10))
         stream.width, stream.height = 32, 32
         for _ in range(3):
@@ -96,6 +96,8 @@ def bases(server: str) -> dict[str, bytes]:
         "AVIF": saved("AVIF", exif=tags, xmp=XMP.encode()),
         "WebP": saved("WEBP", exif=tags, xmp=XMP.encode()),
         "MP4": movie(),
+        "progressive JPEG": saved("JPEG", progressive=True, exif=tags, comment=b"a"),
+        "MOV": movie("mov"),
     }
 
 

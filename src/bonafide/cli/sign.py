@@ -8,13 +8,6 @@ import click
 
 from bonafide.custody.credentials import SOURCE_TYPES
 
-_MIME = {
-    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
-    "TIFF": "image/tiff", "AVIF": "image/avif", "HEIC": "image/heic", "MP4": "video/mp4",
-    "MOV": "video/quicktime", "AVI": "video/avi", "M4A": "audio/mp4", "MP3": "audio/mpeg",
-    "WAV": "audio/wav", "FLAC": "audio/flac", "SVG": "image/svg+xml", "PDF": "application/pdf",
-}  # fmt: skip
-
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
@@ -56,14 +49,14 @@ def sign(
         return
     if output is None:
         raise click.UsageError("--output is missing: where to write the signed copy")
-    from bonafide.custody.credentials import Request, read_pem, sign_media
+    from bonafide.custody.credentials import MIME_TYPES, Request, read_pem, sign_media
     from bonafide.errors import InvalidInput
     from bonafide.files import atomic_write
     from bonafide.media.source import open_media
 
     if Path(output).exists() and Path(output).samefile(file):
         raise click.UsageError("the signed copy needs a name of its own")
-    mime = _MIME.get(open_media(file).format)
+    mime = MIME_TYPES.get(open_media(file).format)
     if mime is None:
         raise InvalidInput(f"{file} is of a format that carries no content credentials")
     request = Request(

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("store", "Write a stored report as PDF; sign a report."),
         "verify": ("custody", "Examine a file again and compare with its report."),
         "sign": ("sign", "Write content credentials into a copy of a file."),
+        "label": ("label", "Say in a copy of a file that AI made it."),
         "trust": ("trust", "Say whose content credentials count as trusted."),
         "keys": ("custody", "Make keys that sign reports, and keys of the service."),
         "store": ("store", "Check or print the audit trail of the store."),

@@ -22,7 +22,14 @@ SOURCE_TYPES = (
     "compositeCapture", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia",
     "algorithmicMedia", "negativeFilm", "positiveFilm", "print", "virtualRecording",
 )  # fmt: skip
-_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+# Formats of `bonafide.media` that carry credentials.
+MIME_TYPES = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
+    "TIFF": "image/tiff", "AVIF": "image/avif", "HEIC": "image/heic", "MP4": "video/mp4",
+    "MOV": "video/quicktime", "AVI": "video/avi", "M4A": "audio/mp4", "MP3": "audio/mpeg",
+    "WAV": "audio/wav", "FLAC": "audio/flac", "SVG": "image/svg+xml", "PDF": "application/pdf",
+}  # fmt: skip
+VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
@@ -37,6 +44,7 @@ class Request:
         source_type: IPTC term of a file that is new; "" for one that existed before.
         title: how the file is called in the manifest, "" for no title.
         tsa: address of a time-stamping authority, "" for no time stamp.
+        agent: program or service that created a file that is new, "" to leave it out.
     """
 
     chain: bytes
@@ -45,6 +53,7 @@ class Request:
     source_type: str = ""
     title: str = ""
     tsa: str = ""
+    agent: str = ""
 
 
 def sign_media(source: BinaryIO, request: Request) -> bytes:
@@ -61,7 +70,7 @@ def sign_media(source: BinaryIO, request: Request) -> bytes:
     """
     import c2pa
 
-    kept = _has_credentials(source, request.mime)
+    kept = has_credentials(source, request.mime)
     if kept and request.source_type:
         raise InvalidInput(
             "the file has content credentials already, which stay as its history: leave the "
@@ -70,8 +79,10 @@ def sign_media(source: BinaryIO, request: Request) -> bytes:
     algorithm = _algorithm(request.key)
     actions: list[dict[str, Any]] = []
     if request.source_type:
-        kind = f"{_VOCABULARY}{request.source_type}"
+        kind = f"{VOCABULARY}{request.source_type}"
         actions = [{"action": "c2pa.created", "digitalSourceType": kind}]
+        if request.agent:
+            actions[0]["softwareAgent"] = {"name": request.agent}
     manifest: dict[str, Any] = {
         "claim_generator_info": [{"name": "bonafide", "version": __version__}],
         "format": request.mime,
@@ -109,7 +120,12 @@ def sign_media(source: BinaryIO, request: Request) -> bytes:
     return signed
 
 
-def _has_credentials(source: BinaryIO, mime: str) -> bool:
+def has_credentials(source: BinaryIO, mime: str) -> bool:
+    """Whether a file carries content credentials already.
+
+    Raises:
+        InvalidInput: it carries some that cannot be read.
+    """
     import c2pa
 
     source.seek(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,19 +90,13 @@ def read_structure(data: bytes) -> JpegStructure | None:
     width = height = restart = scans = 0
     progressive = arithmetic = False
     segments: list[tuple[str, int]] = []
-    position, end = 2, len(data)
     trailing = 0
-    while position + 4 <= end and len(segments) < _MAX_SEGMENTS:
-        position = _next_marker(data, position)
-        if position + 4 > end:
-            break
-        marker = data[position + 1]
+    for marker, start, length in markers(data):
         if marker == 0xD9:
-            trailing = end - position - 2
+            trailing = len(data) - start
             break
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        body = data[position + 4 : position + 2 + length]
-        segments.append((_name(marker), max(length - 2, 0)))
+        body = data[start : start + length]
+        segments.append((marker_name(marker), length))
         if marker == 0xDB:
             _read_quantisation(body, tables)
         elif marker in _FRAME_MARKERS and len(body) >= 6:
@@ -113,8 +108,7 @@ def read_structure(data: bytes) -> JpegStructure | None:
             ]
         elif marker == 0xDD and len(body) >= 2:
             restart = int.from_bytes(body[:2], "big")
-        position += 2 + max(length, 2)
-        if marker == 0xDA:
+        elif marker == 0xDA:
             scans += 1
     if not components:
         return None
@@ -131,6 +125,29 @@ def read_structure(data: bytes) -> JpegStructure | None:
         segments=tuple(segments),
         trailing_bytes=trailing,
     )
+
+
+def markers(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The segments of a JPEG in file order, up to the end of the image.
+
+    Yields:
+        Second byte of the marker, offset of its payload, declared bytes of the payload; for the
+        end of the image (0xD9) the offset behind it and 0. A payload may reach past the end.
+    """
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        position = _next_marker(data, position)
+        if position + 4 > len(data):
+            if data[position : position + 2] == b"\xff\xd9":
+                yield 0xD9, position + 2, 0
+            return
+        marker = data[position + 1]
+        if marker == 0xD9:
+            yield marker, position + 2, 0
+            return
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        yield marker, position + 4, max(length - 2, 0)
+        position += 2 + max(length, 2)
 
 
 def read_coefficients(data: bytes) -> tuple[NDArray[np.int16], ...]:
@@ -180,7 +197,8 @@ def _read_quantisation(body: bytes, tables: dict[int, NDArray[np.int32]]) -> Non
         position += 1 + size
 
 
-def _name(marker: int) -> str:
+def marker_name(marker: int) -> str:
+    """The usual name of a marker: "APP1", "DQT", "SOF0"; hexadecimal for others."""
     if 0xE0 <= marker <= 0xEF:
         return f"APP{marker - 0xE0}"
     fixed = {0xDB: "DQT", 0xC4: "DHT", 0xDA: "SOS", 0xDD: "DRI", 0xFE: "COM"}

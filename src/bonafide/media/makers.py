@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from bonafide.media.text_metadata import clean
+
 # Lower-case words, one of which stands in the Make of nearly every camera and phone.
 _MAKES = """
     acer agfa agfaphoto aigo alcatel aldi alpine apeman apple archos arri asus autel axis basler
@@ -116,6 +118,12 @@ def is_known_make(make: str) -> bool:
     return bool(words & KNOWN_MAKES) or any(
         word.startswith(known) for word in words for known in KNOWN_MAKES if len(known) >= 5
     )
+
+
+def camera_name(make: str, model: str) -> str:
+    """Maker and model of a camera, the maker once."""
+    repeated = bool(make_words(make) & make_words(model))
+    return clean(model if repeated else f"{make} {model}", 120)
 
 
 def maker_of_note(note: bytes) -> tuple[str, tuple[str, ...]] | None:

@@ -23,7 +23,7 @@ def timeline(findings: Iterable[Finding]) -> list[Event]:
     """Events told by the provenance findings, in the order in which they should have happened.
 
     An event without a date stands with the next dated one that the same finding tells. Findings
-    that give no date at all come first.
+    that give no date at all come first, events that are known to be the last at the end.
     """
     dated: list[tuple[datetime, Event]] = []
     for finding in findings:
@@ -34,7 +34,7 @@ def timeline(findings: Iterable[Finding]) -> list[Event]:
         last = next((time for time in reversed(times) if time), datetime.min)
         for index, event in enumerate(events):
             dated.append((next((time for time in times[index:] if time), last), event))
-    return [event for _, event in sorted(dated, key=lambda pair: pair[0])]
+    return [event for _, event in sorted(dated, key=lambda pair: (pair[1].last, pair[0]))]
 
 
 def _parsed(when: str) -> datetime | None:

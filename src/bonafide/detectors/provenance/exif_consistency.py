@@ -40,6 +40,7 @@ from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.makers import (
     ALWAYS_MAKER_NOTE,
+    camera_name,
     editor,
     is_known_make,
     make_words,
@@ -131,7 +132,7 @@ class Detector:
         results: list[tuple[str, str]] = []
         facts: dict[str, Fact] = {}
         notes: list[str] = []
-        camera = _camera(_text(exif, "Make"), _text(exif, "Model"))
+        camera = camera_name(_text(exif, "Make"), _text(exif, "Model"))
         software = _software(media, properties)
         dates, broken = read_dates(exif)
         checks = 0
@@ -325,12 +326,6 @@ def _summary(results: list[tuple[str, str]], facts: Mapping[str, Fact]) -> str:
 def _text(exif: Mapping[str, object], name: str) -> str:
     value = exif.get(name)
     return clean(value, 200) if isinstance(value, str) else ""
-
-
-def _camera(make: str, model: str) -> str:
-    """Maker and model, the maker once."""
-    repeated = bool(make_words(make) & make_words(model))
-    return clean(model if repeated else f"{make} {model}", 120)
 
 
 def _letters(text: str) -> str:

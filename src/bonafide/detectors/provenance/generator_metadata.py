@@ -38,6 +38,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from bonafide.media.boxes import read_boxes, xmp_of
 from bonafide.media.container import texts
 from bonafide.media.context import Context
 from bonafide.media.generation import Generation, read_generation
@@ -58,7 +59,14 @@ from bonafide.media.text_metadata import (
     quote,
     text_fields,
 )
-from bonafide.media.xmp import IPTC_EXTENSION, PHOTOSHOP, XMP_BASIC, Property, values
+from bonafide.media.xmp import (
+    IPTC_EXTENSION,
+    PHOTOSHOP,
+    XMP_BASIC,
+    Property,
+    read_xmp,
+    values,
+)
 from bonafide.signals.stealth import read_alpha, read_colours
 from bonafide.types import (
     Card,
@@ -179,10 +187,14 @@ class Detector:
         return [_measured(fields, others, properties, editor)]
 
 
-def _of_container(media: Media) -> tuple[dict[str, str], dict[str, str]]:
-    """Texts of a video or sound file: those that are read as formats, and all others."""
+def _of_container(media: Media) -> tuple[dict[str, str], dict[str, str], Sequence[Property]]:
+    """Texts of a video or sound file: those read as formats, all others, and its XMP."""
     found = texts(media.source, media.name, media.format)
-    return {where: text for where, text in found.items() if text}, {}
+    packet = ""
+    if media.format in ("MP4", "MOV", "M4A"):
+        with media.open() as stream:
+            packet = xmp_of(read_boxes(stream, media.size))
+    return {where: text for where, text in found.items() if text}, {}, read_xmp(packet)
 
 
 def _measured(
