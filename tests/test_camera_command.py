@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.cameras.sensor import HEIGHT, WIDTH, Sensor, jpeg, photographs, scene
 
 from bonafide.cameras import store
 from bonafide.cli.main import bonafide
@@ -14,7 +15,6 @@ from bonafide.errors import InvalidInput
 from bonafide.examination import Settings, examine, key
 from bonafide.report.provenance import timeline
 from bonafide.types import Label, Profile, Report, Status
-from tests.cameras.sensor import HEIGHT, WIDTH, Sensor, jpeg, photographs, scene
 
 ONLY = ("camera_fingerprint",)
 
@@ -102,7 +102,7 @@ def test_few_photographs_or_those_of_several_cameras_are_refused(
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     for number in range(10):  # every one of another sensor
-        foreign = Sensor(50 + number).shoot(scene(2 * number + 1), 0)
+        foreign = Sensor(50 + number).shoot(scene(2 * number), number)
         (mixed / f"{number}.jpg").write_bytes(jpeg(foreign))
     refused = run("enroll", "other", str(mixed))
     assert "do not share a fingerprint" in str(refused.exception)

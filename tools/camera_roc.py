@@ -5,10 +5,11 @@
 
 Of each camera's pictures (in the order of their names, equal files once) every other one makes the
 fingerprint, and the rest is tested: as they are, and saved, scaled and cropped. `--others` names
-manifests (columns `path`, relative to the manifest, `label`, and `origin` or `source`) or folders; bona fide
-pictures of them must match no camera. They are also laid on the corner of each fingerprint at full
-size, since block grids would coincide there; `--crops N` searches every crop of N of them. `--middle N` takes only the middle N
-pixels of the longer side, and two thirds of that of the other, of the cameras' pictures.
+manifests (columns `path`, relative to the manifest, `label`, and `origin` or `source`) or folders;
+bona fide pictures of them must match no camera. They are also laid on the corner of each
+fingerprint at full size, since block grids would coincide there; `--crops N` searches every crop
+of N of them. `--middle N` takes only the middle N pixels of the longer side, and two thirds of
+that of the other, of the cameras' pictures.
 
 Fingerprints and PCEs are kept in `--cache`, so that an interrupted run continues.
 """

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from tests.cameras.sensor import HEIGHT, WIDTH, Sensor, jpeg, photographs, scene
 
 from bonafide.media.image import Image
 from bonafide.signals import prnu, residual
 from bonafide.signals.prnu_missing import missing
 from bonafide.signals.prnu_search import Placement, Probe, describe, find, is_match
-from tests.cameras.sensor import HEIGHT, WIDTH, Sensor, jpeg, photographs, scene
 
 Luma = NDArray[np.float32]
 

@@ -124,7 +124,8 @@ def enrol(
     notes = []
     if len(used) < ENOUGH_PHOTOGRAPHS:
         notes.append(
-            f"{len(used)} photographs make a weak fingerprint: {ENOUGH_PHOTOGRAPHS} to 50 are better"
+            f"{len(used)} photographs make a weak fingerprint: "
+            f"{ENOUGH_PHOTOGRAPHS} to 50 are better"
         )
     if not camera.models:
         notes.append("the photographs name no camera; were they exported rather than copied?")

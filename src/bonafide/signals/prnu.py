@@ -66,7 +66,7 @@ class Estimate:
 
 
 def remove_lines(pattern: NDArray[np.float32]) -> None:
-    """Subtract the means of rows and columns, in place, for each of the 2×2 phases of the sensor."""
+    """Subtract the means of rows and columns, in place, for each of the sensor's 2×2 phases."""
     for row in (0, 1):
         for column in (0, 1):
             phase = pattern[row::2, column::2]

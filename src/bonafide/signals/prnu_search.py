@@ -147,7 +147,7 @@ def _candidates(
     likely = (0, 2) if (pattern.shape[0] > pattern.shape[1]) == standing else (1, 3)
     rows, columns = pattern.shape if likely[0] == 0 else pattern.shape[::-1]
     spare = rows - height, columns - width
-    if 0 <= min(spare) and max(spare) < _TRIMMED:
+    if min(spare) >= 0 and max(spare) < _TRIMMED:
         for turned, turns in _turned(pattern, likely, rows, columns):
             for top in sorted({0, spare[0]}):
                 for left in sorted({0, spare[1]}):
