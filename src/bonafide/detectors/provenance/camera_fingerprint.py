@@ -199,8 +199,7 @@ def _match(
     if lacking is None:
         told += " It is too faint to look for parts that lack it."
         return Measurement(score=score, facts=facts, summary=told)
-    height, width = ctx.image.luma.shape
-    found = ScoreMap(lacking.values, lacking.cell, width, height)
+    found = ScoreMap(lacking.values, lacking.cell, ctx.image.width, ctx.image.height)
     share = found.marked_share
     regions = _regions(found)
     facts |= {
