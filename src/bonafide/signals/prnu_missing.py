@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,7 +132,7 @@ def _expectation(
     return mean.reshape(found.shape), spread.astype(np.float32).reshape(found.shape)
 
 
-def _relative(stands: NDArray[np.float32], mean: NDArray[np.float32]) -> float:
+def _relative(stands: NDArray[Any], mean: NDArray[Any]) -> float:
     """How far present windows scatter, as a share of their mean, beyond chance."""
     clear = mean >= LEAST
     if np.count_nonzero(clear) < 20:

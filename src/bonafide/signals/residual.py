@@ -109,7 +109,9 @@ def wiener_share(power: NDArray[np.float32], noise: float) -> NDArray[np.float32
     Returns:
         float32 h×w; the signal's power is the least of the estimates with `WINDOWS`.
     """
-    least = cv2.blur(power, (WINDOWS[0], WINDOWS[0]), borderType=cv2.BORDER_REFLECT)
+    least: NDArray[np.float32] = cv2.blur(
+        power, (WINDOWS[0], WINDOWS[0]), borderType=cv2.BORDER_REFLECT
+    )
     for side in WINDOWS[1:]:
         other = cv2.blur(power, (side, side), borderType=cv2.BORDER_REFLECT)
         np.minimum(least, other, out=least)

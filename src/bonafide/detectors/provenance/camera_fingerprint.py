@@ -93,8 +93,9 @@ CARD = Card(
     history=history,
     erased_by=("jpeg", "scale", "crop"),
     paper="Chen, Fridrich, Goljan, Lukáš, TIFS 3(1), 2008; Goljan, Fridrich, SPIE 6819, 2008",
-    limits="Rates of matches and false matches were not measured yet on enough cameras; "
-    "tools/camera_roc.py measures them on your own. Dark pictures of a camera with strong noise "
+    limits="On the middle 1.5 megapixels of pictures of three cameras, 49 of 85 matched (11 of 11 "
+    "of a phone at full size, 8 of 23 of a camera in dark scenes); none of 3,291 comparisons with "
+    "other cameras did. docs/camera.md has the table. Dark pictures of a camera with strong noise "
     "reduction do not match. Pictures of other cameras of the same model were not tested. The map "
     "is careful: a part pasted into a textured picture may stay unmarked.",
 )
