@@ -25,7 +25,7 @@ FLOORS = (
     ("media",),
     ("trust",),
     ("signals",),
-    ("networks",),
+    ("networks", "cameras"),
     ("subjects",),
     ("detectors",),
     ("registry",),

@@ -58,8 +58,8 @@ class Event:
         what: the event, in a few words.
         detail: further facts of it, "" for none.
         source: where it is written.
-        standing: "signed" (covered by a trusted signature), "stated" (anyone could have written
-            it) or "broken" (covered by a signature that fails).
+        standing: "signed" (covered by a trusted signature), "measured" (in the pixels), "stated"
+            (anyone could have written it) or "broken" (covered by a signature that fails).
         last: whether it came after everything else that the file tells.
     """
 
@@ -92,6 +92,10 @@ def _no_history(_facts: Mapping[str, Fact]) -> Iterable[Event]:
     return ()
 
 
+def _no_ingredients() -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Card:
     """What a detector is, beside its code; all that anything else needs to know of it.
@@ -114,6 +118,8 @@ class Card:
         pool: how scores of frames become one score of a video ("mean", "median" or "maximum"); with
             it the detector is also asked about frames, under the id `<id>.frames`.
         history: from its facts to events of the file's history.
+        ingredients: SHA-256 by name of what the user keeps that it reads, such as enrolled
+            cameras; a report rests on them.
         paper: full reference with year.
         licence: licence of the method's implementation here.
         training_data: what it was trained on; "none" for a method without training.
@@ -135,6 +141,7 @@ class Card:
     outlines: bool = True
     pool: str = ""
     history: Callable[[Mapping[str, Fact]], Iterable[Event]] = _no_history
+    ingredients: Callable[[], Mapping[str, str]] = _no_ingredients
     paper: str = ""
     licence: str = "Apache-2.0"
     training_data: str = "none"

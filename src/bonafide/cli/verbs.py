@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "sign": ("sign", "Write content credentials into a copy of a file."),
         "label": ("label", "Say in a copy of a file that AI made it."),
         "trust": ("trust", "Say whose content credentials count as trusted."),
+        "camera": ("camera", "Enrol cameras, to recognise their pictures."),
         "keys": ("custody", "Make keys that sign reports, and keys of the service."),
         "store": ("store", "Check or print the audit trail of the store."),
     },

@@ -21,8 +21,9 @@ def ingredients(cards: Iterable[Card], trust: str | None) -> dict[str, str]:
         trust: file or folder of the certificate authorities that were given, None for none.
 
     Returns:
-        `weights.<id>` for each network that is on this machine, and `trust` for the list that was
-        given, or for the shipped lists and the user's where a detector reads them.
+        `weights.<id>` for each network that is on this machine, `trust` for the list that was
+        given, or for the shipped lists and the user's where a detector reads them, and what the
+        cards name themselves, such as `camera.<name>`.
     """
     cards = tuple(cards)
     found = {}
@@ -30,6 +31,8 @@ def ingredients(cards: Iterable[Card], trust: str | None) -> dict[str, str]:
         network = runtime.checksum(name)
         if network is not None:
             found[f"weights.{name}"] = network
+    for card in cards:
+        found |= card.ingredients()
     asked = any("trust" in card.options for card in cards)
     if trust is not None:
         found["trust"] = _digest_of_all(Path(trust))

@@ -14,6 +14,7 @@ NOTHING_PROVED = (
 )
 STANDINGS = {
     "signed": "covered by a trusted signature",
+    "measured": "measured in the pixels, not signed",
     "stated": "stated, not proved",
     "broken": "covered by a signature that does not hold",
 }
