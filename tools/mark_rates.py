@@ -5,7 +5,7 @@
 
 `run` takes the bona fide pictures of a table (columns path, label, source). It marks some of them,
 changes them and reads them again; then it reads unmarked ones: each picture as it is, then random
-cuts of 192×192 pixels, turned and mirrored, in as many rounds over the pictures as are needed.
+cuts of 128×128 pixels, turned and mirrored, in as many rounds over the pictures as are needed.
 What is done already stands in the file and is not done again. Thresholds are those of the
 detectors, which follow from their bounds and were fitted to nothing.
 """
@@ -38,7 +38,7 @@ READERS = {
     "RivaGAN": (rivagan_watermark.Detector(), rivagan_watermark.CARD),
     "dwtDct": (stable_diffusion_watermark.Detector(), stable_diffusion_watermark.CARD),
 }
-SIDE = 192  # pixels
+SIDE = 128  # pixels
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:

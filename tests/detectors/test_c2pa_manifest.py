@@ -404,6 +404,8 @@ def test_what_else_a_manifest_says(signer: Signer, trust: str) -> None:
     finding = examine(signer.sign("digitalCapture", more=(training, binding)), trust)
     assert finding.facts["training_and_mining"] == {"cawg.ai_generative_training": "notAllowed"}
     assert finding.facts["soft_bindings"] == ["com.adobe.trustmark.Q"]
+    assert "a watermark of Adobe, TrustMark, variant Q" in finding.summary
+    assert "public_checker" not in finding.facts
     assert finding.facts["time_stamp"] == "none"
     assert str(finding.facts["revocation"]).startswith("not checked")
     assert "no time stamp" in finding.summary

@@ -132,17 +132,18 @@ def soft_bits(pixels: NDArray[np.uint8], scale: float, side: int) -> NDArray[np.
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         window = cv2.resize(window, size, interpolation=how)
     cells = runtime.session(DECODER).run(_planes(window))["cells"][0]
-    return cells.mean(axis=(1, 2), dtype=np.float64)
+    mean: NDArray[np.float64] = cells.mean(axis=(1, 2), dtype=np.float64)
+    return mean
 
 
 def scales(height: int, width: int) -> list[float]:
     """Scales at which a mark is looked for in a picture of this size, the most likely first.
 
     Steps of √2: from twice the size (the picture was halved since) down to half of it, and for
-    large pictures down to half of `WORKING_SIDE` (marked there, and cropped since).
+    large pictures down to about half of `WORKING_SIDE` (marked there, and cropped since).
     """
     last = min(0.5, WORKING_SIDE / max(height, width) / 2)
-    steps = int(np.floor(2 * np.log2(1 / last) + 1e-9))
+    steps = round(2 * np.log2(1 / last))
     found = [2.0 ** (-k / 2) for k in range(-2, min(steps, 14) + 1)]
     return sorted(found, key=lambda scale: abs(np.log2(scale)))
 

@@ -79,6 +79,10 @@ def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
         )
         yield Event("", steps, "\n".join(filter(None, details)), "C2PA", standing)
     signer = _text(facts, "signer") or _text(facts, "signer_common_name") or "an unnamed signer"
+    bindings = _items(facts, "soft_bindings_explained")
+    if bindings:
+        told = "\n".join(map(str, bindings))
+        yield Event("", "Bound to its content by a mark or fingerprint", told, "C2PA", standing)
     when = _text(facts, "signed_at")
     yield Event(when, f"Signed by {signer}", _of_signer(facts, state), "C2PA", standing)
 
