@@ -4,9 +4,9 @@
     python tools/mark_rates.py report rates.jsonl
 
 `run` takes the bona fide pictures of a table (columns path, label, source). It marks some of them,
-changes them and reads them again; then it reads unmarked ones: each picture as it is, then random
-cuts of 128×128 pixels, turned and mirrored, in as many rounds over the pictures as are needed.
-What is done already stands in the file and is not done again. Thresholds are those of the
+changes them and reads them again; in between it reads unmarked ones: each picture as it is, then
+random cuts of 128×128 pixels, turned and mirrored, in as many rounds over the pictures as are
+needed. What is done already stands in the file and is not done again. Thresholds are those of the
 detectors, which follow from their bounds and were fitted to nothing.
 """
 
@@ -104,9 +104,11 @@ def run(options: argparse.Namespace) -> None:
     np.random.default_rng(options.seed).shuffle(rows)  # type: ignore[arg-type]
     done = {(line["path"], line["view"]) for line in _lines(options.out)}
     with options.out.open("a", encoding="utf-8") as out:
-        for number, row in enumerate(rows[: options.marked]):
-            _measure_marked(options.table.parent, row, number, done, out)
+        each = max(1, options.unmarked // max(1, options.marked))
         for count in range(options.unmarked):
+            number, rest = divmod(count, each)
+            if rest == 0 and number < min(options.marked, len(rows)):
+                _measure_marked(options.table.parent, rows[number], number, done, out)
             _measure_unmarked(options.table.parent, rows, count, options.seed, done, out)
 
 

@@ -35,6 +35,7 @@ import re
 
 from bonafide.detectors.provenance import _c2pa_facts as extra
 from bonafide.detectors.provenance import _c2pa_words as words
+from bonafide.detectors.provenance import _iscc
 from bonafide.detectors.provenance._c2pa_history import history
 from bonafide.detectors.provenance._c2pa_meaning import Meaning, Reading, meaning_of
 from bonafide.detectors.provenance._c2pa_read import Credentials, ListsRefused, read_credentials
@@ -232,7 +233,8 @@ def _report(media: Media, found: Credentials, trust: Trust) -> Measured:
     claim, basis = _claim(media, found, meaning, changed, signed_by.barred if signed_by else ())
     if meaning.stated_by not in ("", found.label):
         basis += ", stated by an earlier manifest of its history"
-    bindings = extra.soft_bindings(found)
+    bindings, iscc = extra.soft_bindings(found), _iscc.sentence(found, media.image)
+    unread = [alg for alg in bindings if not (iscc and alg == _iscc.ALGORITHM)]
     types = list(meaning.origin)
     for step in meaning.steps:
         if step.origin and step.origin not in types and (step.ai or step.kind != "beginning"):
@@ -275,7 +277,7 @@ def _report(media: Media, found: Credentials, trust: Trust) -> Measured:
         "identities": extra.identities(found),
         "training_and_mining": extra.training_and_mining(found),
         "soft_bindings": bindings,
-        "soft_bindings_explained": explained(bindings),
+        "soft_bindings_explained": [*explained(unread), *filter(None, (iscc,))],
         "public_checker": public_checker((meaning.generator, *meaning.agents)),
         "redactions": extra.redactions(found),
         "product": signed_by.name if signed_by else "",
