@@ -1,4 +1,4 @@
-"""Marks that `bonafide label` hides are read again, and photographs carry none."""
+"""Marks that bonafide hides are read again, and photographs carry none."""
 
 from __future__ import annotations
 

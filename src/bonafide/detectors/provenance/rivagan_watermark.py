@@ -1,4 +1,4 @@
-"""The invisible mark that `bonafide label --mark` hides in a picture (RivaGAN).
+"""The invisible mark that bonafide can hide in a picture (RivaGAN).
 
 What it looks for
     Two patterns of 32 bits, "made by AI" and "changed by AI", hidden in the pixels by RivaGAN, a
@@ -58,7 +58,7 @@ CARD = Card(
     id="rivagan_watermark",
     version="1",
     question=Question.PROVENANCE,
-    title="Mark of `bonafide label`",
+    title="Invisible mark of bonafide",
     needs=Needs(min_side=64),
     profile=Profile.TRIAGE,
     networks=(DECODER,),
@@ -138,13 +138,13 @@ class Detector:
         }
         if found:
             summary = (
-                "The picture carries an invisible mark of `bonafide label` that says that "
-                f"{words}: {matched} of {BITS} bits agree."
+                f"The picture carries bonafide's invisible mark, which says that {words}: "
+                f"{matched} of {BITS} bits agree."
             )
         else:
             summary = (
-                "The invisible mark of `bonafide label` was not found, which says nothing about "
-                "how the picture was made."
+                "The invisible mark of bonafide was not found, which says nothing about how the "
+                "picture was made."
             )
         claim = Claim(label, Carrier.WATERMARK) if found else None
         return [Measurement(score=round(-log10, 3), claim=claim, facts=facts, summary=summary)]
