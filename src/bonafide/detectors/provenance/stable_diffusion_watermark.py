@@ -85,7 +85,8 @@ CARD = Card(
     "after JPEG 90 (29 with full-size chroma); 19 in a cut of 472×244 pixels. Most generators "
     "never write it, so absence says nothing: no mark was claimed on 1,219 generated test "
     "pictures, two of which (cuts of 320×320) probably carry one. None claimed on 1,128 bona fide "
-    "colour pictures.",
+    "colour pictures. These figures are of version 1, without InvokeAI's mark; docs/provenance.md "
+    "has those of this version.",
 )
 
 
