@@ -11,18 +11,22 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image as Pillow
+from skimage import data as photographs
 from tests.custody.test_credentials import movie, sound
 from tests.detectors.test_c2pa_manifest import Signer
 from tests.detectors.test_provenance_fuzz import XMP, damaged
 
+from bonafide import Label, Settings, examine
 from bonafide.cli.main import bonafide
 from bonafide.custody.credentials import VOCABULARY
 from bonafide.custody.labels import PARTLY, WHOLLY, Statement, extended, labelled
+from bonafide.custody.marking import marked
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.media.boxes import read_boxes, xmp_of
 from bonafide.media.chunks import webp_chunks
 from bonafide.media.source import open_media
 from bonafide.media.xmp import IPTC_EXTENSION, PHOTOSHOP, read_xmp, values
+from bonafide.networks.rivagan import Payload
 
 SAID = Statement(WHOLLY, 'Model <1> & "co"', "A title")
 
@@ -196,3 +200,48 @@ def test_formats_without_xmp_carry_the_signed_statement_alone(
         (source, "--ai", "--tsa", "https://tsa.example.org"),
     ):
         assert run("label", *wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_mark_is_hidden_and_read_back_with_the_metadata_kept(
+    tmp_path: Path,
+    format: str,  # noqa: A002
+) -> None:
+    exif = Pillow.Exif()
+    exif[0x010E] = "a description"
+    path = tmp_path / f"cat.{format.lower()}"
+    photograph = Pillow.fromarray(photographs.chelsea())
+    photograph.save(path, format, exif=exif, icc_profile=b"a profile")
+    out = tmp_path / f"out.{format.lower()}"
+    result = CliRunner().invoke(
+        bonafide, ["label", str(path), "--ai", "--composite", "--mark", "-o", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "a mark and XMP" in result.output
+    with Pillow.open(out) as copy:
+        assert copy.info["icc_profile"] == b"a profile"
+        assert copy.getexif()[0x010E] == "a description"
+        assert copy.size == photograph.size
+    report = examine(out, Settings(only=("rivagan_watermark", "generator_metadata")))
+    claims = {finding.detector: finding.claim for finding in report.findings}
+    assert claims["rivagan_watermark"] is not None
+    assert claims["rivagan_watermark"].label is Label.MANIPULATED
+    image = open_media(out).image
+    assert image is not None
+    assert any(one.value.endswith(PARTLY) for one in read_xmp(image.metadata.xmp))
+
+
+def test_a_mark_keeps_transparency_and_refuses_what_it_cannot_write(tmp_path: Path) -> None:
+    pixels = np.dstack([photographs.astronaut(), np.full((512, 512), 128, np.uint8)])
+    path = tmp_path / "clear.png"
+    Pillow.fromarray(pixels, "RGBA").save(path)
+    data = marked(open_media(path), Payload.MADE_BY_AI)
+    assert np.array_equal(np.asarray(Pillow.open(io.BytesIO(data)))[..., 3], pixels[..., 3])
+    for name, saved in {
+        "deep.png": Pillow.fromarray(np.zeros((80, 80), np.uint16)),
+        "small.png": Pillow.new("RGB", (40, 40)),
+        "indexed.png": Pillow.new("P", (80, 80)),
+    }.items():
+        saved.save(tmp_path / name)
+        with pytest.raises(InvalidInput):
+            marked(open_media(tmp_path / name), Payload.MADE_BY_AI)

@@ -22,6 +22,7 @@ from tests.detectors.counting import Counting, manifest_server
 
 from bonafide.detectors.provenance.c2pa_manifest import CARD, Detector
 from bonafide.errors import MediaError
+from bonafide.media.image import Image
 from bonafide.media.source import open_media
 from bonafide.testing import measure
 from bonafide.types import Carrier, Claim, Finding, Label, Status
@@ -404,10 +405,36 @@ def test_what_else_a_manifest_says(signer: Signer, trust: str) -> None:
     finding = examine(signer.sign("digitalCapture", more=(training, binding)), trust)
     assert finding.facts["training_and_mining"] == {"cawg.ai_generative_training": "notAllowed"}
     assert finding.facts["soft_bindings"] == ["com.adobe.trustmark.Q"]
+    assert "a watermark of Adobe, TrustMark, variant Q" in finding.summary
+    assert "public_checker" not in finding.facts
     assert finding.facts["time_stamp"] == "none"
     assert str(finding.facts["revocation"]).startswith("not checked")
     assert "no time stamp" in finding.summary
     assert finding.claim == AUTHENTICATED
+
+
+def test_a_stated_iscc_is_compared_with_the_picture(signer: Signer, trust: str) -> None:
+    pytest.importorskip("iscc_lib", reason="the package iscc-lib is not installed")
+    from bonafide.detectors.provenance import _iscc
+
+    def binding(code: bytes) -> dict[str, Any]:
+        value = list(b"\x21\x07" + code)  # an Image-Code of 256 bits
+        return {
+            "label": "c2pa.soft-binding",
+            "data": {"alg": "io.iscc.v0", "blocks": [{"scope": {}, "value": value}]},
+        }
+
+    picture = Image(signer.sign("digitalCapture")).pixels
+    own = _iscc.image_code(picture)
+    fitting = examine(signer.sign("digitalCapture", more=(binding(own),)), trust)
+    assert "fits this picture: 0 of 256 bits differ" in fitting.summary
+    other = bytes(255 - byte for byte in own)
+    moved = examine(signer.sign("digitalCapture", more=(binding(other),)), trust)
+    assert "does not fit this picture: 256 of 256 bits differ" in moved.summary
+    for value in ([1, 2, 3], [300], "ISCC:", "not base64!", None):
+        assert not list(_iscc._codes({"blocks": [{"scope": {}, "value": value}]})), value
+    part = {"scope": {"region": "left"}, "value": list(b"\x21\x07" + own)}
+    assert not list(_iscc._codes({"blocks": [part, None, 3]}))
 
 
 def test_own_certificates_and_the_interim_list_are_named(

@@ -302,6 +302,7 @@ def test_chinese_label(value: str, label: Label | None) -> None:
 def test_edited_with_google_is_manipulated() -> None:
     finding = examine(xmp('photoshop:Credit="Edited with Google AI"'))
     assert finding.claim == stated(Label.MANIPULATED)
+    assert "https://gemini.google.com" in finding.summary  # who can look for the hidden mark
 
 
 CAMERA = {

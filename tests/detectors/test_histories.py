@@ -37,7 +37,9 @@ def test_only_a_trusted_signature_counts_as_proof(state: str, standing: str) -> 
         "Signed by Example Press Agency",
     ]  # fmt: skip
     assert events[1].detail == "unnamed"
-    assert events[2].detail == "Program: Example Camera 2.1\nOrigin: digitalCapture"
+    assert events[2].detail == (
+        "Program: Example Camera 2.1\nOrigin: captured by a camera (digitalCapture)"
+    )
     assert events[3].when == "2024-02-03T04:05:06+00:00"
 
 

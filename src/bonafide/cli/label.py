@@ -19,6 +19,11 @@ import click
 @click.option("--key", metavar="PEM", help="Its private key.")
 @click.option("--title", default="", help="How the work is called.")
 @click.option("--generator", metavar="NAME", default="", help="What made it.")
+@click.option(
+    "--mark",
+    is_flag=True,
+    help="Hide an invisible mark in the pixels as well; JPEG, PNG and WebP are saved anew.",
+)
 @click.option("--tsa", metavar="URL", default="", help="Ask this authority for a time stamp.")
 def label(
     file: str,
@@ -29,19 +34,21 @@ def label(
     key: str | None,
     title: str,
     generator: str,
+    mark: bool,
     tsa: str,
 ) -> None:
     """Label a file as made by AI, in a copy, for machines to read.
 
     The IPTC digital source type is written into the XMP of JPEG, PNG, WebP, MP4, MOV and M4A;
-    pixels, frames and sound stay as they are, bit for bit. With --cert and --key the copy is signed
-    as well (C2PA), over the XMP. Other formats carry the signed statement alone. Nothing is sent
-    anywhere, unless --tsa names an authority.
+    pixels, frames and sound stay as they are, bit for bit, unless --mark is given. With --cert and
+    --key the copy is signed as well (C2PA), over the XMP. Other formats carry the signed statement
+    alone. Nothing is sent anywhere, unless --tsa names an authority.
 
     \b
     bonafide label picture.png --ai --generator "Model 1"
     bonafide label picture.jpg --ai -o out.jpg --cert chain.pem --key key.pem
     bonafide label retouched.jpg --ai --composite -o out.jpg
+    bonafide label picture.png --ai --mark
     """
     from bonafide.custody import labels
     from bonafide.custody.credentials import (
@@ -78,7 +85,13 @@ def label(
     carried = labels.can_carry(media)
     if not carried and (cert is None or mime is None):
         raise InvalidInput(f"{file}: XMP is not written into {media.format} files")
-    # Whatever changes pixels has to come before; the signature covers all of it and comes last.
+    if mark:
+        from bonafide.custody.marking import marked
+        from bonafide.networks.rivagan import Payload
+
+        payload = Payload.CHANGED_BY_AI if composite else Payload.MADE_BY_AI
+        media = open_media(marked(media, payload), media.name)
+    # What changes pixels has to come before; the signature covers all of it and comes last.
     said = labels.Statement(kind, generator, title)
     data = labels.labelled(media, said) if carried else media.read()
     if cert and key and mime is not None:
@@ -88,5 +101,7 @@ def label(
         data = sign_media(io.BytesIO(data), request)
     with atomic_write(target) as partial:
         partial.write_bytes(data)
-    layers = [*(["XMP"] if carried else []), *(["a signed manifest"] if cert else [])]
-    click.echo(f"labelled copy written to {target}: {' and '.join(layers)}", err=True)
+    layers = {"a mark": mark, "XMP": carried, "a signed manifest": bool(cert)}
+    click.echo(
+        f"labelled copy written to {target}: {' and '.join(filter(layers.get, layers))}", err=True
+    )

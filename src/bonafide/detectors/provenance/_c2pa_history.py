@@ -52,6 +52,36 @@ _ELSEWHERE = {
 _MOST = 20
 
 
+# IPTC digital source types, https://cv.iptc.org/newscodes/digitalsourcetype/
+_ORIGINS = {
+    "digitalCapture": "captured by a camera",
+    "computationalCapture": "captured, several exposures joined by the camera",
+    "negativeFilm": "scanned from negative film",
+    "positiveFilm": "scanned from positive film",
+    "print": "scanned from a print",
+    "humanEdits": "edited by a person",
+    "minorHumanEdits": "edited slightly by a person",
+    "digitalCreation": "made by a person with a program",
+    "digitalArt": "made by a person with a program",
+    "dataDrivenMedia": "drawn from data by a program",
+    "algorithmicMedia": "made by a program that was not trained",
+    "algorithmicallyEnhanced": "enhanced by a program",
+    "trainedAlgorithmicMedia": "made by AI",
+    "trainedAlgorithmicData": "data made by AI",
+    "compositeWithTrainedAlgorithmicMedia": "partly made by AI",
+    "compositeSynthetic": "joined, with generated parts",
+    "compositeCapture": "joined from captures",
+    "composite": "joined from several pictures",
+    "screenCapture": "a picture of a screen",
+    "virtualRecording": "recorded in a virtual scene",
+}
+
+
+def _origin(term: str) -> str:
+    """A source type in words, with the term as it stands; the term alone where it is unknown."""
+    return f"{_ORIGINS[term]} ({term})" if term in _ORIGINS else term
+
+
 def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
     """Ingredients, then actions, then the signature, as far as the manifest names them."""
     state = _text(facts, "state")
@@ -69,7 +99,7 @@ def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
     actions = [str(action) for action in _items(facts, "actions")]
     if actions:
         steps = " → ".join(_ACTIONS.get(action, action) for action in actions)
-        origins = ", ".join(str(term) for term in _items(facts, "digital_source_types"))
+        origins = ", ".join(_origin(str(term)) for term in _items(facts, "digital_source_types"))
         agents = ", ".join(str(name) for name in _items(facts, "software_agents"))
         program = _text(facts, "claim_generator")
         details = (
@@ -79,6 +109,10 @@ def history(facts: Mapping[str, Fact]) -> Iterator[Event]:
         )
         yield Event("", steps, "\n".join(filter(None, details)), "C2PA", standing)
     signer = _text(facts, "signer") or _text(facts, "signer_common_name") or "an unnamed signer"
+    bindings = _items(facts, "soft_bindings_explained")
+    if bindings:
+        told = "\n".join(map(str, bindings))
+        yield Event("", "Bound to its content by a mark or fingerprint", told, "C2PA", standing)
     when = _text(facts, "signed_at")
     yield Event(when, f"Signed by {signer}", _of_signer(facts, state), "C2PA", standing)
 

@@ -52,7 +52,9 @@ def summary(
         sentences.append(unlike)
     if found.state != "Invalid":
         sentences += _remarks(facts)
-    return " ".join(sentences)
+    # Said of broken credentials too: a mark in the pixels outlives them.
+    sentences.append(str(facts.get("public_checker", "")))
+    return " ".join(filter(None, sentences))
 
 
 def unlike_signed(changed: list[str], alike: float | None) -> str:
@@ -77,7 +79,7 @@ def unlike_signed(changed: list[str], alike: float | None) -> str:
 
 
 def _remarks(facts: Mapping[str, Fact]) -> list[str]:
-    """What qualifies valid credentials: time, revocation, identities, old lists."""
+    """What qualifies valid credentials: time, revocation, identities, marks, old lists."""
     told = []
     stamp, revocation = str(facts["time_stamp"]), str(facts["revocation"])
     if stamp == "none":
@@ -91,6 +93,8 @@ def _remarks(facts: Mapping[str, Fact]) -> list[str]:
         f"An identity in them, {quote(one['who'])}, is {one['state']}."
         for one in (identities if isinstance(identities, list) else [])
     ]
+    bindings = facts.get("soft_bindings_explained")
+    told += [str(one) for one in (bindings if isinstance(bindings, list) else [])]
     warnings = facts.get("trust_warnings")
     told += [f"Note: {warning}." for warning in (warnings if isinstance(warnings, list) else [])]
     return told

@@ -35,6 +35,7 @@ import re
 
 from bonafide.detectors.provenance import _c2pa_facts as extra
 from bonafide.detectors.provenance import _c2pa_words as words
+from bonafide.detectors.provenance import _iscc
 from bonafide.detectors.provenance._c2pa_history import history
 from bonafide.detectors.provenance._c2pa_meaning import Meaning, Reading, meaning_of
 from bonafide.detectors.provenance._c2pa_read import Credentials, ListsRefused, read_credentials
@@ -42,6 +43,7 @@ from bonafide.errors import InvalidInput
 from bonafide.media.context import Context
 from bonafide.media.credentials import as_list, as_mapping, program_name, source_types
 from bonafide.media.media import Media
+from bonafide.media.soft_bindings import explained, public_checker
 from bonafide.media.text_metadata import clean, quote
 from bonafide.trust.lists import Tier
 from bonafide.trust.user import Trust, in_use
@@ -98,6 +100,8 @@ CARD = Card(
         "ingredients": "title and relationship of each ingredient [list, at most 20]",
         "training_and_mining": "use → whether the signer allows it",
         "soft_bindings": "watermarks and fingerprints that the manifest names [list of algorithms]",
+        "soft_bindings_explained": "what each of them is, and who can check it [list of sentences]",
+        "public_checker": "who can look for the mark that the named generator hides [sentence]",
         "redactions": "statements that were removed from ingredients [list of labels]",
         "thumbnail_correlation": "of the picture and the thumbnail in credentials that do not fit "
         "it [-1 to 1; below 0.75 it is another picture]",
@@ -229,6 +233,8 @@ def _report(media: Media, found: Credentials, trust: Trust) -> Measured:
     claim, basis = _claim(media, found, meaning, changed, signed_by.barred if signed_by else ())
     if meaning.stated_by not in ("", found.label):
         basis += ", stated by an earlier manifest of its history"
+    bindings, iscc = extra.soft_bindings(found), _iscc.sentence(found, media.image)
+    unread = [alg for alg in bindings if not (iscc and alg == _iscc.ALGORITHM)]
     types = list(meaning.origin)
     for step in meaning.steps:
         if step.origin and step.origin not in types and (step.ai or step.kind != "beginning"):
@@ -270,7 +276,9 @@ def _report(media: Media, found: Credentials, trust: Trust) -> Measured:
         "trust_warnings": list(trust.warnings),
         "identities": extra.identities(found),
         "training_and_mining": extra.training_and_mining(found),
-        "soft_bindings": extra.soft_bindings(found),
+        "soft_bindings": bindings,
+        "soft_bindings_explained": [*explained(unread), *filter(None, (iscc,))],
+        "public_checker": public_checker((meaning.generator, *meaning.agents)),
         "redactions": extra.redactions(found),
         "product": signed_by.name if signed_by else "",
     }

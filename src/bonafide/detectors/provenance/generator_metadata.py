@@ -52,6 +52,7 @@ from bonafide.media.image import Image
 from bonafide.media.media import Media
 from bonafide.media.segments import jpeg_texts, samsung_trailer
 from bonafide.media.shared import XMP
+from bonafide.media.soft_bindings import public_checker
 from bonafide.media.text_metadata import (
     clean,
     other_exif_texts,
@@ -124,6 +125,7 @@ CARD = Card(
         "digital_source_type": "IPTC term that the XMP metadata declare",
         "aigc_label": "label under GB 45438 [1 or AIGC: generated, 2: possibly, 3: suspected]",
         "aigc_producer": "producer's code in that label",
+        "public_checker": "who can look for the mark that the named generator hides [sentence]",
         "claim_basis": "in words: why the finding claims what it claims, or nothing",
     },
     history=history,
@@ -228,11 +230,14 @@ def _measured(
     facts["claim_basis"] = basis
     if claim is Label.AI_GENERATED:
         facts.setdefault("generator", "not named")
+    checker = public_checker(str(facts.get(name)) for name in ("generator", "edited_with"))
+    if checker:
+        facts["public_checker"] = checker
     return Measurement(
         score=1.0 if claim else 0.0,
         claim=Claim(claim, Carrier.UNSIGNED_TEXT) if claim else None,
         facts=facts,
-        summary=_summary(claim, facts),
+        summary=" ".join(filter(None, (_summary(claim, facts), checker))),
     )
 
 

@@ -1,9 +1,10 @@
 """The invisible watermark that Stable Diffusion and FLUX reference code writes.
 
 What it looks for
-    Five fixed bit patterns, hidden in colour by the programs that were published with the models:
-    "StableDiffusionV1" and its inpainting variant, "SDV2", and the 48-bit (46-bit) constants of
-    Stable Diffusion XL and FLUX.
+    Six fixed bit patterns, hidden in colour by the programs that were published with the models
+    and by InvokeAI: "StableDiffusionV1" and its inpainting variant, "SDV2", the 48-bit (46-bit)
+    constants of Stable Diffusion XL and FLUX, and "InvokeAI", what that program writes unless its
+    user chooses another text.
 
 Why it works
     The pattern is repeated hundreds of times over the picture, one bit in each 8×8 block. Votes
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="stable_diffusion_watermark",
-    version="1",
+    version="2",
     question=Question.PROVENANCE,
     title="Stable Diffusion watermark",
     needs=Needs(min_side=64),
@@ -84,7 +85,8 @@ CARD = Card(
     "after JPEG 90 (29 with full-size chroma); 19 in a cut of 472×244 pixels. Most generators "
     "never write it, so absence says nothing: no mark was claimed on 1,219 generated test "
     "pictures, two of which (cuts of 320×320) probably carry one. None claimed on 1,128 bona fide "
-    "colour pictures.",
+    "colour pictures. These figures are of version 1, without InvokeAI's mark; docs/provenance.md "
+    "has those of this version.",
 )
 
 
@@ -103,6 +105,7 @@ MARKS: dict[str, NDArray[np.bool_]] = {
     "Stable Diffusion 2": _text_bits("SDV2"),
     "Stable Diffusion XL": _digit_bits("101100111110110010010000011110111011000110011110"),
     "FLUX": _digit_bits("1010101111111010000111100111001111010100101110"),
+    "InvokeAI": _text_bits("InvokeAI"),
 }
 
 
@@ -117,7 +120,7 @@ class _Reading(NamedTuple):
 
 # Marks that are searched for in crops. "SDV2" is too short to stand out among so many trials, and
 # the inpainting mark, seven times as long, would be taken for it.
-_CROP_MARKS = ("Stable Diffusion 1", "Stable Diffusion XL", "FLUX")
+_CROP_MARKS = ("Stable Diffusion 1", "Stable Diffusion XL", "FLUX", "InvokeAI")
 
 _CANDIDATES = 16
 
