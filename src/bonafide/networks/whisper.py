@@ -1,0 +1,61 @@
+"""The encoder of Whisper, first blocks: features of speech that a detector reads.
+
+It sees stretches of 4 s at 16 kHz, limited to 7 kHz, as a log-mel spectrum that does not depend on
+the loudness.
+
+Source: A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", ICML 2023
+(weights: OpenAI, MIT licence). `bonafide.train.speech_networks` makes the file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide.networks import runtime
+from bonafide.signals.speech import HOP, RATE, band_limited, log_mel
+
+NETWORK = "whisper_base"
+SECONDS = 4.0
+SAMPLES = int(SECONDS * RATE)
+FRAMES = SAMPLES // HOP  # of the spectrum
+POSITIONS = FRAMES // 2  # of the network's outputs
+BLOCKS = 3
+LEVEL = 0.1  # root mean square of what is read, of full scale
+LAYERS = tuple(f"layer{block}" for block in range(1, BLOCKS + 1))
+
+
+def spectrum_view(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the network reads of a stretch of sound.
+
+    Args:
+        samples: float32 (64000,), 4 s at 16 kHz.
+
+    Returns:
+        float32 80×400.
+    """
+    sound = band_limited(samples)
+    return log_mel(sound * np.float32(LEVEL / max(float(np.sqrt(np.mean(sound**2))), 1e-6)))
+
+
+def statistics(
+    views: NDArray[np.float32], network: str = NETWORK, layers: tuple[str, ...] = LAYERS
+) -> NDArray[np.float32]:
+    """Mean and deviation over time of the network's features.
+
+    Args:
+        views: float32 N×80×400 from `spectrum_view`.
+        network: id of the file.
+        layers: outputs that are read.
+
+    Returns:
+        float32 N×L×2D: after each layer, the means of the D features, then their deviations.
+
+    Raises:
+        WeightsError: the network cannot be opened.
+    """
+    found = runtime.session(network).run(only=layers, spectrum=views)
+    parts = [
+        np.concatenate([found[layer].mean(1), found[layer].std(1)], axis=1) for layer in layers
+    ]
+    return np.stack(parts, axis=1)
