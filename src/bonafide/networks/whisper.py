@@ -9,6 +9,8 @@ Source: A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Super
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,24 +40,26 @@ def spectrum_view(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return log_mel(sound * np.float32(LEVEL / max(float(np.sqrt(np.mean(sound**2))), 1e-6)))
 
 
-def statistics(
-    views: NDArray[np.float32], network: str = NETWORK, layers: tuple[str, ...] = LAYERS
-) -> NDArray[np.float32]:
-    """Mean and deviation over time of the network's features.
+def features_of(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mean and deviation over time of the network's features, of stretches of speech.
 
     Args:
-        views: float32 N×80×400 from `spectrum_view`.
-        network: id of the file.
-        layers: outputs that are read.
+        sounds: float32 (n,) each, at most 4 s at 16 kHz; a shorter one is continued by silence,
+            of which nothing is counted.
 
     Returns:
-        float32 N×L×2D: after each layer, the means of the D features, then their deviations.
+        float32 N×L×2D: after each of `LAYERS`, the means of the D features, then their deviations.
 
     Raises:
         WeightsError: the network cannot be opened.
     """
-    found = runtime.session(network).run(only=layers, spectrum=views)
-    parts = [
-        np.concatenate([found[layer].mean(1), found[layer].std(1)], axis=1) for layer in layers
+    views = [
+        spectrum_view(np.pad(one, (0, max(0, SAMPLES - len(one))))[:SAMPLES]) for one in sounds
     ]
-    return np.stack(parts, axis=1)
+    found = runtime.session(NETWORK).run(only=LAYERS, spectrum=np.stack(views))
+    rows = []
+    for number, sound in enumerate(sounds):
+        count = max(1, min(POSITIONS, len(sound) // (2 * HOP)))
+        parts = [found[layer][number, :count] for layer in LAYERS]
+        rows.append([np.concatenate([part.mean(0), part.std(0)]) for part in parts])
+    return np.array(rows, np.float32)
