@@ -289,7 +289,7 @@ def copy(manifest: Path, dest: Path, most: int = 10) -> None:
             with_sound = open_media(source).audio
             if with_sound is None:
                 raise ValueError("no sound")
-            samples = next(with_sound.windows(RATE, 12.0)).samples
+            samples = next(with_sound.windows(RATE, 7.0)).samples
             made = np.asarray(VOCODERS[name](samples))
             level = np.sqrt(np.mean(samples**2) / max(float(np.mean(made**2)), 1e-12))
             _write(out, made * level, RATE)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from bonafide.networks import runtime
 from bonafide.signals.speech import HOP, RATE, band_limited, log_mel
 
-NETWORK = "whisper_base"
+NETWORK = "whisper_tiny"
 SECONDS = 4.0
 SAMPLES = int(SECONDS * RATE)
 FRAMES = SAMPLES // HOP  # of the spectrum
 POSITIONS = FRAMES // 2  # of the network's outputs
-BLOCKS = 3
+BLOCKS = 4
 LEVEL = 0.1  # root mean square of what is read, of full scale
 LAYERS = tuple(f"layer{block}" for block in range(1, BLOCKS + 1))
 

@@ -28,8 +28,8 @@ from bonafide.train.probe_features import DEGRADED, WHOLE, Features
 from bonafide.train.probe_fit import FOLDS, LEAST, Subspace, fit, write_probe
 from bonafide.train.voice_features import TELEPHONE
 
-STRENGTH = 3e-4  # inverse of the penalty's weight
-USED = (1, 2)  # of `LAYERS`
+STRENGTH = 1e-2  # inverse of the penalty's weight
+USED = (0, 1, 2, 3)  # of `LAYERS`
 DRAWS = 500  # of the bootstrap
 
 
@@ -67,7 +67,7 @@ def out_of_fold(
         groups: source → group of sources that stay in one fold; others stand alone.
 
     Raises:
-        InvalidInput: there are fewer than two sources of a class.
+        InvalidInput: there are fewer than two sources of a class, or too few systems.
     """
     groups = groups or {}
     names = np.array([groups.get(source, source) for source in features.source])
@@ -84,6 +84,8 @@ def out_of_fold(
         rows[tested] = False
         systems = set(features.made[tested][features.positive[tested]].tolist())
         rows &= ~(features.positive & np.isin(features.made, sorted(systems)))
+        if not features.positive[rows].any():
+            raise InvalidInput("a fold leaves no other system to learn from: name more systems")
         tokens = features.tokens[tested]
         scores[tested] = fit(features, rows, layers, strength)(tokens)
         distances[tested] = Subspace.of(features.tokens[rows]).distance(tokens)
