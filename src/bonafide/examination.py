@@ -156,14 +156,18 @@ class Examiner:
         )
 
     def _of_kind(self, media: Media) -> tuple[tuple[Card, ...], dict[str, str]]:
-        """Detectors that are asked about this media; not those of pictures' frames for a picture.
+        """Detectors that are asked: not those of frames or pictures about what has none.
 
         A detector that was asked for by name is asked all the same, and says why it cannot tell.
         """
         other = {
-            card.id: f"it reads the frames of videos, not {media.kind}s"
+            card.id: (
+                f"it reads the frames of videos, not {media.kind.plural}"
+                if card.id.endswith(registry.FRAMES)
+                else _reads(card, media.kind)
+            )
             for card in self.chosen
-            if card.id.endswith(registry.FRAMES)
+            if (card.id.endswith(registry.FRAMES) or media.kind is Kind.AUDIO)
             and media.kind not in card.kinds
             and card.id not in self.settings.only
         }
@@ -224,8 +228,7 @@ class Examiner:
         """Why a media does not meet the needs of a card, or None if it does."""
         asked_for = card.id in self.settings.only and media.video is not None
         if media.kind not in card.kinds and not (asked_for and Kind.VIDEO in card.kinds):
-            kinds = " and ".join(f"{kind}s" for kind in card.kinds)
-            return f"it reads {kinds}, not {media.kind}s"
+            return _reads(card, media.kind)
         needs = card.needs
         if needs.jpeg and media.format != "JPEG":
             return f"it reads JPEG compression history; this file is {media.format}"
@@ -333,6 +336,10 @@ def _released(one: Callable[[Card], Finding]) -> Callable[[Card], Finding]:
         return found
 
     return then_released
+
+
+def _reads(card: Card, kind: Kind) -> str:
+    return f"it reads {' and '.join(one.plural for one in card.kinds)}, not {kind.plural}"
 
 
 def _card(detector: str) -> Card:

@@ -36,6 +36,11 @@ class Kind(StrEnum):
     AUDIO = "audio"
     DOCUMENT = "document"  # carries provenance (SVG, PDF) but nothing that we decode
 
+    @property
+    def plural(self) -> str:
+        """For sentences: "images", "sounds"."""
+        return "sounds" if self is Kind.AUDIO else f"{self}s"
+
 
 class Question(StrEnum):
     """What a detector answers.

@@ -19,6 +19,7 @@ from bonafide.bench.labelled import read_labelled
 from bonafide.bench.outcomes import by_container, by_group, decide_all
 from bonafide.cli.bench import bench
 from bonafide.errors import InvalidInput
+from bonafide.evidence import calibration
 from bonafide.evidence.calibration import default_calibration, load_calibration
 from bonafide.types import Decision, Question
 
@@ -185,3 +186,20 @@ def test_calibration_error_weighs_both_classes_alike() -> None:
     assert balanced_ece(truth, np.full(100, 0.5)) == pytest.approx(0.0)
     assert balanced_ece(truth, np.where(truth, 1.0, 0.0)) == pytest.approx(0.0)
     assert balanced_ece(truth, np.full(100, 0.9)) == pytest.approx(0.4)
+
+
+def test_a_question_is_added_to_a_table(measured: tuple[Path, Path], tmp_path: Path) -> None:
+    scores, manifest = measured
+    known = Path(calibration.__file__).parent / "calibration.json"
+    into = tmp_path / "own.json"
+    into.write_bytes(known.read_bytes())
+    arguments = ["calibrate", str(scores), "--manifest", str(manifest), "--into", str(into)]
+    done = CliRunner().invoke(bench, [*arguments, "--detector", EDITS])
+    assert done.exit_code == 0, done.output
+    before, after = json.loads(known.read_text("utf-8")), json.loads(into.read_text("utf-8"))
+    assert after["questions"]["synthetic"] == before["questions"]["synthetic"]
+    assert after["questions"]["edited"] != before["questions"]["edited"]
+    assert "121 sources" in after["questions"]["edited"]["source"]
+    assert after["regions"] == before["regions"] and after["source"] == before["source"]
+    changed = {n for n in after["detectors"] if after["detectors"][n] != before["detectors"].get(n)}
+    assert changed == {EDITS}

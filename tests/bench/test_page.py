@@ -82,7 +82,7 @@ def test_the_page_is_complete_in_itself(measured: dict[str, Any]) -> None:
     assert "url(" not in text
     contents = [attributes.get("content") or "" for tag, attributes in read.tags if tag == "meta"]
     (policy,) = [content for content in contents if "default-src" in content]
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data:; media-src data:;")
     assert "style-src 'sha256-" in policy and "unsafe" not in policy
 
 

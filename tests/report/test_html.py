@@ -165,7 +165,7 @@ def test_nothing_is_fetched_and_only_our_code_may_run(
                 assert (value or "").startswith(("data:image/", "#"))
     policy = next(meta["content"] for meta in shown.all("meta") if "http-equiv" in meta)
     assert policy is not None
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data:; media-src data:;")
     assert "unsafe" not in policy
     assert len(shown.all("script")) == len(shown.all("style")) == 1
 

@@ -179,7 +179,7 @@ def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record])
         scores.append(math.nan if score is None else float(score))
         found.append({**record["measured"], **said.get("facts", {})})
     measured = {name: values_of(found, name) for name in ranged}
-    kind = card.kinds[0].value if len(card.kinds) == 1 else Kind.IMAGE.value
+    kind = Kind.IMAGE.value if Kind.IMAGE in card.kinds else card.kinds[0].value
     return Column(name, card.version, np.array(scores, np.float64), measured, None, kind)
 
 

@@ -27,6 +27,30 @@ def write(table: dict[str, Any], path: str | Path | None = None) -> Path:
     return target
 
 
+def added(table: Mapping[str, Any], into: str | Path) -> dict[str, Any]:
+    """A table laid over that of a file, whose other questions and detectors stay as they are.
+
+    Args:
+        table: from one of the functions above.
+        into: a calibration.
+
+    Raises:
+        InvalidInput: `into` is no calibration.
+    """
+    load_calibration(str(into))
+    known: dict[str, Any] = json.loads(Path(into).read_text("utf-8"))
+    questions = {
+        name: {"source": table["source"], **entry} for name, entry in table["questions"].items()
+    }
+    scores_of = {**known.get("scores_of", {}), **table.get("scores_of", {})}
+    return {
+        **known,
+        "detectors": {**known["detectors"], **table["detectors"]},
+        "questions": {**known["questions"], **questions},
+        **({"scores_of": scores_of} if scores_of else {}),
+    }
+
+
 def dumps(table: Mapping[str, Any]) -> str:
     """The table as JSON, with a line for each detector and each calibration file."""
     lines = []

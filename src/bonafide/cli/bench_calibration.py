@@ -84,6 +84,8 @@ def measure(
 @protocol_option
 @click.option("--out", metavar="FILE",
               help="The calibration to write.  [default: in the user's data folder]")  # fmt: skip
+@click.option("--into", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Add what is fitted to this table; its other questions stay.")  # fmt: skip
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.md",
               help="Write the figures by detector, source, generator and format.")  # fmt: skip
 @jobs_option
@@ -96,6 +98,7 @@ def calibrate(
     trained_on: tuple[str, ...],
     protocol: str,
     out: str | None,
+    into: str | None,
     page: Path | None,
     jobs: int,
     quiet: bool,
@@ -111,7 +114,7 @@ def calibrate(
     bonafide bench measure photos.csv --out scores.jsonl
     bonafide bench calibrate scores.jsonl --manifest photos.csv --out own.json --page own.md
     """
-    from bonafide.bench.calibration_file import write
+    from bonafide.bench.calibration_file import added, write
 
     if all(place.endswith(".jsonl") for place in places):
         from bonafide.bench.calibrate import from_scores
@@ -123,12 +126,15 @@ def calibrate(
             places, manifests, detectors, files_of(scores_of, "--scores-of"),
             files_of(trained_on, "--trained-on"),
         )  # fmt: skip
-        written = write(outcome.table, out)
+        table = added(outcome.table, into) if into else outcome.table
+        written = write(table, out or into)
         if page is not None:
             write_page(page, outcome)
         if not quiet:
             click.echo("\n".join(summary(outcome)), err=True)
     else:
+        if into:
+            raise click.UsageError("--into needs FILE.jsonl")
         if len(places) > 1 or not detectors:
             raise click.UsageError("give one run or one manifest, and at least one --detector")
         table = _of_own(places[0], detectors, protocol, jobs, quiet)

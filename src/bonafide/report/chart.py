@@ -106,9 +106,14 @@ class Chart:
 
 def charts(report: Report) -> list[Chart]:
     """The series of all findings, those that moved the verdict first, at most `MOST_CHARTS`."""
-    length = report.media.details.get("duration_seconds")
-    known = float(length) if isinstance(length, int | float) and math.isfinite(length) else 0.0
-    return list(_charts(ordered(report), max(known, 0.0)))[:MOST_CHARTS]
+    return list(_charts(ordered(report), duration(report)))[:MOST_CHARTS]
+
+
+def duration(report: Report) -> float:
+    """Seconds that the file lasts by its header, 0.0 where it does not say."""
+    lengths = (report.media.details.get(name) for name in ("duration_seconds", "audio_seconds"))
+    known = [one for one in lengths if isinstance(one, int | float) and math.isfinite(one)]
+    return max(0.0, *known) if known else 0.0
 
 
 def _charts(findings: Sequence[Finding], known: float) -> Iterator[Chart]:

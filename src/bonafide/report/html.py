@@ -28,6 +28,7 @@ from bonafide.files import atomic_write
 from bonafide.report import preview, provenance, templates, wording
 from bonafide.report.chart import HEIGHT, WIDTH
 from bonafide.report.film import MOST_FRAMES, film
+from bonafide.report.sound import sound
 from bonafide.report.stage import MOST_LAYERS, stage
 from bonafide.types import ACCUSATIONS, WHOLE, Failure, Label, Report, Status
 
@@ -90,6 +91,7 @@ def render_section(report: Report, media: Media | None, longest: int = preview.L
         answers=wording.answers(report),
         stage=picture,
         film=strip,
+        sound=sound(report, media),
         thumbnail=thumbnail,
         events=provenance.timeline(report.findings),
         nothing_proved=provenance.NOTHING_PROVED,

@@ -67,6 +67,31 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     });
   }
 }
+for (const figure of document.querySelectorAll(".sound")) {
+  // The wave shows where the player is; a click on it, or on a marked stretch, plays from there.
+  const player = figure.querySelector("audio");
+  if (!player) continue;
+  const wave = figure.querySelector(".wave");
+  const seconds = Number(figure.dataset.seconds);
+  const box = wave.viewBox.baseVal;
+  const show = () => {
+    const at = (box.width * player.currentTime) / seconds;
+    wave.querySelector(".now").setAttribute("transform", "translate(" + at + " 0)");
+  };
+  player.addEventListener("timeupdate", show);
+  player.addEventListener("seeked", show);
+  const play = (from) => {
+    player.currentTime = from;
+    player.play();
+  };
+  wave.addEventListener("click", (event) => {
+    const place = wave.getBoundingClientRect();
+    play((seconds * (event.clientX - place.left)) / place.width);
+  });
+  for (const stretch of figure.querySelectorAll("[data-seconds]")) {
+    stretch.addEventListener("click", () => play(Number(stretch.dataset.seconds)));
+  }
+}
 document.documentElement.classList.add("scripted");
 let opened = [];
 addEventListener("beforeprint", () => {

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
+T = TypeVar("T")
 Operation = Callable[[Pixels, Random], Pixels]
 
 KERNELS = (
@@ -38,8 +39,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
-class Step:
-    """One link of a chain.
+class Step(Generic[T]):
+    """One link of a chain over pictures, or over sound.
 
     Attributes:
         name: of the operation.
@@ -49,16 +50,16 @@ class Step:
 
     name: str
     probability: float
-    run: Operation
+    run: Callable[[T, Random], T]
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Operations one after the other; an `Augment` of `bonafide.train.recipe`."""
+class Chain(Generic[T]):
+    """Operations one after the other; over pixels an `Augment` of `bonafide.train.recipe`."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step[T], ...]
 
-    def plan(self, random: Random) -> list[tuple[Step, int]]:
+    def plan(self, random: Random) -> list[tuple[Step[T], int]]:
         """What will happen, each step with the seed of its random numbers.
 
         As many numbers are drawn whatever comes out, so that equal states stay equal.
@@ -71,14 +72,14 @@ class Chain:
             if chance < step.probability
         ]
 
-    def __call__(self, pixels: Pixels, random: Random) -> Pixels:
+    def __call__(self, given: T, random: Random) -> T:
         """Carry the plan out."""
         for step, seed in self.plan(random):
-            pixels = step.run(pixels, np.random.default_rng(seed))
-        return pixels
+            given = step.run(given, np.random.default_rng(seed))
+        return given
 
 
-def standard(side: int) -> Chain:
+def standard(side: int) -> Chain[Pixels]:
     """Everything below in sensible doses, ending in crops of `side` pixels with a levelled codec.
 
     Resizing comes with and without an earlier save, since most pictures in the wild were saved,

@@ -18,7 +18,7 @@ ICML 2021; A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bonafide.errors import InvalidInput
 from bonafide.networks.clip import NETWORK, SIDE
-from bonafide.train.onnx_file import save
+from bonafide.train.onnx_file import GraphWriter, Integers, save
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 VERSION = "1"
 PATCH, WIDTH, HEADS = 16, 768, 12
 TOKENS = (SIDE // PATCH) ** 2 + 1
-EPSILON = 1e-5
-
-Integers = tuple[NDArray[np.int8], NDArray[np.float32]]
 
 
 def read_tower(path: Path) -> tuple[dict[str, Integers], dict[str, NDArray[np.float32]]]:
@@ -88,22 +85,6 @@ def read_tower(path: Path) -> tuple[dict[str, Integers], dict[str, NDArray[np.fl
     return integers, floats
 
 
-class _Writer:
-    """Collects nodes and constants of a graph."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def node(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
-        return name
-
-
 def write_tower(source: Path, target: Path, blocks: int, card: Mapping[str, Any]) -> None:
     """Write the first blocks as ONNX.
 
@@ -117,7 +98,7 @@ def write_tower(source: Path, target: Path, blocks: int, card: Mapping[str, Any]
         InvalidInput: `source` is not the published file.
     """
     integers, floats = read_tower(source)
-    w = _Writer()
+    w = GraphWriter()
     hidden = _embed(w, floats)
     w.constant("split", np.array([0, TOKENS, HEADS, WIDTH // HEADS], np.int64))
     w.constant("join", np.array([0, TOKENS, WIDTH], np.int64))
@@ -138,7 +119,7 @@ def write_tower(source: Path, target: Path, blocks: int, card: Mapping[str, Any]
     save(graph, target, card)
 
 
-def _embed(w: _Writer, floats: dict[str, NDArray[np.float32]]) -> str:
+def _embed(w: GraphWriter, floats: dict[str, NDArray[np.float32]]) -> str:
     """Pixels → tokens with their places; mean and deviation are part of the convolution."""
     kernel = floats["embeddings.patch_embedding.weight"].astype(np.float64)
     mean, deviation = (np.reshape(value, (1, 3, 1, 1)) for value in (MEAN, DEVIATION))
@@ -160,22 +141,22 @@ def _embed(w: _Writer, floats: dict[str, NDArray[np.float32]]) -> str:
     w.node("Mul", ["one_row", "nought"], "blank")
     w.node("Add", ["blank", "class_token"], "classed")
     w.node("Concat", ["classed", "placed"], "tokens", axis=1)
-    return _norm(w, "tokens", "pre_layrnorm", floats)
+    return w.norm("tokens", "pre_layrnorm", floats)
 
 
 def _block(
-    w: _Writer,
+    w: GraphWriter,
     hidden: str,
     index: int,
     integers: dict[str, Integers],
     floats: dict[str, NDArray[np.float32]],
 ) -> str:
     base = f"encoder.layers.{index}"
-    normed = _norm(w, hidden, f"{base}.layer_norm1", floats)
+    normed = w.norm(hidden, f"{base}.layer_norm1", floats)
     heads = {}
     for part in "qkv":
         name = f"{base}.self_attn.{part}_proj"
-        _linear(w, normed, name, integers, floats)
+        w.linear(normed, name, integers, floats)
         w.node("Reshape", [name, "split"], f"{name}.split")
         perm = [0, 2, 3, 1] if part == "k" else [0, 2, 1, 3]
         heads[part] = w.node("Transpose", [f"{name}.split"], f"{name}.heads", perm=perm)
@@ -185,40 +166,15 @@ def _block(
     w.node("MatMul", [f"{base}.attention", heads["v"]], f"{base}.mixed")
     w.node("Transpose", [f"{base}.mixed"], f"{base}.unheaded", perm=[0, 2, 1, 3])
     w.node("Reshape", [f"{base}.unheaded", "join"], f"{base}.joined")
-    _linear(w, f"{base}.joined", f"{base}.self_attn.out_proj", integers, floats)
+    w.linear(f"{base}.joined", f"{base}.self_attn.out_proj", integers, floats)
     middle = w.node("Add", [hidden, f"{base}.self_attn.out_proj"], f"{base}.middle")
-    normed = _norm(w, middle, f"{base}.layer_norm2", floats)
-    wide = _linear(w, normed, f"{base}.mlp.fc1", integers, floats)
+    normed = w.norm(middle, f"{base}.layer_norm2", floats)
+    wide = w.linear(normed, f"{base}.mlp.fc1", integers, floats)
     w.node("Mul", [wide, "quick"], f"{base}.scaled")
     w.node("Sigmoid", [f"{base}.scaled"], f"{base}.gate")
     w.node("Mul", [wide, f"{base}.gate"], f"{base}.gelu")
-    _linear(w, f"{base}.gelu", f"{base}.mlp.fc2", integers, floats)
+    w.linear(f"{base}.gelu", f"{base}.mlp.fc2", integers, floats)
     return w.node("Add", [middle, f"{base}.mlp.fc2"], f"layer{index + 1}")
-
-
-def _norm(w: _Writer, hidden: str, name: str, floats: dict[str, NDArray[np.float32]]) -> str:
-    weight = w.constant(f"{name}.weight", floats[f"{name}.weight"])
-    bias = w.constant(f"{name}.bias", floats[f"{name}.bias"])
-    return w.node("LayerNormalization", [hidden, weight, bias], name, axis=-1, epsilon=EPSILON)
-
-
-def _linear(
-    w: _Writer,
-    hidden: str,
-    name: str,
-    integers: dict[str, Integers],
-    floats: dict[str, NDArray[np.float32]],
-) -> str:
-    """A matrix of 8-bit integers, cast when the file is opened, and its bias.
-
-    The scales multiply the product, not the matrix: ONNX Runtime would keep a second copy of it.
-    """
-    weight, scale = integers[name]
-    w.node("Cast", [w.constant(f"{name}.int8", weight)], f"{name}.weight", to=TensorProto.FLOAT)
-    w.node("MatMul", [hidden, f"{name}.weight"], f"{name}.product")
-    w.node("Mul", [f"{name}.product", w.constant(f"{name}.scale", scale)], f"{name}.scaled")
-    bias = w.constant(f"{name}.bias", floats[f"{name}.bias"])
-    return w.node("Add", [f"{name}.scaled", bias], name)
 
 
 def write(source: Path, folder: Path, blocks: int) -> Path:

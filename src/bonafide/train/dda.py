@@ -204,7 +204,7 @@ class Method(Recipe):
         parts = {"bce": float(bce.detach()), "contrast": float(apart.detach())}
         return (1 - share) * bce + share * apart, parts
 
-    def augment(self) -> Chain:
+    def augment(self) -> Chain[Pixels]:
         """The paper's, the crop first of all that follows the resizing."""
         wanted = self.settings
         scale = partial(rescaled, shrink=wanted.shrink, enlarge=wanted.enlarge)

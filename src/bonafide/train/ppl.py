@@ -40,7 +40,7 @@ from torch.nn import functional
 from bonafide.errors import InvalidInput
 from bonafide.train import recipe
 from bonafide.train.align import saved_like
-from bonafide.train.augment import Chain, Step, crop, standard, turn
+from bonafide.train.augment import Chain, Pixels, Step, crop, standard, turn
 from bonafide.train.backbones import Backbone, add_lora, load_backbone
 from bonafide.train.batches import Example, Twins
 from bonafide.train.recipe import Batch, Output, Recipe
@@ -184,7 +184,7 @@ class Method(Recipe):
         parts = {"bce": float(bce.detach()), "contrast": float(apart.detach())}
         return (1 - share) * bce + share * apart, parts
 
-    def augment(self) -> Chain:
+    def augment(self) -> Chain[Pixels]:
         """Turns and crops, or everything."""
         side = self.settings.crop
         if self.settings.robust:

@@ -1,0 +1,1 @@
+"""Does a machine speak? Detectors of synthetic and cloned voices, one file each."""
