@@ -250,14 +250,14 @@ def report(
         everywhere = {change for change, thorough, _ in changes(EXAMPLE) if thorough}
         for change, values in by_change.items():
             same = "crops" if change in everywhere else "search"
-            others = [pce for _, kind, pce, trials in scores[name] if kind == same and trials]
+            others = [rarity(*one[2:]) for one in scores[name] if one[1] == same and one[3]]
             hits = sum(is_match(pce, max(trials, 1)) for pce, trials in values)
             low, high = interval(hits, len(values))
             middle = np.median([pce for pce, _ in values])
             print(
                 f"| {name} | {len(halves[name][0])} | {change} | {len(values)} | {hits} "
                 f"({hits / len(values):.0%}, {low:.0%}–{high:.0%}) | {middle:.0f} | "
-                f"{area([pce for pce, _ in values], others):.3f} |"
+                f"{area([rarity(*one) for one in values], others):.3f} |"
             )
     print("\n| camera | search | pictures | sources | false matches | largest PCE |")
     print("|---|---|---|---|---|---|")
@@ -285,6 +285,11 @@ def row(name: str, kind: str, part: list[tuple[str, float, int]]) -> None:
     )
 
 
+def rarity(pce: float, trials: int) -> float:
+    """How unlikely the agreement is by chance, −log10; trials differ between pictures."""
+    return -log10_false_match(pce, max(trials, 1))
+
+
 def interval(hits: int, count: int) -> tuple[float, float]:
     """Clopper–Pearson interval of 95 %."""
     beta = scipy.stats.beta
@@ -294,7 +299,7 @@ def interval(hits: int, count: int) -> tuple[float, float]:
 
 
 def area(own: list[float], others: list[float]) -> float:
-    """AUC: chance that an own picture has the larger PCE."""
+    """AUC: chance that an own picture agrees less likely by chance than another one."""
     if not own or not others:
         return float("nan")
     ranks = scipy.stats.rankdata(own + others)
