@@ -25,6 +25,11 @@ FILES = {
     "flac": ("flac", "flac", "FLAC"),
     "ogg": ("ogg", "flac", "OGG"),
     "opus": ("opus", "libopus", "OGG"),
+    "aiff": ("aiff", "pcm_s16be", "AIFF"),
+    "aac": ("adts", "aac", "AAC"),
+    "caf": ("caf", "pcm_s16be", "CAF"),
+    "au": ("au", "pcm_s16be", "AU"),
+    "wma": ("asf", "libmp3lame", "ASF"),
 }
 
 

@@ -48,6 +48,20 @@ def test_containers(container: str, name: str) -> None:
     assert len(seconds(video)) == 20 and video.defects == ()
 
 
+@pytest.mark.parametrize(
+    ("container", "codec", "name"),
+    [
+        ("mpeg", "mpeg1video", "MPEG"), ("vob", "mpeg2video", "MPEG"),
+        ("mpegts", "mpeg2video", "TS"), ("flv", "flv1", "FLV"), ("asf", "wmv2", "ASF"),
+    ],
+)  # fmt: skip
+def test_older_containers(container: str, codec: str, name: str) -> None:
+    media = open_media(made.clip(container=container, codec=codec, rate=25))
+    assert media.video is not None and (media.kind, media.format) == (Kind.VIDEO, name)
+    found = seconds(media.video, Sampling(max_kept=15))
+    assert len(found) == 15 and found == sorted(found)
+
+
 def test_frames_come_in_order_with_their_times() -> None:
     video = track(made.clip())
     frames = video.frames()

@@ -17,7 +17,9 @@ from bonafide.media.sources import Source
 
 _DEMUXERS = {
     "MP4": "mov", "MOV": "mov", "M4A": "mov", "WEBM": "matroska", "MKV": "matroska",
-    "AVI": "avi", "WAV": "wav", "MP3": "mp3", "FLAC": "flac", "OGG": "ogg",
+    "AVI": "avi", "WAV": "wav", "MP3": "mp3", "FLAC": "flac", "OGG": "ogg", "MPEG": "mpeg",
+    "TS": "mpegts", "FLV": "flv", "ASF": "asf", "AMR": "amr", "CAF": "caf", "AU": "au",
+    "AIFF": "aiff", "AAC": "aac",
 }  # fmt: skip
 _BUFFER = 131_072  # bytes per call into Python
 _MOST_ERRORS = 250  # damaged packets or frames in a row after which the rest is given up

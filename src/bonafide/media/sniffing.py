@@ -10,6 +10,16 @@ _STILL_BRANDS = (
 )  # fmt: skip
 _SOUND_BRANDS = (b"M4A ", b"M4B ")
 
+# Further containers that a few fixed bytes begin.
+_BEGINNINGS = (
+    (b"\x00\x00\x01\xba", Kind.VIDEO, "MPEG"),  # program stream, ISO 13818-1
+    (b"FLV\x01", Kind.VIDEO, "FLV"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind.VIDEO, "ASF"),  # WMV and WMA
+    (b"#!AMR", Kind.AUDIO, "AMR"),
+    (b"caff\x00\x01", Kind.AUDIO, "CAF"),
+    (b".snd\x00\x00", Kind.AUDIO, "AU"),
+)
+
 # MPEG audio, ISO 11172-3 and 13818-3: kbit/s by (version is 1, layer) and index; Hz by version.
 _BIT_RATES = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -46,10 +56,19 @@ def sniff(data: bytes) -> tuple[Kind, str]:
         return Kind.VIDEO, "AVI"
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return Kind.AUDIO, "WAV"
+    for beginning, kind, container in _BEGINNINGS:
+        if head.startswith(beginning):
+            return kind, container
+    if len(data) > 376 and data[0] == data[188] == data[376] == 0x47:
+        return Kind.VIDEO, "TS"
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return Kind.AUDIO, "AIFF"
     if head[:4] == b"fLaC":
         return Kind.AUDIO, "FLAC"
     if head[:4] == b"OggS":
         return Kind.VIDEO if b"\x80theora" in head else Kind.AUDIO, "OGG"
+    if _is_adts(data):
+        return Kind.AUDIO, "AAC"
     if head[:3] == b"ID3" or _is_mpeg_audio(data):
         return Kind.AUDIO, "MP3"
     if head[:5] == b"%PDF-":
@@ -58,6 +77,17 @@ def sniff(data: bytes) -> tuple[Kind, str]:
     if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in data[:65536].lower():
         return Kind.DOCUMENT, "SVG"
     return Kind.IMAGE, ""
+
+
+def _is_adts(data: bytes) -> bool:
+    """Whether `data` begins with two frames of AAC in ADTS, ISO 13818-7, one behind the other."""
+    if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0 or data[2] >> 2 & 15 > 12:
+        return False
+    length = (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
+    following = data[length : length + 2]
+    return (
+        length > 7 and len(following) == 2 and following[0] == 0xFF and following[1] & 0xF6 == 0xF0
+    )
 
 
 def _is_mpeg_audio(data: bytes) -> bool:
