@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_features_hold_three_views_and_are_not_computed_twice(made: tuple[Path, Path]) -> None:
     manifest, features = made
     found = load(features, read_labelled([manifest]))
-    assert found.tokens.shape == (3 * 2 * SOURCES, 4, 768) and np.isfinite(found.tokens).all()
+    assert found.tokens.shape == (3 * 2 * SOURCES, 3, 384) and np.isfinite(found.tokens).all()
     assert sorted(set(found.view.tolist())) == sorted((DEGRADED, WHOLE, TELEPHONE))
     before = read_rows(features)
     CliRunner().invoke(probe, ["voice-features", str(manifest), "--out", str(features)])
@@ -66,7 +66,7 @@ def test_the_probe_separates_and_its_file_says_the_same(
     arguments = ["voice-fit", str(manifest), "--features", str(features), "--out", str(tmp_path)]
     done = CliRunner().invoke(probe, arguments)
     assert done.exit_code == 0, done.output
-    assert "| telephone |" in done.output and "| source0 |" in done.output
+    assert "| telephone |" in done.output and "by source" in done.output
     with (tmp_path / "out_of_fold.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["degradation"] == WHOLE]
     assert len(rows) == 2 * SOURCES
@@ -82,8 +82,8 @@ def test_a_system_is_scored_by_a_probe_that_has_not_seen_it() -> None:
     """Four systems of two sources each; what tells a system is a feature of its own."""
     random = np.random.default_rng(0)
     count = 320
-    tokens = np.zeros((count, 4, 768), np.float16)
-    tokens[..., :8] = random.normal(0, 1, (count, 4, 8))
+    tokens = np.zeros((count, 3, 384), np.float16)
+    tokens[..., :8] = random.normal(0, 1, (count, 3, 8))
     positive = np.arange(count) % 2 == 1
     source = np.arange(count) // 40
     for row in np.flatnonzero(positive):

@@ -169,7 +169,8 @@ def _names(
 def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record]) -> Column:
     card = registry.card(name)
     shipped = default_calibration().detectors.get(name, {}).get("range", {})
-    ranged = tuple(dict.fromkeys(("short_side", "jpeg_quality", *shipped)))
+    seen = ("short_side", "jpeg_quality") if Kind.IMAGE in card.kinds else ()
+    ranged = tuple(dict.fromkeys((*seen, *shipped)))
     scores, found = [], []
     for file in files:
         record = records[file.path]

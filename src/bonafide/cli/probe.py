@@ -36,7 +36,7 @@ def probe() -> None:
 @click.option("--network", type=click.Choice(("clip_b16", "silero_vad", "whisper_tiny")),
               default="clip_b16", show_default=True, help="Network that is made.")  # fmt: skip
 @click.option("--blocks", type=click.IntRange(1, 12),
-              help="Blocks that are kept.  [default: 8 of CLIP, 4 of Whisper]")  # fmt: skip
+              help="Blocks that are kept.  [default: 8 of CLIP, 3 of Whisper]")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
               metavar="DIR", help="Folder for the network.")  # fmt: skip
 def tower(sources: tuple[Path, ...], network: str, blocks: int | None, out: Path) -> None:
@@ -57,7 +57,7 @@ def tower(sources: tuple[Path, ...], network: str, blocks: int | None, out: Path
     elif network == "silero_vad":
         made = library("speech_networks").write_vad(sources[0], out)
     else:
-        made = library("speech_networks").write_encoder(sources, out, network, blocks or 4)
+        made = library("speech_networks").write_encoder(sources, out, network, blocks or 3)
     click.echo(made)
 
 

@@ -57,8 +57,10 @@ class Calibration:
         found = {}
         for name, reference in self.questions.items():
             weighing = frozenset(name for name in reference.detectors if reference.weight(name))
-            alpha = Question(name).alpha
-            comparison = reference.compare(weighing, Stratum(), alpha)
+            asked = Question(name)
+            alpha = asked.alpha
+            usual = Stratum() if Kind.IMAGE in asked.kinds else Stratum(asked.kinds[0].value)
+            comparison = reference.compare(weighing, usual, alpha)
             if not comparison.certifies(alpha):
                 found[name] = (
                     f"{comparison.pool.sources} bona fide sources cannot certify a bound of "

@@ -22,7 +22,7 @@ SECONDS = 4.0
 SAMPLES = int(SECONDS * RATE)
 FRAMES = SAMPLES // HOP  # of the spectrum
 POSITIONS = FRAMES // 2  # of the network's outputs
-BLOCKS = 4
+BLOCKS = 3
 LEVEL = 0.1  # root mean square of what is read, of full scale
 LAYERS = tuple(f"layer{block}" for block in range(1, BLOCKS + 1))
 
@@ -41,14 +41,14 @@ def spectrum_view(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def features_of(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Mean and deviation over time of the network's features, of stretches of speech.
+    """Mean over time of the network's features, of stretches of speech.
 
     Args:
         sounds: float32 (n,) each, at most 4 s at 16 kHz; a shorter one is continued by silence,
             of which nothing is counted.
 
     Returns:
-        float32 N×L×2D: after each of `LAYERS`, the means of the D features, then their deviations.
+        float32 N×L×D: the mean of the D features after each of `LAYERS`.
 
     Raises:
         WeightsError: the network cannot be opened.
@@ -60,6 +60,5 @@ def features_of(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     rows = []
     for number, sound in enumerate(sounds):
         count = max(1, min(POSITIONS, len(sound) // (2 * HOP)))
-        parts = [found[layer][number, :count] for layer in LAYERS]
-        rows.append([np.concatenate([part.mean(0), part.std(0)]) for part in parts])
+        rows.append([found[layer][number, :count].mean(0) for layer in LAYERS])
     return np.array(rows, np.float32)

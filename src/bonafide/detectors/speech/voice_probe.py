@@ -2,8 +2,8 @@
 
 What it looks for
     On which side of a plane in the feature space of Whisper's encoder stretches of speech lie. Of
-    every stretch of 4 s, without pauses, it reads mean and deviation of the features of the first
-    blocks: how the voice sounds and moves, before words are recognised.
+    every stretch of 4 s, without pauses, it reads the mean of the features after each block: how
+    the voice sounds, not which words it says.
 
 Why it works
     Whisper was trained on speech of all kinds of microphones, channels and languages, so its
@@ -54,7 +54,7 @@ from bonafide.types import (
 )
 
 # Distance from the training recordings, 1 for a typical one, beyond which the probe is not asked.
-FAR = 1.6
+FAR = 2.0
 MOST = 300  # stretches that are read of one file: 20 minutes of speech
 _BATCH = 8
 _MOST_PARTS = 24  # stretches that are reported one by one, those with the largest scores
@@ -87,7 +87,7 @@ CARD = Card(
 
 
 class Detector:
-    """Statistics of Whisper's first blocks and one linear layer."""
+    """Means of Whisper's features and one linear layer."""
 
     def measure(self, ctx: Context) -> Measured:
         """Return that of the whole sound track, with a score along time, then stretches.
