@@ -78,4 +78,7 @@ class _Frame:
             return Failed(error.why)
         if distances[0] > probe.FAR:
             return NotApplicable("it resembles none of the frames that the probe was fitted on")
-        return [Measurement(score=round(float(scores[0]), 4))]
+        score = round(float(scores[0]), 4)
+        more, less = ("generated", "bona fide") if score > 0 else ("bona fide", "generated")
+        summary = f"The frame resembles {more} frames more than {less} ones ({score:+.2f})."
+        return [Measurement(score=score, summary=summary)]
