@@ -87,7 +87,7 @@ def _joined(
 
     weights = {**base["weights"], **own["weights"]}
     return {
-        **base,
+        **(base if kept else own),
         "columns": [*HEAD, *columns],
         "weights": {name: weight for name, weight in weights.items() if name in columns},
         "files": [row_of(row, old) for row in kept] + [row_of(row, new) for row in own["files"]],
