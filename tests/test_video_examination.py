@@ -18,7 +18,7 @@ from bonafide.report.html import render_section
 from bonafide.testing import photograph
 from bonafide.types import Question, Status
 
-FRAMES = "clip_probe.frames"
+FRAMES = "frame_probe"
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 
 

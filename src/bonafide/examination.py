@@ -49,12 +49,12 @@ from bonafide.types import (
     Kind,
     NotApplicable,
     Profile,
+    Question,
     Report,
     Status,
 )
 
 _log = logging.getLogger("bonafide")
-
 STABILITY_SHARE = 0.8  # of the time that a file may take, by which changed copies are done
 # Pixels from which detectors run one after the other: their working memory grows with the picture.
 LARGE = 30_000_000
@@ -76,6 +76,7 @@ class Settings:
         threads: detectors run at the same time; 0 for one per core.
         stability: whether changed copies are asked about too, see `evidence.stability`.
         calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
+        asked: questions that are asked beside those that are always asked.
     """
 
     profile: Profile = Profile.STANDARD
@@ -87,6 +88,7 @@ class Settings:
     threads: int = 0
     stability: bool = False
     calibration: str | None = None
+    asked: tuple[Question, ...] = ()
 
 
 class Examiner:
@@ -310,12 +312,15 @@ def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
             detector: "not selected" for detector in registry.ids() if detector not in names
         }
     cards = [_card(detector) for detector in registry.ids()]
-    untested = {
-        card.id: f"runs from profile {card.profile} on"
-        for card in cards
-        if not settings.profile.includes(card.profile)
-    }
+    untested = {card.id: why for card in cards if (why := _unasked(card, settings))}
     return tuple(card for card in cards if card.id not in untested), untested
+
+
+def _unasked(card: Card, settings: Settings) -> str:
+    """Why a detector is not asked, "" if it is."""
+    if not card.question.asked and card.question not in settings.asked:
+        return "its question has to be asked for"
+    return "" if settings.profile.includes(card.profile) else f"runs from profile {card.profile} on"
 
 
 def _released(one: Callable[[Card], Finding]) -> Callable[[Card], Finding]:
@@ -360,16 +365,15 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "network": settings.network,
         "stability": settings.stability,
         "calibration": settings.calibration,
+        "asked": [question.value for question in settings.asked],
         "limits": dict(vars(settings.limits)),
     }
 
 
 def key(settings: Settings) -> str:
-    """What besides the file decides a report, as 64 hexadecimal digits.
-
-    A file whose report was made under the same key need not be examined again. The key is the
-    SHA-256 of the versions of bonafide and of the detectors that would be asked, the calibration,
-    the networks, the trust list and the settings.
+    """What besides the file decides a report, as 64 hexadecimal digits: of two files alike in
+    content and key, one need not be examined. It is the SHA-256 of the versions of bonafide and of
+    the detectors, the calibration, the networks, the trust list and the settings.
     """
     cards, _ = select(settings)
     parts = {

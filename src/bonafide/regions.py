@@ -184,6 +184,7 @@ class Region:
         score: strength of the evidence in this region, in the detector's own scale.
         role: for copy-move "source" or "target" where the picture tells which came first, else "".
         pair: regions with equal `pair` belong together; -1 when unpaired.
+        name: what is there, as a subject is called: "person 1"; "" where it has no name.
     """
 
     x: int
@@ -193,6 +194,7 @@ class Region:
     score: float | None = None
     role: str = ""
     pair: int = -1
+    name: str = ""
 
 
 class EditKind(StrEnum):

@@ -136,6 +136,8 @@ def _lifted_card(detector: str, base: types.Card) -> types.Card:
     Raises:
         UnknownDetector: the base declares no way to pool.
     """
+    from bonafide.detectors.lift import FACTS
+
     if not base.pool:
         raise UnknownDetector(detector, ids())
     return replace(
@@ -146,13 +148,7 @@ def _lifted_card(detector: str, base: types.Card) -> types.Card:
         kinds=(types.Kind.VIDEO,),
         facts={
             **base.facts,
-            "frames": "frames that were measured [count]",
-            "frames_silent": "frames of which nothing could be said [count]",
-            "highest": "highest score of a frame [the detector's own scale]",
-            "lowest": "lowest score of a frame [the detector's own scale]",
-            "highest_at": "time of the frame with the highest score [s]",
-            "pool": "how the scores of the frames became one",
-            "defects": "what of the video could not be decoded",
+            **FACTS,
         },
         limits=f"{base.limits} Frames are decoded from a video codec, which was not part of its "
         "training.",

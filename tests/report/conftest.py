@@ -272,14 +272,14 @@ def make_video_report(track: Track, frames: int = 16) -> Report:
         for at, score in zip(times, np.maximum(scores, -0.9), strict=True)
     ]
     lifted = found(
-        "clip_probe.frames", Question.SYNTHETIC,
+        "spectral_peaks.frames", Question.SYNTHETIC,
         Calibrated(3.4, 0.968, 0.8, 0.01, "video"), *parts,
         score=round(float(scores.mean()), 4),
         summary=f"The mean score of {frames} frames is +0.21; the highest is +1.62, at 1.6 s.",
         series=(Series(times, scores.astype(np.float32)),),
         facts={"frames": frames, "pool": "mean", "defects": []},
     )  # fmt: skip
-    reason = Reason("clip_probe.frames", Question.SYNTHETIC, 3.4, lifted.summary)
+    reason = Reason("spectral_peaks.frames", Question.SYNTHETIC, 3.4, lifted.summary)
     return Report(
         media=MediaFacts(
             "clip.mp4", None, "ab" * 32, 123456, Kind.VIDEO, "MP4", track.width, track.height,

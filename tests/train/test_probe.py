@@ -20,6 +20,7 @@ from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.media import Media
 from bonafide.networks import runtime
+from bonafide.networks.clip import LAYERS
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features, load
 from bonafide.train.probe_fit import fit, layers_of, out_of_fold
 
@@ -105,13 +106,14 @@ def test_out_of_fold_scores_have_not_seen_their_source() -> None:
     tokens = random.normal(size=(count, 4, 768)).astype(np.float16)
     tokens[:, 3, :sources] += 5 * np.eye(sources, dtype=np.float16)[source]
     texts = np.array([str(one) for one in source])
-    features = Features(tokens, np.full(count, WHOLE), texts, texts, texts, texts, positive)
+    views = np.full(count, WHOLE)
+    features = Features(tokens, views, texts, texts, texts, texts, positive, LAYERS, texts, texts)
     inside = fit(features, np.ones(count, np.bool_))(tokens)
     assert roc_auc(positive, inside) > 0.95
     assert 0.3 < roc_auc(positive, out_of_fold(features, (3,))[0]) < 0.7
 
 
 def test_blocks_without_features_are_refused() -> None:
-    assert layers_of("7,8") == (2, 3)
+    assert layers_of("7,8", LAYERS) == (2, 3)
     with pytest.raises(InvalidInput, match="layer5"):
-        layers_of("3")
+        layers_of("3", LAYERS)

@@ -18,7 +18,7 @@ from bonafide.bench.labelled import Labelled, read_labelled
 from bonafide.bench.manifest import read_table
 from bonafide.bench.measure import Record, read_records
 from bonafide.errors import InvalidInput
-from bonafide.evidence.calibration import SCHEMA, default_calibration
+from bonafide.evidence.calibration import ANY, SCHEMA, default_calibration
 from bonafide.types import Kind, Question, Status
 
 NATIVE = "native"  # a file as it is
@@ -180,7 +180,9 @@ def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record])
         scores.append(math.nan if score is None else float(score))
         found.append({**record["measured"], **said.get("facts", {})})
     measured = {name: values_of(found, name) for name in ranged}
+    several = {Kind.IMAGE, Kind.VIDEO} <= set(card.kinds)
     kind = Kind.IMAGE.value if Kind.IMAGE in card.kinds else card.kinds[0].value
+    kind = ANY if several else kind
     return Column(name, card.version, np.array(scores, np.float64), measured, None, kind)
 
 

@@ -37,7 +37,7 @@ class Column:
         scores: (n,) raw; NaN where it had nothing to say.
         measured: name of a measure or fact → (n,) values, NaN where unknown; each gets a range.
         fixed: an entry of a calibration whose knots and ranges are to be kept; None to fit them.
-        kind: of media that it reads, a value of `bonafide.types.Kind`.
+        kind: of media that it reads, a value of `bonafide.types.Kind`; "" for several.
     """
 
     detector: str

@@ -30,7 +30,7 @@ ALTERED: Mapping[Question, frozenset[str]] = {
         ("edited", "tampered", "manipulated", "splice", "copymove", "removal", "inpaint",
          "ai_inpaint", "ai_fill")
     ),
-    Question.FACE_FORGED: frozenset(("forged", "face_forged", "fake_faceswap")),
+    Question.FACE_FORGED: frozenset(("forged", "face_forged", "fake_faceswap", "lip_synced")),
     Question.VOICE_CLONED: frozenset(("synthetic_speech", "voice_cloned", "cloned")),
     Question.SPOOFED: frozenset(("spoofed", "spoof", "spoof_replay")),
 }  # fmt: skip

@@ -85,7 +85,10 @@ def measure(
 @click.option("--out", metavar="FILE",
               help="The calibration to write.  [default: in the user's data folder]")  # fmt: skip
 @click.option("--into", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-              help="Add what is fitted to this table; its other questions stay.")  # fmt: skip
+              help="Put what is fitted into this table: its other questions, and files of other "
+              "kinds of media, stay.")  # fmt: skip
+@click.option("--drop", "dropped", multiple=True, metavar="ID",
+              help="With --into: take this detector out of it; may be repeated.")  # fmt: skip
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.md",
               help="Write the figures by detector, source, generator and format.")  # fmt: skip
 @jobs_option
@@ -99,6 +102,7 @@ def calibrate(
     protocol: str,
     out: str | None,
     into: str | None,
+    dropped: tuple[str, ...],
     page: Path | None,
     jobs: int,
     quiet: bool,
@@ -126,7 +130,7 @@ def calibrate(
             places, manifests, detectors, files_of(scores_of, "--scores-of"),
             files_of(trained_on, "--trained-on"),
         )  # fmt: skip
-        table = added(outcome.table, into) if into else outcome.table
+        table = added(outcome.table, into, dropped) if into else outcome.table
         written = write(table, out or into)
         if page is not None:
             write_page(page, outcome)

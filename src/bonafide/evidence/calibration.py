@@ -25,6 +25,7 @@ from bonafide.evidence.reference import HEAD, Reference, Stratum, needed
 from bonafide.types import Calibrated, Finding, Kind, Measurement, Question, Status
 
 SCHEMA = 2
+ANY = ""  # kind of media in the entry of a detector that was calibrated on several
 OUTSIDE_SHARE = 0.5  # of the evidence that is left where the map was never checked
 NOTHING_MEASURED: Mapping[str, float] = MappingProxyType({})
 _MEASURED = {"short_side": "shorter side in pixels", "jpeg_quality": "JPEG quality"}
@@ -155,7 +156,8 @@ def calibrate(
     entry = calibration.detectors.get(finding.detector)
     if entry is None or entry["version"] != finding.version:
         return finding
-    foreign = bool(stratum.kind) and entry.get("kind", Kind.IMAGE.value) != stratum.kind
+    kinds = (ANY, stratum.kind)
+    foreign = bool(stratum.kind) and entry.get("kind", Kind.IMAGE.value) not in kinds
     return replace(
         finding,
         parts=tuple(

@@ -18,18 +18,18 @@ from bonafide.networks import runtime
 
 NETWORK = "clip_b16"
 SIDE = 224  # pixels
-LAYERS = ("layer5", "layer6", "layer7", "layer8")  # blocks whose class tokens are read
+BLOCKS = tuple(f"layer{number}" for number in range(1, 9))  # what the network gives
+LAYERS = BLOCKS[4:]  # blocks whose class tokens are read of whole pictures
 
 
-def square_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The central square of a picture as the network reads it.
+def central_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The central square of a picture at the size that the network reads.
 
     Args:
         pixels: uint8 H×W×3, RGB.
 
     Returns:
-        float32 3×224×224 in [0, 1]: resized bicubically, with a filter as wide as the shrinking
-        needs.
+        uint8 224×224×3: resized bicubically, with a filter as wide as the shrinking needs.
     """
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -38,23 +38,32 @@ def square_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     if side != SIDE:
         picture = Pillow.fromarray(square)
         square = np.asarray(picture.resize((SIDE, SIDE), Pillow.Resampling.BICUBIC))
+    return square
+
+
+def square_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The central square of a picture as the network reads it: float32 3×224×224 in [0, 1]."""
+    square = central_square(pixels)
     return np.ascontiguousarray(square.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
-def class_tokens(views: NDArray[np.float32]) -> NDArray[np.float32]:
+def class_tokens(
+    views: NDArray[np.float32], layers: tuple[str, ...] = LAYERS
+) -> NDArray[np.float32]:
     """Class tokens of views.
 
     Args:
         views: float32 N×3×224×224, RGB in [0, 1].
+        layers: of `BLOCKS`, whose class tokens are wanted.
 
     Returns:
-        float32 N×4×768: the class token after each of the blocks `LAYERS`.
+        float32 N×L×768: the class token after each of these blocks.
 
     Raises:
         WeightsError: the network cannot be opened.
     """
-    tokens = runtime.session(NETWORK).run(views, only=LAYERS)
-    found: NDArray[np.float32] = np.stack([tokens[layer][:, 0] for layer in LAYERS], axis=1)
+    tokens = runtime.session(NETWORK).run(views, only=layers)
+    found: NDArray[np.float32] = np.stack([tokens[layer][:, 0] for layer in layers], axis=1)
     return found
 
 

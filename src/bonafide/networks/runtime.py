@@ -194,6 +194,18 @@ def find(weights: str) -> Found:
     )
 
 
+def checked(weights: str) -> Found:
+    """The file of a network that another library opens, after its checksum was compared.
+
+    Raises:
+        MissingWeights, DamagedWeights, UnverifiedWeights: as `session` does.
+    """
+    found = find(weights)
+    state = found.path.stat()
+    _check(found, _unchanged_sha256(found.path, state.st_size, state.st_mtime_ns), True)
+    return found
+
+
 def open_session(found: Found, verified: bool = True) -> Session:
     """Check a file and open it, outside the cache that `session` keeps.
 

@@ -168,17 +168,23 @@ def _frame(
 ) -> Frame:
     height, width = pixels.shape[:2]
     large = preview.picture(pixels, LONGEST)
-    measured = {finding.detector: (finding, one) for finding, one in told}
+    measured: dict[str, list[Told]] = {}
+    for finding, one in told:
+        measured.setdefault(finding.detector, []).append((finding, one))
     empty = Layer("", "", "")
     layers = [
-        drawn(measured[name][1], max(width, height), LONGEST) if name in measured else empty
+        _together([one for _, one in measured[name]], max(width, height))
+        if name in measured
+        else empty
         for name in detectors
     ]
     score, hit = "", False
-    for finding, one in measured.values():
-        if one.score is not None:
-            score = f"{one.score:.2f}"
-            hit = finding.calibrated is not None and one.score >= finding.calibrated.threshold
+    for parts in measured.values():  # of several faces in a frame, the highest score
+        scored = [(one.score, finding) for finding, one in parts if one.score is not None]
+        if scored:
+            value, finding = max(scored, key=lambda pair: pair[0])
+            score = f"{value:.2f}"
+            hit = finding.calibrated is not None and value >= finding.calibrated.threshold
             break
     return Frame(
         seconds,
@@ -196,6 +202,15 @@ def _frame(
             for layer, name in zip(layers, detectors, strict=True)
         ),
     )
+
+
+def _together(measured: Sequence[Measurement], side: int) -> Layer:
+    """What can be laid over a frame in which a detector measured several places."""
+    layers = [drawn(one, side, LONGEST) for one in measured]
+    boxes = tuple(box for layer in layers for box in layer.boxes)
+    paths = tuple(path for layer in layers for path in layer.paths)
+    uri = next((layer.uri for layer in layers if layer.uri), "")
+    return Layer("", "", "", uri, boxes, paths, bool(paths))
 
 
 def _links(line: chart.Chart, frames: Sequence[Frame]) -> Iterable[tuple[float, float, int, str]]:

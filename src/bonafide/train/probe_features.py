@@ -1,17 +1,24 @@
-"""CLIP's class tokens of labelled pictures, kept in one file: what a probe is fitted on.
+"""Features of labelled pictures, kept in one file: what a probe is fitted on.
+
+They are CLIP's class tokens, or the differences between regions of aligned faces.
 
 Of each picture there are two views. `native` is what the detector reads. `degraded` is the same
 picture after what happens to pictures on their way: half of the time cut to a square of random
 size, then resized, saved as WebP and as JPEG, each at random and alike for both classes. Chance
 comes from the picture's checksum, so the same pictures give the same file everywhere.
+
+Of aligned faces (`bonafide probe crops`) there may be two more, made of genuine ones: `blended`, a
+self-blended image, which counts as forged, and `target`, the genuine face that it is to be told
+from; both after what happens to faces on their way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +27,22 @@ from PIL import Image as Pillow
 from bonafide.bench import degrade
 from bonafide.bench.degrade import GRAMMAR
 from bonafide.bench.labelled import Labelled
+from bonafide.bench.manifest import read_table
 from bonafide.errors import InvalidInput, MediaError, UnsupportedFormat
 from bonafide.files import atomic_write
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import open_media
-from bonafide.networks.clip import SIDE, class_tokens, square_view
+from bonafide.networks import regions
+from bonafide.networks.clip import LAYERS, SIDE, class_tokens, square_view
+from bonafide.subjects.faces import CROP_MARGIN
 from bonafide.train.augment import Chain, Pixels, Step, jpeg, resize, webp
+from bonafide.train.self_blended import published, self_blended
 from bonafide.types import Question
 
 WHOLE, DEGRADED = "native", "degraded"
+BLENDED, TARGET = "blended", "target"
+FITTED_ON = (WHOLE, DEGRADED, BLENDED, TARGET)  # views; others are only scored
 LARGEST = 1024  # pixels a side that are left before degrading
 _BATCH = 8
 _SAVE_EVERY = 200  # pictures
@@ -41,6 +54,7 @@ _DEGRADE = Chain(
     )
 )
 Progress = Callable[[int, int, int], None]
+NO_POOLS: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,11 @@ class Features:
         source: (N,) text, what is held out together.
         made: (N,) text, generator or kind.
         kind: (N,) text, what it shows, "" where unknown.
-        positive: (N,) bool, whether a generator made it.
+        positive: (N,) bool, whether the answer to the question is yes.
+        layers: names of the L blocks, where that is asked for.
+        file: (N,) text: the file that a crop was cut out of, else the path; empty where files are
+            not pooled.
+        subject: (N,) text: the person whom a crop shows, else ""; empty as `file`.
     """
 
     tokens: NDArray[np.float16]
@@ -64,6 +82,9 @@ class Features:
     made: NDArray[np.str_]
     kind: NDArray[np.str_]
     positive: NDArray[np.bool_]
+    layers: tuple[str, ...] = ()
+    file: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
+    subject: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
 
 
 def collect(
@@ -72,6 +93,8 @@ def collect(
     limits: Limits,
     degradations: Sequence[str] = (),
     progress: Progress | None = None,
+    question: Question = Question.SYNTHETIC,
+    layers: tuple[str, ...] = LAYERS,
 ) -> int:
     """Add what is missing in `out`; a run that was stopped goes on where it was.
 
@@ -79,9 +102,12 @@ def collect(
         files: labelled pictures; those that leave the question open are passed over.
         out: an .npz, made by an earlier call or not there yet.
         limits: of a picture.
-        degradations: of `bonafide.bench.degrade`, to score on; by default the two views that a
-            probe is fitted on.
+        degradations: of `bonafide.bench.degrade`, to score on, or views that a probe is fitted
+            on; by default `native` and `degraded`.
         progress: called with (done, total, failed).
+        question: whose labels count.
+        layers: blocks whose class tokens are kept, or `regions.LAYER` alone for the differences
+            between regions of aligned faces; those of the file where it exists.
 
     Returns:
         How many pictures could not be read.
@@ -90,37 +116,60 @@ def collect(
         WeightsError: the network cannot be opened.
         ValueError: there is no such degradation.
     """
-    tokens, known = _read(out)
-    views = tuple(map(GRAMMAR.canonical, degradations)) or (WHOLE, DEGRADED)
+    tokens, known, kept = _read(out)
+    layers = kept or layers
+    asked = tuple(
+        name if name in FITTED_ON else GRAMMAR.canonical(name) for name in degradations
+    ) or (WHOLE, DEGRADED)
     there = set(known)
-    wanted = [one.path for one in files if Question.SYNTHETIC in one.answers]
-    missing = [path for path in wanted if not all((path, view) in there for view in views)]
+    missing: list[tuple[str, tuple[str, ...]]] = []
+    for one in files:
+        if question in one.answers:
+            made = (BLENDED, TARGET) if one.answers[question] else ()  # of genuine faces alone
+            views = tuple(
+                view for view in asked if view not in made and (one.path, view) not in there
+            )
+            missing += [(one.path, views)] if views else []
+    of_face = layers == (regions.LAYER,)
+    view_of = regions.face_view if of_face else square_view
+    tokens_of = regions.region_differences if of_face else partial(class_tokens, layers=layers)
     failed = 0
     waiting: list[NDArray[np.float32]] = []
-    for done, path in enumerate(missing, 1):
+    for done, (path, views) in enumerate(missing, 1):
         try:
-            waiting += [square_view(pixels) for pixels in _views(Path(path), views, limits)]
+            waiting += [view_of(pixels) for pixels in _views(Path(path), views, limits)]
             known += [(path, view) for view in views]
         except MediaError:
             failed += 1
         if waiting and (len(waiting) >= _BATCH or done == len(missing)):
-            tokens += list(class_tokens(np.stack(waiting)).astype(np.float16))
+            tokens += list(tokens_of(np.stack(waiting)).astype(np.float16))
             waiting = []
         if done % _SAVE_EVERY == 0 or done == len(missing):
-            _write(out, tokens, known[: len(tokens)])
+            _write(out, tokens, known[: len(tokens)], layers)
         if progress:
             progress(done, len(missing), failed)
     return failed
 
 
-def load(out: Path, files: Sequence[Labelled]) -> Features:
+def load(
+    out: Path,
+    files: Sequence[Labelled],
+    question: Question = Question.SYNTHETIC,
+    pooled: Mapping[str, tuple[str, str]] = NO_POOLS,
+) -> Features:
     """What `collect` wrote of these files, all views.
+
+    Args:
+        out: the file.
+        files: labelled pictures.
+        question: whose labels count.
+        pooled: path of a crop → file and person, see `pools_of`.
 
     Raises:
         InvalidInput: nothing of them is there.
     """
-    tokens, known = _read(out)
-    asked = {one.path: one for one in files if Question.SYNTHETIC in one.answers}
+    tokens, known, layers = _read(out)
+    asked = {one.path: one for one in files if question in one.answers}
     rows = [(row, asked[path], view) for row, (path, view) in enumerate(known) if path in asked]
     if not rows:
         raise InvalidInput(f"{out} holds none of these files")
@@ -131,8 +180,21 @@ def load(out: Path, files: Sequence[Labelled]) -> Features:
         np.array([one.source for _, one, _ in rows]),
         np.array([one.made for _, one, _ in rows]),
         np.array([one.kind for _, one, _ in rows]),
-        np.array([one.answers[Question.SYNTHETIC] for _, one, _ in rows]),
+        np.array([one.answers[question] or view == BLENDED for _, one, view in rows]),
+        layers,
+        np.array([pooled.get(one.path, (one.path, ""))[0] for _, one, _ in rows]),
+        np.array([pooled.get(one.path, (one.path, ""))[1] for _, one, _ in rows]),
     )
+
+
+def pools_of(manifests: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    """Path of a crop → the file that it was cut out of, and the person whom it shows."""
+    return {
+        str((manifest.parent / row["path"]).absolute()): (row["file"], row.get("subject", ""))
+        for manifest in manifests
+        for row in read_table(manifest)
+        if row.get("path") and row.get("file")
+    }
 
 
 def _views(path: Path, views: Sequence[str], limits: Limits) -> Iterator[Pixels]:
@@ -140,10 +202,14 @@ def _views(path: Path, views: Sequence[str], limits: Limits) -> Iterator[Pixels]
     if media.image is None:
         raise UnsupportedFormat(str(path), "it is no picture")
     for view in views:
-        if view in (WHOLE, DEGRADED):
+        if view in FITTED_ON:
             pixels = media.image.pixels
             random = np.random.default_rng(int(media.sha256[:15], 16))
-            yield pixels if view == WHOLE else _DEGRADE(_part(pixels, random), random)
+            if view in (BLENDED, TARGET):
+                forged, genuine = self_blended(pixels, CROP_MARGIN, random)
+                yield published(forged if view == BLENDED else genuine, random)
+            else:
+                yield pixels if view == WHOLE else _DEGRADE(_part(pixels, random), random)
         else:
             data = degrade.apply(media.image.data, view, limits=limits).data
             yield Image(data, str(path), limits=limits).pixels
@@ -166,19 +232,27 @@ def _part(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(smaller)
 
 
-def _read(out: Path) -> tuple[list[NDArray[np.float16]], list[tuple[str, str]]]:
-    """Tokens, and the path and the view of each row."""
+def _read(
+    out: Path,
+) -> tuple[list[NDArray[np.float16]], list[tuple[str, str]], tuple[str, ...]]:
+    """Tokens, the path and the view of each row, and the blocks; all empty without a file."""
     if not out.exists():
-        return [], []
+        return [], [], ()
     try:
         with np.load(out) as kept:
             rows = zip(kept["path"].tolist(), kept["view"].tolist(), strict=True)
-            return list(kept["tokens"]), list(rows)
+            layers = tuple(kept["layers"].tolist()) if "layers" in kept else LAYERS
+            return list(kept["tokens"]), list(rows), layers
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(f"{out} holds no features: {error}") from error
 
 
-def _write(out: Path, tokens: list[NDArray[np.float16]], known: list[tuple[str, str]]) -> None:
+def _write(
+    out: Path,
+    tokens: list[NDArray[np.float16]],
+    known: list[tuple[str, str]],
+    layers: tuple[str, ...],
+) -> None:
     paths, views = zip(*known, strict=True) if known else ((), ())
     with atomic_write(out) as partial_path, partial_path.open("wb") as file:
         np.savez(
@@ -186,4 +260,5 @@ def _write(out: Path, tokens: list[NDArray[np.float16]], known: list[tuple[str, 
             tokens=np.array(tokens, np.float16),
             path=np.array(paths, np.str_),
             view=np.array(views, np.str_),
+            layers=np.array(layers, np.str_),
         )

@@ -11,7 +11,6 @@ nothing about it.
 from __future__ import annotations
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,26 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from bonafide.bench.metrics import roc_auc, tpr_at_fpr
-from bonafide.bench.statistics import Interval, macro
-from bonafide.detectors.generated.clip_probe import CARD, FAR
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
 from bonafide.networks import runtime
-from bonafide.networks.clip import LAYERS
+from bonafide.networks.probe import FAR
+from bonafide.train import probe_figures
 from bonafide.train.onnx_file import save
-from bonafide.train.probe_features import DEGRADED, WHOLE, Features
+from bonafide.train.probe_features import FITTED_ON, WHOLE, Features
+from bonafide.types import Card
 
 FOLDS = 10
 COMPONENTS = 128  # of the subspace of the training pictures
-USED = (2, 3)  # of the layers of the features: blocks 7 and 8
-LEAST = 8  # pictures of a generator that gets a line
-FEWEST = 30  # pictures of either class of a kind that gets a line
+USED = ("layer7", "layer8")
+DEFAULT = "clip_probe"  # the detector whose probe is fitted
 STRENGTH = 1e-3  # inverse of the penalty's weight
 _LEAST_DEVIATION = 1e-3
+_TYPICAL_FOLDS = 5
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +69,7 @@ class Subspace:
     Attributes:
         mean: float32 (768,).
         basis: float32 768×k, orthonormal columns.
-        typical: median distance of the training pictures from the subspace.
+        typical: median distance of pictures of other sources from the subspace.
     """
 
     mean: Floats
@@ -79,14 +77,28 @@ class Subspace:
     typical: float
 
     @classmethod
-    def of(cls, tokens: NDArray[np.float16]) -> Subspace:
-        """From tokens N×L×768."""
+    def of(cls, tokens: NDArray[np.float16], source: NDArray[np.str_] | None = None) -> Subspace:
+        """From tokens N×L×768 and the source (N,) of each.
+
+        What is typical is measured on sources that the subspace was not fitted on; without sources,
+        on those that it was.
+        """
         last = tokens[:, -1].astype(np.float32)
+        distances = np.zeros(len(last))
+        splits = 0 if source is None else min(_TYPICAL_FOLDS, len(set(source.tolist())))
+        if splits < 2:
+            distances = cls._fitted(last).distance(tokens)
+        else:
+            for known, tested in GroupKFold(splits).split(last, groups=source):
+                distances[tested] = cls._fitted(last[known]).distance(tokens[tested])
+        return replace(cls._fitted(last), typical=float(np.median(distances)))
+
+    @classmethod
+    def _fitted(cls, last: Floats) -> Subspace:
         mean = last.mean(0)
-        count = min(COMPONENTS, len(last) // 4)
+        count = max(1, min(COMPONENTS, len(last) // 4))
         parts = PCA(count, svd_solver="covariance_eigh").fit(last).components_
-        found = cls(mean, np.asarray(parts.T, np.float32), 1.0)
-        return replace(found, typical=float(np.median(found.distance(tokens))))
+        return cls(mean, np.asarray(parts.T, np.float32), 1.0)
 
     def distance(self, tokens: NDArray[Any]) -> NDArray[np.float64]:
         """N×L×768 → (N,) distance from the subspace, 1 for a typical training picture."""
@@ -98,8 +110,9 @@ class Subspace:
 def fit(
     features: Features,
     rows: NDArray[np.bool_],
-    layers: Sequence[int] = USED,
+    layers: Sequence[int] = (-2, -1),
     strength: float = STRENGTH,
+    squares: bool = False,
 ) -> Plane:
     """Fit on some of the views.
 
@@ -107,31 +120,64 @@ def fit(
         features: views.
         rows: (N,) which of them.
         layers: of the tokens, that are read.
-        strength: inverse of the L2 penalty's weight (C of scikit-learn).
+        strength: inverse of the L2 penalty's weight: C of scikit-learn, or for least squares, per
+            input, the ratio of the samples' weight to the penalty's.
+        squares: least squares on the classes -1 and 1 in place of logistic regression. It carries
+            over better from few sources; its values are no log-odds.
     """
     tokens, truth = features.tokens[rows], features.positive[rows]
     flat = tokens[:, list(layers)].astype(np.float32).reshape(len(tokens), -1)
     mean, deviation = flat.mean(0), flat.std(0) + _LEAST_DEVIATION
-    model = LogisticRegression(C=strength, max_iter=500)
     weights = _weights(truth, features.source[rows])
-    model.fit((flat - mean) / deviation, truth, sample_weight=weights)
-    plane = model.coef_[0] / deviation
+    flat = (flat - mean) / deviation
+    if squares:
+        least = Ridge(alpha=flat.shape[1] / strength)
+        least.fit(flat, 2.0 * truth - 1.0, sample_weight=weights)
+        coefficients, intercept = least.coef_, float(least.intercept_)
+    else:
+        model = LogisticRegression(C=strength, max_iter=500)
+        model.fit(flat, truth, sample_weight=weights)
+        coefficients, intercept = model.coef_[0], float(model.intercept_[0])
+    plane = coefficients / deviation
     weight = np.zeros(tokens.shape[1:], np.float32)
     weight[list(layers)] = plane.reshape(len(layers), -1)
-    return Plane(weight, float(model.intercept_[0] - plane @ mean))
+    return Plane(weight, float(intercept - plane @ mean))
+
+
+def aligned(features: Features, rows: NDArray[np.bool_]) -> Features:
+    """The same features, with sources that hold both classes moved onto each other.
+
+    Of such a source the midpoint between its two class means becomes the midpoint of all, so that a
+    plane is fitted to what differs inside of sources, and not to microphones, rooms or speakers.
+
+    Args:
+        features: of stretches.
+        rows: (n,) those that a plane is fitted on; the others stay as they are.
+    """
+    tokens = features.tokens.astype(np.float32)
+    middle = tokens[rows].mean(0)
+    for source in set(features.source[rows].tolist()):
+        own = rows & (features.source == source)
+        classes = [own & (features.positive == one) for one in (False, True)]
+        if all(one.any() for one in classes):
+            tokens[own] -= sum(tokens[one].mean(0) for one in classes) / 2 - middle
+    return replace(features, tokens=tokens.astype(np.float16))
 
 
 def out_of_fold(
     features: Features,
-    layers: Sequence[int] = USED,
+    layers: Sequence[int] = (-2, -1),
     strength: float = STRENGTH,
     groups: Mapping[str, str] | None = None,
+    squares: bool = False,
+    inside: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score every view with a probe that saw nothing of its source.
 
     Args:
         features: views.
-        layers, strength: as for `fit`.
+        layers, strength, squares: as for `fit`.
+        inside: whether the features are `aligned` first.
         groups: source → group of sources that stay in one fold; others stand alone.
 
     Returns:
@@ -153,13 +199,16 @@ def out_of_fold(
         rows = fitted_on.copy()
         rows[tested] = False
         tokens = features.tokens[tested]
-        scores[tested] = fit(features, rows, layers, strength)(tokens)
-        distances[tested] = Subspace.of(features.tokens[rows]).distance(tokens)
+        own = aligned(features, rows) if inside else features
+        scores[tested] = fit(own, rows, layers, strength, squares)(tokens)
+        distances[tested] = Subspace.of(features.tokens[rows], features.source[rows]).distance(
+            tokens
+        )
     return scores, distances
 
 
 def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, Any]) -> None:
-    """Write the probe as ONNX.
+    """Write a probe as ONNX; its card has `id` and `version` of the detector.
 
     `tokens`, float32 N×L×768 → `logit`, float32 (N,), and `distance`, float32 (N,).
     """
@@ -189,7 +238,7 @@ def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, An
     ]
     graph = helper.make_graph(
         nodes,
-        CARD.id,
+        str(card["id"]),
         [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["N", count, width])],
         [
             helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]),
@@ -198,8 +247,6 @@ def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, An
         constants,
     )
     entry = {
-        "id": CARD.id,
-        "version": CARD.version,
         "recipe": "probe_fit",
         "inputs": ["tokens"],
         **card,
@@ -209,7 +256,7 @@ def write_probe(probe: Plane, known: Subspace, path: Path, card: Mapping[str, An
 
 def _fitted_on(features: Features) -> NDArray[np.bool_]:
     """The views that a probe is fitted on; the others are only scored."""
-    return np.isin(features.view, (WHOLE, DEGRADED))
+    return np.isin(features.view, FITTED_ON)
 
 
 def _weights(truth: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.float64]:
@@ -224,17 +271,24 @@ def _weights(truth: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.f
     return weight
 
 
-def layers_of(text: str) -> tuple[int, ...]:
+def layers_of(text: str | None, names: Sequence[str]) -> tuple[int, ...]:
     """Indices of class tokens from numbers of blocks, "7,8".
+
+    Args:
+        text: numbers; None for blocks 7 and 8, or for all where there are none of these.
+        names: of the blocks that there are features of.
 
     Raises:
         InvalidInput: there are no features of such a block.
     """
-    names = [f"layer{part.strip()}" for part in text.split(",")]
-    unknown = [name for name in names if name not in LAYERS]
+    if text is None:
+        last = tuple(number for number, name in enumerate(names) if name in USED)
+        return last or tuple(range(len(names)))
+    wanted = [f"layer{part.strip()}" for part in text.split(",")]
+    unknown = [name for name in wanted if name not in names]
     if unknown:
-        raise InvalidInput(f"there are features of {', '.join(LAYERS)}, not of {unknown[0]}")
-    return tuple(LAYERS.index(name) for name in names)
+        raise InvalidInput(f"there are features of {', '.join(names)}, not of {unknown[0]}")
+    return tuple(list(names).index(name) for name in wanted)
 
 
 def run(
@@ -242,29 +296,44 @@ def run(
     out: Path,
     layers: Sequence[int],
     strength: float,
+    detector: Card,
     together: Sequence[Sequence[str]] = (),
     manifests: Sequence[Path] = (),
+    squares: bool = False,
+    inside: bool = False,
 ) -> str:
     """Fit on everything, score out of fold, and write network, scores and figures into `out`.
+
+    Crops of one file are pooled: the mean over the crops of a person, the highest of the persons.
 
     Returns:
         The figures as Markdown.
     """
     out.mkdir(parents=True, exist_ok=True)
     groups = {source: "+".join(group) for group in together for source in group}
-    scores, distances = out_of_fold(features, layers, strength, groups)
+    scores, distances = out_of_fold(features, layers, strength, groups, squares, inside)
+    near = distances <= FAR  # else the detector would not answer
+    files = probe_figures.pooled(features, scores, near)
     with atomic_write(out / "out_of_fold.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "score", "distance", "degradation"))
-        columns = (features.path, scores, distances, features.view)
-        for path, score, distance, view in zip(*columns, strict=True):
-            said = f"{score:.4f}" if distance <= FAR else ""  # the detector would not answer
-            writer.writerow((path, said, f"{distance:.3f}", view))
+        for (path, view), (score, rows) in files.items():
+            said = "" if score is None else f"{score:.4f}"
+            writer.writerow((path, said, f"{np.median(distances[rows]):.3f}", view))
     fitted_on = _fitted_on(features)
-    probe = fit(features, fitted_on, layers, strength)
+    own = aligned(features, fitted_on) if inside else features
+    probe = fit(own, fitted_on, layers, strength, squares)
     whole = features.view == WHOLE
     card = {
-        "settings": {"layers": [LAYERS[layer] for layer in layers], "strength": strength},
+        "id": detector.id,
+        "version": detector.version,
+        "settings": {
+            "blocks": list(features.layers),
+            "layers": [features.layers[layer] for layer in layers],
+            "strength": strength,
+            "loss": "squares" if squares else "logistic",
+            "aligned": inside,
+        },
         "training_data": [{"file": one.name, "sha256": runtime.sha256(one)} for one in manifests],
         "pictures": {
             "generated": int((whole & features.positive).sum()),
@@ -272,58 +341,11 @@ def run(
             "sources": len(set(features.source.tolist())),
         },
     }
-    known = Subspace.of(features.tokens[fitted_on])
-    write_probe(probe, known, out / f"{CARD.id}-{CARD.version}.onnx", card)
-    figures = table(features, scores)
+    known = Subspace.of(features.tokens[fitted_on], features.source[fitted_on])
+    write_probe(probe, known, out / f"{detector.id}-{detector.version}.onnx", card)
+    figures = probe_figures.table(features, scores)
+    if len(files) < len(scores):
+        figures += probe_figures.by_file(features, files)
     with atomic_write(out / "figures.md") as partial:
         partial.write_text(figures, "utf-8")
     return figures
-
-
-def table(features: Features, scores: NDArray[np.float64]) -> str:
-    """AUC and true-positive rates out of fold, by view, generator and content, as Markdown."""
-    lines = ["| view | generated | bona fide | AUC | mean over generators | TPR at 1 % | at 5 % |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
-    lines += [
-        _line(view, features, scores, features.view == view) for view in _names(features.view)
-    ]
-    native = features.view == WHOLE
-    lines += ["", f"By what the pictures show, `{WHOLE}`:", "", *lines[:2]]
-    for kind in _names(features.kind[native]):
-        rows = native & (features.kind == kind)
-        if min(features.positive[rows].sum(), (~features.positive[rows]).sum()) >= FEWEST:
-            lines.append(_line(kind or "unknown", features, scores, rows))
-    lines += ["", f"By generator, `{WHOLE}`, against all bona fide pictures:", ""]
-    lines += ["| generator | pictures | AUC |", "|---|---|---|"]
-    truth, said = features.positive[native], scores[native]
-    for name, subset in _generators(truth, features.made[native]).items():
-        auc = roc_auc(truth[subset], said[subset])
-        lines.append(f"| {name} | {int(truth[subset].sum())} | {auc:.3f} |")
-    return "\n".join(lines) + "\n"
-
-
-def _line(
-    name: str, features: Features, scores: NDArray[np.float64], rows: NDArray[np.bool_]
-) -> str:
-    truth, said = features.positive[rows], scores[rows]
-    subsets = list(_generators(truth, features.made[rows]).values())
-    mean = macro(roc_auc, truth, said, subsets) if subsets else Interval(*[math.nan] * 3)
-    return (
-        f"| {name} | {int(truth.sum())} | {int((~truth).sum())} | {roc_auc(truth, said):.3f} | "
-        f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) of {len(subsets)} | "
-        f"{tpr_at_fpr(truth, said, 0.01):.2f} | {tpr_at_fpr(truth, said, 0.05):.2f} |"
-    )
-
-
-def _generators(truth: NDArray[np.bool_], made: NDArray[np.str_]) -> dict[str, NDArray[np.intp]]:
-    """Generator with at least `LEAST` pictures → its pictures and all bona fide ones."""
-    counts = Counter(made[truth].tolist())
-    return {
-        name: np.flatnonzero(~truth | (made == name))
-        for name, count in sorted(counts.items())
-        if count >= LEAST
-    }
-
-
-def _names(values: NDArray[np.str_]) -> list[str]:
-    return list(dict.fromkeys(values.tolist()))

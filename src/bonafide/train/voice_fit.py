@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ from bonafide.files import atomic_write
 from bonafide.networks import runtime
 from bonafide.networks.whisper import LAYERS
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features
-from bonafide.train.probe_fit import LEAST, Subspace, fit, write_probe
+from bonafide.train.probe_figures import LEAST
+from bonafide.train.probe_fit import Subspace, aligned, fit, write_probe
 from bonafide.train.voice_features import TELEPHONE
 
 STRENGTH = 1e-2  # inverse of the penalty's weight
@@ -97,26 +98,6 @@ def out_of_fold(
         scores[tested] = fit(aligned(features, rows), rows, layers, strength)(tokens)
         distances[tested] = Subspace.of(features.tokens[rows]).distance(tokens)
     return _pooled(features, scores, distances)
-
-
-def aligned(features: Features, rows: NDArray[np.bool_]) -> Features:
-    """The same features, with sources that hold both classes moved onto each other.
-
-    Of such a source the midpoint between its two class means becomes the midpoint of all, so that a
-    plane is fitted to what differs inside of sources, and not to microphones, rooms or speakers.
-
-    Args:
-        features: of stretches.
-        rows: (n,) those that a plane is fitted on; the others stay as they are.
-    """
-    tokens = features.tokens.astype(np.float32)
-    middle = tokens[rows].mean(0)
-    for source in set(features.source[rows].tolist()):
-        own = rows & (features.source == source)
-        classes = [own & (features.positive == one) for one in (False, True)]
-        if all(one.any() for one in classes):
-            tokens[own] -= sum(tokens[one].mean(0) for one in classes) / 2 - middle
-    return replace(features, tokens=tokens.astype(np.float16))
 
 
 def run(

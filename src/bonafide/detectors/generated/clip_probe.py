@@ -32,12 +32,10 @@ from __future__ import annotations
 
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
-from bonafide.networks import runtime
+from bonafide.networks import probe
 from bonafide.networks.clip import CLIP_SQUARE, NETWORK
+from bonafide.networks.probe import FAR
 from bonafide.types import Card, Failed, Measured, Measurement, Needs, NotApplicable, Question
-
-# Distance from the training pictures, 1 for a typical one, beyond which the probe is not asked.
-FAR = 2.0
 
 CARD = Card(
     id="clip_probe",
@@ -51,8 +49,7 @@ CARD = Card(
         "distance": "distance of the features from those of the training pictures; charts, blank "
         "pictures and noise lie far away [1 for a typical training picture]",
     },
-    networks=(NETWORK, "clip_probe"),  # the card for frames has another id
-    pool="mean",
+    networks=(NETWORK,),
     paper="This project, 2026; see the model card of clip_probe in MODELS.md",
     licence="MIT (weights of CLIP), Apache-2.0 (the plane)",
     training_data="1,618 generated pictures of 110 origins (192 generators as named there) and "
@@ -70,12 +67,10 @@ class Detector:
     def measure(self, ctx: Context) -> Measured:
         """Return a finding with score and facts."""
         try:
-            session = runtime.session(CARD.id)
-            tokens = ctx.get(CLIP_SQUARE)
+            logits, distances = probe.read(CARD.id, ctx.get(CLIP_SQUARE))
         except WeightsError as error:
             return Failed(error.why)
-        found = session.run(tokens=tokens)
-        score, distance = float(found["logit"][0]), float(found["distance"][0])
+        score, distance = float(logits[0]), float(distances[0])
         if distance > FAR:
             return NotApplicable(
                 "it resembles none of the pictures that the probe was fitted on, as charts, plain "
