@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bonafide.report import terminal, wording
-from bonafide.types import Failure, Label, Report
+from bonafide.types import WHOLE, Answer, Decision, Failure, Label, Question, Report
 
 
 def shown(
@@ -35,6 +35,12 @@ def test_the_card_says_everything_once(report: Report) -> None:
     for reason in report.verdict.because:
         assert reason.text in text
     assert [row for row in ("jpeg_ghost", "Trace found", "18.42") if row not in text] == []
+
+
+def test_a_question_of_other_media_is_not_listed_as_unanswered(report: Report) -> None:
+    other = Answer(Question.VOICE_CLONED, WHOLE, None, None, Decision.NOT_ASSESSED)
+    drawn = replace(report.verdict, answers=(*report.verdict.answers, other))
+    assert "Synthetic speech" not in shown(replace(report, verdict=drawn))
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 300])

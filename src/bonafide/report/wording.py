@@ -27,6 +27,7 @@ from bonafide.types import (
     Answer,
     Card,
     Carrier,
+    Decision,
     Fact,
     Finding,
     Label,
@@ -126,6 +127,8 @@ def answers(report: Report) -> list[tuple[Question, Answer | None]]:
         given = [answer for answer in report.verdict.answers if answer.question is asked]
         given.sort(key=lambda answer: answer.where != WHOLE)
         usual = asked.asked and report.media.kind in asked.kinds
+        if not usual:
+            given = [one for one in given if one.decision is not Decision.NOT_ASSESSED]
         shown += [(asked, answer) for answer in given] or ([(asked, None)] if usual else [])
     return shown
 
