@@ -143,3 +143,12 @@ def test_a_hostile_sound_gets_a_typed_answer(name: str) -> None:
         assert finding.why
         assert "internal error" not in finding.why
     assert "<section" in render_section(report, media)
+
+
+def test_detectors_of_pictures_are_not_asked_about_a_sound() -> None:
+    report = examine(wav(babble(3)), Settings(threads=1))
+    asked = {finding.detector for finding in report.findings}
+    assert "voice_probe" in asked and "copy_move" not in asked
+    assert report.untested["copy_move"] == "it reads images, not sounds"
+    named = examine(wav(babble(3)), Settings(only=("copy_move",)))
+    assert named.findings[0].why == "it reads images, not sounds"

