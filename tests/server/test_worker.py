@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,40 @@ def test_what_is_old_is_swept(service: Service, make_picture: Make) -> None:
     stale = time.time() - 86400 * service.config.page_days - 60
     os.utime(service.spool.page(7), (stale, stale))
     assert service.sweep() == (0, 1)
+
+
+def test_an_upload_that_comes_again_while_old_ones_are_swept_stays(
+    service: Service, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is old when the sweeper looks, and new when the sweeper deletes."""
+    content = make_picture(11)
+    kept = service.spool.keep(io.BytesIO(content))
+    path = service.spool.upload(kept.sha256)
+    os.utime(path, (0, 0))
+    unlink, again = Path.unlink, []
+
+    def slow(self: Path, missing_ok: bool = False) -> None:
+        if self == path and not again:
+            arriving = threading.Thread(target=service.spool.keep, args=(io.BytesIO(content),))
+            again.append(arriving)
+            arriving.start()
+            arriving.join(0.5)  # it arrives now, or has to wait until this is done
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    service.sweep()
+    again[0].join()
+    assert path.read_bytes() == content
+
+
+def test_one_process_sweeps_for_all(service: Service, make_picture: Make) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(12)))
+    assert service.sweep_if_due() == (0, 0)
+    os.utime(service.spool.upload(kept.sha256), (0, 0))
+    other = Service(service.config)
+    assert other.sweep_if_due() is None  # somebody did so just now
+    assert other.sweep() == (1, 0)
+    other.store.close()
 
 
 def test_no_hash_no_path(service: Service) -> None:

@@ -16,6 +16,7 @@ from bonafide.server.auth import Caller
 from bonafide.server.problems import Problem
 from bonafide.server.service import Service, shown_near, shown_row
 
+_THUMBNAIL_COST = 1 / 40  # of a request: one page of the history shows forty
 LARGEST_ID = 2**63 - 1
 ReportId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
@@ -25,6 +26,7 @@ def routes(service: Service) -> APIRouter:
     """The routes of one service."""
     router = APIRouter(tags=["read"])
     may_read = Depends(service.guard.needs("read"))
+    may_glance = Depends(service.guard.needs("read", _THUMBNAIL_COST))
     may_administer = Depends(service.guard.needs("admin"))
 
     @router.get("/v1/reports", summary="History", responses=problems())
@@ -80,7 +82,7 @@ def routes(service: Service) -> APIRouter:
         },
         response_class=Response,
     )
-    def thumbnail(id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002
+    def thumbnail(id: ReportId, caller: Caller = may_glance) -> Response:  # noqa: A002
         """The picture at most 96 pixels wide and high, while its page is kept."""
         found = render.thumbnail(service.spool, id)
         if found is None:

@@ -26,6 +26,7 @@ from bonafide.store.rows import Job, JobFile, Near, Row
 from bonafide.store.store import Store
 from bonafide.types import WHOLE
 
+SWEEP_SECONDS = 600.0
 _SIMILAR = 6  # files that look alike and are named
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at a job
 
@@ -123,6 +124,21 @@ class Service:
             raise Problem(404, "no_report", "there is no such report")
         return record
 
+    def record_for(self, file: JobFile) -> dict[str, Any]:
+        """The report on a file that was handed in, under the name by which this caller sent it.
+
+        The stored one may be of somebody who had the same file before, whose name and path of it,
+        and whose signature, are no business of this caller.
+
+        Raises:
+            Problem: 404.
+        """
+        assert file.report_id is not None
+        record = self.record(file.report_id)
+        record["media"] = record["media"] | {"name": file.name, "path": None}
+        record.pop("signature", None)  # it would not hold for the changed record anyway
+        return record
+
     def similar(self, record: Mapping[str, Any]) -> list[Near]:
         """Other files whose pictures look like the one of a report, nearest first."""
         sha256 = record["media"]["sha256"]
@@ -145,6 +161,10 @@ class Service:
         """Delete uploads and pages that were kept long enough; how many of each."""
         config = self.config
         return self.spool.sweep(3600 * config.retention_hours, 86400 * config.page_days)
+
+    def sweep_if_due(self) -> tuple[int, int] | None:
+        """`sweep`, unless this or another process of the service did so a short time ago."""
+        return self.sweep() if self.spool.due(SWEEP_SECONDS) else None
 
     async def watch(self, id_: str, request: Request) -> AsyncIterator[Job]:
         """A job, again and again until it has ended or the client left.
