@@ -28,7 +28,6 @@ Make = Callable[..., bytes]
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
-
 def client_of(app: FastAPI) -> TestClient:
     """A client that calls the application by a name that it answers to without keys."""
     return TestClient(app, base_url="http://127.0.0.1")

@@ -19,7 +19,7 @@ from bonafide.batch import workers
 from bonafide.server import worker
 from bonafide.server.service import Service
 from bonafide.server.tables import job_table
-from bonafide.server.worker import Worker, examine_upload
+from bonafide.server.worker import Worker, examine_upload, outcome_of
 from bonafide.store.rows import JobFile
 
 Make = Callable[..., bytes]
@@ -56,7 +56,8 @@ def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_pict
         job = service.store.job(id_)
         return job is not None and job.finished_at is not None
 
-    for task, outcome in workers.stream(crash_or_hang, examining.claim, ended, 2, 8.0):
+    work = workers.InJson(crash_or_hang, outcome_of)
+    for task, outcome in workers.stream(work, examining.claim, ended, 2, 8.0):
         examining.settle(task, outcome)
     job = service.store.job(id_)
     assert job is not None
@@ -97,7 +98,7 @@ def test_a_worker_told_to_stop_gives_up_what_hangs(
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(worker, "PATIENCE", 0.2)
-    monkeypatch.setattr(worker, "examine_upload", hang)
+    monkeypatch.setattr(worker, "EXAMINE", hang)
     monkeypatch.setattr(worker.logs, "configure", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     others = multiprocessing.active_children()  # of tests that ran in this process before
@@ -190,7 +191,7 @@ def test_a_report_whose_page_is_gone_is_still_shown(service: Service, make_pictu
     examining = Worker(service.store, service.spool, service.config)
     task = examining.claim()
     assert task is not None
-    examining.settle(task, examine_upload(task))
+    examining.settle(task, outcome_of(task, examine_upload(task)))
     job = service.store.job(id_)
     assert job is not None and job.files[0].report_id is not None
     report = job.files[0].report_id

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bonafide.batch import workers
+from bonafide.batch.sandbox import Level
 from bonafide.examination import Settings
 from bonafide.types import Fact, Profile
 
@@ -38,6 +39,9 @@ class Config:
         retention_hours: for which an upload is kept.
         page_days: for which a rendered page, with its picture, is kept.
         webhook_pause: before the first repetition of a webhook, seconds.
+        sandbox: what is kept from the processes that decode files; None for as much as this
+            system can.
+        memory_bytes: address space that one of them may have.
     """
 
     spool: Path
@@ -56,6 +60,8 @@ class Config:
     retention_hours: float = 24.0
     page_days: float = 30.0
     webhook_pause: float = 5.0
+    sandbox: Level | None = None
+    memory_bytes: int = 8 * 1024 * MIB
 
     @property
     def lease_seconds(self) -> float:
