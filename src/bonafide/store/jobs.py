@@ -1,5 +1,12 @@
 """A queue of files in the database, from which any number of workers on any host take.
 
+Every owner has a queue. A file is given a turn when it is handed in: the first one after what waits
+of its owner, but not before what everybody else is waiting for. So owners take turns, however many
+files each has, and a file comes ever closer, whoever hands in what after it. Within an owner's
+queue jobs take turns in the same way, so that a picture does not wait for a folder. This is
+start-time fair queueing with files of equal cost: P. Goyal, H. Vin, H. Cheng, "Start-time Fair
+Queueing", IEEE/ACM Transactions on Networking 5 (5), 1997.
+
 A worker holds a file on a lease. One that dies lets the lease run out, and the file is taken again,
 a few times at most, since a file that kills whoever opens it would otherwise go round for ever.
 """
@@ -11,8 +18,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bonafide.errors import InvalidInput
 from bonafide.store.audit import Audit
@@ -62,9 +69,13 @@ class Jobs(Audit):
                 )
             )
             session.flush()
+            turn, step = self._next_turn(session, storable(owner))
             session.add_all(
                 StoredFile(
                     job_id=id_,
+                    owner=storable(owner),
+                    turn=turn + position,
+                    step=step + position,
                     position=position,
                     name=storable(file.name),
                     path=file.path,
@@ -77,9 +88,6 @@ class Jobs(Audit):
     def claim(self, worker: str, lease_seconds: float) -> JobFile | None:
         """Take the next file, so that nobody else gets it while the lease lasts.
 
-        First files of all jobs come before second ones and so on, so that a picture handed in
-        alone does not wait for a folder that came before it.
-
         Args:
             worker: who takes it.
             lease_seconds: after this time without `finish` another worker may take it.
@@ -91,13 +99,7 @@ class Jobs(Audit):
                 StoredFile.lease_until < self._now(session)
             )
             self._put_back(session, expired, tried=True)
-            file = session.scalars(
-                select(StoredFile)
-                .where(StoredFile.state == "queued")
-                .order_by(StoredFile.position, StoredFile.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).first()
+            file = self._next_file(session)
             if file is None:
                 return None
             # In one statement: a second update of a row makes PostgreSQL lock the job as well,
@@ -231,6 +233,34 @@ class Jobs(Audit):
             due = None if again_in is None else self._now(session) + timedelta(seconds=again_in)
             session.execute(update(StoredJob).where(StoredJob.id == id).values(webhook_due=due))
 
+    def _next_turn(self, session: Session, owner: str) -> tuple[int, int]:
+        """Turn and step of the first file that an owner hands in now."""
+        queued, own = StoredFile.state == "queued", StoredFile.owner == owner
+        last = session.scalar(select(func.max(StoredFile.turn)).where(queued, own)) or 0
+        turn = max(_now(session, StoredFile.turn, true()), last + 1)
+        return turn, _now(session, StoredFile.step, own)
+
+    def _next_file(self, session: Session) -> StoredFile | None:
+        """The file whose turn it is: of the owner who comes first, the file that comes first.
+
+        Both rows are held, and passed over by whoever else looks meanwhile.
+        """
+        queued = select(StoredFile).where(StoredFile.state == "queued").limit(1)
+        first = session.scalars(
+            queued.order_by(StoredFile.turn, StoredFile.id).with_for_update(skip_locked=True)
+        ).first()
+        if first is None:
+            return None
+        file = session.scalars(
+            queued.where(StoredFile.owner == first.owner)
+            .order_by(StoredFile.step, StoredFile.id)
+            .with_for_update(skip_locked=True)
+        ).first()
+        assert file is not None
+        if file is not first:  # which goes on waiting, for the turn that this one does not need
+            file.turn, first.turn = first.turn, file.turn
+        return file
+
     def _anything_to_claim(self) -> bool:
         """Asked first, so that idle workers do not keep SQLite's one writer busy."""
         with self._read() as session:
@@ -272,6 +302,16 @@ class Jobs(Audit):
         if job.finished_at is None and session.scalars(left).one() == 0:
             job.finished_at = self._now(session)
             job.webhook_due = job.finished_at if job.webhook else None
+
+
+def _now(session: Session, tag: InstrumentedAttribute[int], whose: ColumnElement[bool]) -> int:
+    """The turn or step that comes after what was served, and not before what waits."""
+    served = [
+        session.scalar(select(func.max(tag)).where(StoredFile.state == state, whose)) or 0
+        for state in ("running", "done", "failed")  # one look into an index each
+    ]
+    waits = session.scalar(select(func.min(tag)).where(StoredFile.state == "queued", whose))
+    return max(max(served) + 1, waits or 0)
 
 
 def _put_back(file: StoredFile, cancelled: bool) -> None:
