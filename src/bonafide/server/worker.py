@@ -31,6 +31,7 @@ from bonafide.server.config import Config, chosen
 from bonafide.server.spool import Spool
 from bonafide.store import open_store
 from bonafide.store.database import address
+from bonafide.store.jobs import ReportGone
 from bonafide.store.rows import JobFile
 from bonafide.store.store import Store
 from bonafide.types import Failure
@@ -143,12 +144,16 @@ class Worker:
         elif isinstance(outcome.report, Failure):
             self._fail(task.file, outcome.report)
         else:
-            id_ = self.store.put_report(
-                outcome.record, task.key, outcome.perceptual_hash, task.owner
-            )
-            self.spool.write_page(id_, outcome.section)
-            self.store.finish(task.file.id, id_)
+            try:
+                self._keep(task, outcome)
+            except ReportGone:  # an old one of the same file, deleted at this moment
+                self._keep(task, outcome)
             self._say(task.file, outcome.record["verdict"])
+
+    def _keep(self, task: Task, outcome: Outcome) -> None:
+        id_ = self.store.put_report(outcome.record, task.key, outcome.perceptual_hash, task.owner)
+        self.spool.write_page(id_, outcome.section)
+        self.store.finish(task.file.id, id_)
 
     def _task(self, file: JobFile) -> Task | Failure:
         path = self.spool.upload(file.path)
@@ -165,7 +170,10 @@ class Worker:
         id_ = self.store.known(facts, task.key)
         if id_ is None or not self.spool.page(id_).exists():
             return False
-        self.store.finish(task.file.id, id_)
+        try:
+            self.store.finish(task.file.id, id_)
+        except ReportGone:
+            return False
         self._say(task.file, "known")
         return True
 

@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bonafide.errors import InvalidInput
@@ -29,6 +30,10 @@ from bonafide.store.text import storable
 
 MOST_ATTEMPTS = 3
 _ENDED = ("done", "failed", "cancelled")
+
+
+class ReportGone(InvalidInput):
+    """A report that was deleted between the look at it and its use."""
 
 
 class Jobs(Audit):
@@ -125,7 +130,18 @@ class Jobs(Audit):
         Returns:
             Whether this counted: False where another worker was first, or the job was cancelled
             before.
+
+        Raises:
+            ReportGone: the report was deleted meanwhile.
         """
+        try:
+            return self._finish(file_id, report_id, failure)
+        except IntegrityError:
+            raise ReportGone(f"report {report_id} was deleted") from None
+
+    def _finish(
+        self, file_id: int, report_id: int | None, failure: Mapping[str, Any] | None
+    ) -> bool:
         with self._write() as session:
             # Whoever ends files of one job waits here, so that exactly one sees the last one end.
             job = session.scalars(

@@ -168,6 +168,15 @@ class StoredHold(Base):
     created_at: Mapped[datetime]
 
 
+class StoredNumber(Base):
+    """The largest id that was deleted from a table, where the database would give it again."""
+
+    __tablename__ = "numbers"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class StoredFeedback(Base):
     """What somebody says a file is, where its report says otherwise."""
 

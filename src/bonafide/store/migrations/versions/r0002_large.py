@@ -34,6 +34,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_holds")),
     )
     op.create_table(
+        "numbers",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_numbers")),
+    )
+    op.create_table(
         "feedback",
         sa.Column("id", IDENTITY, nullable=False),
         sa.Column("report_id", IDENTITY, nullable=False),
@@ -85,6 +91,7 @@ def downgrade() -> None:
         for name in ("owner", "turn", "step"):
             table.drop_column(name)
     op.drop_table("feedback")
+    op.drop_table("numbers")
     op.drop_table("holds")
 
 
