@@ -123,8 +123,8 @@ def fill(store: Store, count: int) -> None:
         session.execute(text("VACUUM ANALYZE"))
 
 
-def measure(store: Store, count: int, times: int) -> None:
-    """Print how long calls take."""
+def measure(store: Store, count: int, times: int, only: str) -> None:
+    """Print how long calls take whose name has `only` in it."""
     draw = random.Random(7)
     fresh = iter(range(10**9 + time.time_ns() % 10**9, 10**10))
 
@@ -153,6 +153,8 @@ def measure(store: Store, count: int, times: int) -> None:
         "submit a file": lambda: store.add_job(_file(any_file()), {}, "desk"),
     }
     for name, call in calls.items():
+        if only not in name:
+            continue
         call()
         taken = []
         until = time.perf_counter() + 40.0  # for calls that take seconds
@@ -205,6 +207,7 @@ def main() -> None:
     parser.add_argument("url", help="a store on PostgreSQL")
     parser.add_argument("--fill", type=int, default=0, metavar="ROWS", help="fill it, and end")
     parser.add_argument("--times", type=int, default=200, help="calls of each kind, at most")
+    parser.add_argument("--only", default="", metavar="TEXT", help="calls whose name has this")
     parser.add_argument("--workers", type=int, default=4, help="processes that put reports")
     parser.add_argument("--seconds", type=float, default=10.0, help="for which they do so")
     given = parser.parse_args()
@@ -215,8 +218,9 @@ def main() -> None:
     with store._engine.connect() as connection:
         found = text("SELECT count(*) FROM media WHERE id <= 100000000")
         count = int(connection.execute(found).scalar_one())
-    measure(store, min(count, 10**6), given.times)
-    rate(given.url, given.workers, given.seconds)
+    measure(store, min(count, 10**6), given.times, given.only)
+    if given.workers:
+        rate(given.url, given.workers, given.seconds)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bonafide.batch import workers
 from bonafide.server import worker
+from bonafide.server.config import FORGET_SECONDS
 from bonafide.server.service import Service
 from bonafide.server.tables import job_table
 from bonafide.server.worker import Worker, examine_upload, outcome_of
+from bonafide.store.models import StoredJob, StoredReport
 from bonafide.store.rows import JobFile
 
 Make = Callable[..., bytes]
@@ -169,12 +173,79 @@ def test_an_upload_that_comes_again_while_old_ones_are_swept_stays(
 
 def test_one_process_sweeps_for_all(service: Service, make_picture: Make) -> None:
     kept = service.spool.keep(io.BytesIO(make_picture(12)))
-    assert service.sweep_if_due() == (0, 0)
+    assert service.sweep_if_due() == (0, 0, 0)
     os.utime(service.spool.upload(kept.sha256), (0, 0))
     other = Service(service.config)
     assert other.sweep_if_due() is None  # somebody did so just now
     assert other.sweep() == (1, 0)
     other.store.close()
+
+
+def examined(service: Service, names: list[str], make: Make) -> Any:
+    """A job whose files a worker in this process examined."""
+    kept = [service.spool.keep(io.BytesIO(make(seed))) for seed in range(len(names))]
+    files = [JobFile(name, one.sha256, one.sha256) for name, one in zip(names, kept, strict=True)]
+    id_ = service.store.add_job(files, WISH, "desk")
+    examining = Worker(service.store, service.spool, service.config)
+    while task := examining.claim():
+        examining.settle(task, outcome_of(task, examine_upload(task)))
+    job = service.store.job(id_)
+    assert job is not None and job.finished_at is not None
+    return job
+
+
+def ago(service: Service, seconds: float) -> None:
+    """Let time go by: all that is stored, and all files, are so much older."""
+    then = datetime.now(UTC) - timedelta(seconds=seconds)
+    with service.store._write() as session:
+        session.execute(update(StoredReport).values(stored_at=then))
+        session.execute(update(StoredJob).values(finished_at=then))
+    for path in service.spool.folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then.timestamp(), then.timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"),
+    [({"retain": False}, FORGET_SECONDS), ({"report_days": 30.0}, 30 * 86400)],
+    ids=["nothing is retained", "for thirty days"],
+)
+def test_reports_are_forgotten_by_policy_but_those_held(
+    config_in: Any, make_picture: Make, policy: dict[str, Any], seconds: float
+) -> None:
+    service = Service(config_in(**policy))
+    job = examined(service, ["a", "b"], make_picture)
+    held, other = job.files
+    service.store.hold(held.sha256, "case 17")
+    ago(service, seconds - 60)
+    assert service.forget() == 0
+    ago(service, seconds + 60)
+    assert service.sweep_if_due() == (1, 0, 1)  # the page went with its report
+    assert service.spool.upload(held.sha256).exists()
+    assert service.spool.page(held.report_id).exists()
+    assert not service.spool.upload(other.sha256).exists()
+    assert not service.spool.page(other.report_id).exists()
+    assert service.store.report(other.report_id) is None
+    assert service.store.report(held.report_id) is not None
+    service.store.close()
+
+
+def test_an_upload_that_waits_is_not_swept(service: Service, make_picture: Make) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(8)))
+    service.store.add_job([JobFile("a", kept.sha256, kept.sha256)], WISH, "desk")
+    os.utime(service.spool.upload(kept.sha256), (0, 0))
+    assert service.sweep() == (0, 0)
+
+
+def test_a_job_whose_report_was_deleted_is_shown(service: Service, make_picture: Make) -> None:
+    job = examined(service, ["a"], make_picture)
+    ago(service, 100.0)
+    assert service.store.prune(datetime.now(UTC) - timedelta(seconds=50)).reports
+    found = service.store.job(job.id)
+    assert found is not None
+    (file,) = service.shown(found).files
+    assert file.report is None and file.failure is not None
+    assert (file.failure.error, file.failure.status) == ("Removed", 410)
 
 
 def test_no_hash_no_path(service: Service) -> None:

@@ -119,6 +119,19 @@ def _common(function: F) -> F:
     metavar="DAYS",
     help="How long rendered pages, with their pictures, are kept.",
 )
+@click.option(
+    "--keep-reports",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="DAYS",
+    help="How long reports and jobs are kept, from when they were last asked for by a job.  "
+    "[default: for ever]",
+)
+@click.option(
+    "--no-retain",
+    is_flag=True,
+    help="Examine and forget: uploads, pages, reports and jobs are deleted a quarter of an hour "
+    "after the end.",
+)
 @_common
 def serve(
     host: str,
@@ -130,6 +143,8 @@ def serve(
     queue: int,
     keep_uploads: float,
     keep_pages: float,
+    keep_reports: float | None,
+    no_retain: bool,
     **options: Any,
 ) -> None:
     """Run the web app and the API, with workers of their own.
@@ -147,7 +162,8 @@ def serve(
     curl -H "Authorization: Bearer $KEY" -F file=@photo.jpg \\
       "http://127.0.0.1:8000/v1/examine?wait=60"
 
-    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C waits a few seconds
+    Uploads are deleted after --keep-uploads; reports stay in the store unless --keep-reports or
+    --no-retain says otherwise. Ctrl-C waits a few seconds
     for files under examination; the others are examined when the service runs again.
     """
     _check_extras()
@@ -175,6 +191,8 @@ def serve(
         longest_queue=queue,
         retention_hours=keep_uploads,
         page_days=keep_pages,
+        report_days=keep_reports,
+        retain=not no_retain,
     )
     logs.configure()
     in_force = sandbox.description(sandbox_of(config))  # or refused, before anything is started

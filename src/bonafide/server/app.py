@@ -114,7 +114,7 @@ async def _sweeping(service: Service) -> None:
     async def once() -> bool:
         swept = await run_in_threadpool(service.sweep_if_due)
         if swept and any(swept):
-            _log.info("swept", extra={"uploads": swept[0], "pages": swept[1]})
+            _log.info("swept", extra=dict(zip(("uploads", "pages", "reports"), swept, strict=True)))
         return False
 
     await _forever("sweeping", once, SWEEP_SECONDS / 10)

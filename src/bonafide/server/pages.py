@@ -54,6 +54,7 @@ def routes(service: Service) -> APIRouter:
             most_bytes=config.settings.limits.file_bytes,
             batch_bytes=config.batch_bytes,
             kept_hours=config.retention_hours,
+            retain=config.retain,
         )
 
     @router.post("/upload")

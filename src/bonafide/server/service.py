@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -159,12 +160,30 @@ class Service:
 
     def sweep(self) -> tuple[int, int]:
         """Delete uploads and pages that were kept long enough; how many of each."""
-        config = self.config
-        return self.spool.sweep(3600 * config.retention_hours, 86400 * config.page_days)
+        uploads, pages, _ = self.config.kept_seconds
+        return self.spool.sweep(uploads, pages, *self.store.kept())
 
-    def sweep_if_due(self) -> tuple[int, int] | None:
-        """`sweep`, unless this or another process of the service did so a short time ago."""
-        return self.sweep() if self.spool.due(SWEEP_SECONDS) else None
+    def forget(self) -> int:
+        """Delete reports, with their pages, and jobs that were kept long enough; how many."""
+        _, _, kept = self.config.kept_seconds
+        if kept is None:
+            return 0
+        before, count = datetime.now(UTC) - timedelta(seconds=kept), 0
+        while removed := self.store.prune(before, "policy").reports:
+            self.spool.remove((), removed)
+            count += len(removed)
+        while self.store.prune_jobs(before):
+            pass
+        if count:
+            self._summary.cache_clear()
+        return count
+
+    def sweep_if_due(self) -> tuple[int, int, int] | None:
+        """`sweep` and `forget`, unless a process of the service did so a short time ago."""
+        if not self.spool.due(SWEEP_SECONDS if self.config.retain else SWEEP_SECONDS / 10):
+            return None
+        forgotten = self.forget()
+        return *self.sweep(), forgotten
 
     async def watch(self, id_: str, request: Request) -> AsyncIterator[Job]:
         """A job, again and again until it has ended or the client left.

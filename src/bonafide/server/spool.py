@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -94,18 +94,40 @@ class Spool:
         """Bytes that still fit."""
         return shutil.disk_usage(self.folder).free
 
-    def sweep(self, uploads: float, pages: float) -> tuple[int, int]:
+    def remove(self, files: Collection[str], reports: Collection[int]) -> int:
+        """Delete uploads by their hash, and pages by the number of their report; how many."""
+        count = 0
+        for path in (*map(self.upload, files), *map(self.page, reports)):
+            if path.exists():
+                with _locked(path.parent):
+                    path.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    def sweep(
+        self,
+        uploads: float,
+        pages: float,
+        files: Collection[str] = (),
+        reports: Collection[int] = (),
+    ) -> tuple[int, int]:
         """Delete what is older than it may be.
 
         Args:
             uploads: seconds for which uploads are kept.
             pages: seconds for which pages are kept.
+            files: hashes of uploads that stay, whatever their age.
+            reports: numbers of those whose pages stay.
 
         Returns:
             How many uploads and how many pages were deleted.
         """
         now = time.time()
-        return _sweep(self.uploads, now - uploads), _sweep(self.pages, now - pages)
+        kept = {self.page(report).name for report in reports}
+        return (
+            _sweep(self.uploads, now - uploads, set(files)),
+            _sweep(self.pages, now - pages, kept),
+        )
 
     def due(self, seconds: float) -> bool:
         """Whether `seconds` went by since this last said so, to any process that shares the spool.
@@ -167,12 +189,16 @@ def _locked(folder: Path) -> FileLock:
     return FileLock(folder / _LOCK, mode=0o600)
 
 
-def _sweep(folder: Path, moment: float) -> int:
-    """Delete files below a folder that are older than a moment; how many they were."""
+def _sweep(folder: Path, moment: float, kept: set[str]) -> int:
+    """Delete files below a folder that are older than a moment; how many they were.
+
+    Those whose names are in `kept` stay.
+    """
     count = 0
     for below, _, names in os.walk(folder):
         place = Path(below)
-        old = [name for name in names if name != _LOCK and _is_older(place / name, moment)]
+        wanted = (name for name in names if name != _LOCK and name not in kept)
+        old = [name for name in wanted if _is_older(place / name, moment)]
         if not old:
             continue
         with _locked(place):

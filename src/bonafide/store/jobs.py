@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy import ColumnElement, ScalarSelect, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -252,9 +252,11 @@ class Jobs(Audit):
     def _next_turn(self, session: Session, owner: str) -> tuple[int, int]:
         """Turn and step of the first file that an owner hands in now."""
         queued, own = StoredFile.state == "queued", StoredFile.owner == owner
-        last = session.scalar(select(func.max(StoredFile.turn)).where(queued, own)) or 0
-        turn = max(_now(session, StoredFile.turn, true()), last + 1)
-        return turn, _now(session, StoredFile.step, own)
+        last = select(func.max(StoredFile.turn)).where(queued, own).scalar_subquery()
+        among_all, of_owner = _tags(StoredFile.turn, true()), _tags(StoredFile.step, own)
+        own_last, *tags = session.execute(select(last, *among_all, *of_owner)).one()
+        count = len(among_all)
+        return max(_next(tags[:count]), (own_last or 0) + 1), _next(tags[count:])
 
     def _next_file(self, session: Session) -> StoredFile | None:
         """The file whose turn it is: of the owner who comes first, the file that comes first.
@@ -320,14 +322,22 @@ class Jobs(Audit):
             job.webhook_due = job.finished_at if job.webhook else None
 
 
-def _now(session: Session, tag: InstrumentedAttribute[int], whose: ColumnElement[bool]) -> int:
-    """The turn or step that comes after what was served, and not before what waits."""
+def _tags(
+    tag: InstrumentedAttribute[int], whose: ColumnElement[bool]
+) -> list[ScalarSelect[int | None]]:
+    """The largest turn or step that was served, by state, and the smallest that waits."""
     served = [
-        session.scalar(select(func.max(tag)).where(StoredFile.state == state, whose)) or 0
+        select(func.max(tag)).where(StoredFile.state == state, whose).scalar_subquery()
         for state in ("running", "done", "failed")  # one look into an index each
     ]
-    waits = session.scalar(select(func.min(tag)).where(StoredFile.state == "queued", whose))
-    return max(max(served) + 1, waits or 0)
+    waits = select(func.min(tag)).where(StoredFile.state == "queued", whose)
+    return [*served, waits.scalar_subquery()]
+
+
+def _next(tags: Sequence[int | None]) -> int:
+    """The turn or step after what was served, and not before what waits, from `_tags`."""
+    *served, waits = tags
+    return max(1 + max(tag or 0 for tag in served), waits or 0)
 
 
 def _put_back(file: StoredFile, cancelled: bool) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, or_, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bonafide.custody.canonical import digest
 from bonafide.errors import InvalidInput
@@ -21,7 +21,7 @@ from bonafide.store.rows import Near, Row
 from bonafide.store.text import storable
 
 _BAND_BITS = 64 // BANDS
-_CANDIDATES = 300  # of one quarter's value; 68 values are looked up
+_CANDIDATES = 5_000  # that share one quarter
 _PAGE = 500  # reports held at a time
 _HEX = frozenset("0123456789abcdef")
 
@@ -165,8 +165,8 @@ class Reports(Audit):
 
         Hashes that differ in at most 6 of 64 bits differ in at most one bit of one of four
         quarters, so it is enough to compare those that share a quarter up to one bit, which an
-        index finds. Of hashes that a great many files share, a bounded number is looked at: first
-        those of the very same hash, then the newest.
+        index finds. Files of the very same hash come first; where a great many share a quarter,
+        no more than 5,000 of them are looked at.
 
         Source: M. Norouzi, A. Punjani, D. Fleet, "Fast Search in Hamming Space with Multi-Index
         Hashing", CVPR 2012.
@@ -191,10 +191,8 @@ class Reports(Audit):
                     row.perceptual_hash == _signed(perceptual_hash) for row in found.values()
                 ):
                     break  # nothing is nearer than these
-                for value in _within_one_bit(band):
-                    shares = select(*wanted).where(column == value, other)
-                    newest = shares.order_by(Medium.id.desc()).limit(_CANDIDATES)
-                    found |= {row.id: row for row in session.execute(newest)}
+                shares = select(*wanted).where(column.in_(_within_one_bit(band)), other)
+                found |= {row.id: row for row in session.execute(shares.limit(_CANDIDATES))}
             near = sorted(
                 (apart, row.id, row)
                 for row in found.values()
@@ -304,13 +302,15 @@ def _matching(
 
 
 def _says(text: str) -> ColumnElement[bool]:
-    called = select(Name.media_id).where(
+    called: Select[int] | CompoundSelect[int] = select(Name.media_id).where(
         or_(Name.name.icontains(text, autoescape=True), Name.path.icontains(text, autoescape=True))
     )
-    found = Medium.id.in_(called)
     if _HEX.issuperset(text.lower()) and len(text) <= 64:
-        return or_(found, _begins(text.lower()))
-    return found
+        # Together, since no index serves "this or that" over two tables.
+        aliased_medium = aliased(Medium)
+        begins = _begins(text.lower(), aliased_medium)
+        called = union(called, select(aliased_medium.id).where(begins))
+    return StoredReport.media_id.in_(called)
 
 
 _LISTED = (  # in the order of the attributes of `Row`
@@ -320,9 +320,9 @@ _LISTED = (  # in the order of the attributes of `Row`
 )  # fmt: skip
 
 
-def _begins(prefix: str) -> ColumnElement[bool]:
+def _begins(prefix: str, medium: type[Medium] = Medium) -> ColumnElement[bool]:
     """Whether a hash begins with hexadecimal digits; unlike LIKE this uses the index everywhere."""
-    return (Medium.sha256 >= prefix) & (Medium.sha256 < f"{prefix}g")
+    return (medium.sha256 >= prefix) & (medium.sha256 < f"{prefix}g")
 
 
 def _both(name: str, path: str | None) -> str:
