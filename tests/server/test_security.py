@@ -46,6 +46,8 @@ CALLS = [
     ("GET", "/v1/reports/1", "read"),
     ("GET", "/v1/reports/1/thumbnail", "read"),
     ("GET", "/v1/reports/1/similar", "read"),
+    ("GET", "/v1/reports/1/feedback", "read"),
+    ("POST", "/v1/reports/1/feedback", "read"),
     ("GET", "/v1/detectors", "read"),
     ("GET", "/metrics", "admin"),
 ]

@@ -99,6 +99,30 @@ def routes(service: Service) -> APIRouter:
         """Other files whose pictures are near-duplicates of the one in the report."""
         return models.Similar(similar=list(map(shown_near, service.similar(service.record(id)))))
 
+    @router.get(
+        "/v1/reports/{id}/feedback", summary="What people say of a report", responses=problems(404)
+    )
+    def feedback(id: ReportId, caller: Caller = may_read) -> models.Feedbacks:  # noqa: A002
+        """Mistakes that were reported, oldest first."""
+        service.record(id)
+        kept = [models.KeptFeedback.model_validate(vars(one)) for one in service.store.feedback(id)]
+        return models.Feedbacks(feedback=kept)
+
+    @router.post(
+        "/v1/reports/{id}/feedback",
+        status_code=201,
+        summary="Report a mistake",
+        responses=problems(400, 404, 415),
+    )
+    def add_feedback(
+        id: ReportId,  # noqa: A002
+        said: models.Feedback,
+        caller: Caller = may_read,
+    ) -> models.Feedbacks:
+        """Say what the file is; kept with the report, and in the audit trail without the note."""
+        service.say(id, said.truth, said.note, said.consent, caller)
+        return feedback(id, caller)
+
     @router.get("/v1/detectors", summary="Model cards", responses=problems())
     def detectors(caller: Caller = may_read) -> list[dict[str, Any]]:
         """What is looked for, how, and where it fails."""

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from bonafide.errors import InvalidInput
 from bonafide.report import wording
 from bonafide.report.from_dict import from_dict
 from bonafide.server import models
@@ -139,6 +140,18 @@ class Service:
         record["media"] = record["media"] | {"name": file.name, "path": None}
         record.pop("signature", None)  # it would not hold for the changed record anyway
         return record
+
+    def say(self, report: int, truth: str, note: str, consent: bool, caller: Caller) -> None:
+        """Keep what a caller says a file is.
+
+        Raises:
+            Problem: 404 without such a report, 422 for what cannot be kept.
+        """
+        self.record(report)
+        try:
+            self.store.add_feedback(report, truth, note, consent, caller.name)
+        except InvalidInput as error:
+            raise Problem(422, "invalid", str(error)) from None
 
     def similar(self, record: Mapping[str, Any]) -> list[Near]:
         """Other files whose pictures look like the one of a report, nearest first."""

@@ -149,6 +149,35 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What somebody says a file is.
+
+    Attributes:
+        id: of this.
+        report: id of the report that it is about.
+        sha256, name, path: of the file.
+        verdict: of the report.
+        truth: what they say, one of `store.feedback.TRUTHS`.
+        note: how they know.
+        consent: whether the file may become a test file.
+        actor: who says so.
+        created_at: UTC.
+    """
+
+    id: int
+    report: int
+    sha256: str
+    name: str
+    path: str | None
+    verdict: str
+    truth: str
+    note: str
+    consent: bool
+    actor: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Key:
     """An API key, without its secret, which is not kept.
 
