@@ -65,7 +65,8 @@ class Sandbox:
 
 # Variables that a decoding process gets; all others may be secrets.
 _KEPT = (
-    "BONAFIDE_CALIBRATION", "BONAFIDE_DEVICE", "BONAFIDE_THREADS", "BONAFIDE_WEIGHTS",
+    "BONAFIDE_CALIBRATION", "BONAFIDE_CAMERAS", "BONAFIDE_DEVICE", "BONAFIDE_THREADS",
+    "BONAFIDE_TRUST", "BONAFIDE_WEIGHTS",
     "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOCALAPPDATA", "PATH", "SYSTEMROOT",
     "TEMP", "TMP", "TMPDIR", "TZ", "USERPROFILE", "VIRTUAL_ENV",
 )  # fmt: skip
@@ -253,7 +254,7 @@ def _program() -> list[str]:
     places += map(Path, [*site.getsitepackages(), site.getusersitepackages()])
     places += [Path(sys.prefix) / "pyvenv.cfg", folder()]
     places += _plugins()
-    places += [Path(value) for name in ("WEIGHTS", "CALIBRATION") if (value := _named(name))]
+    places += [Path(value) for name in ("WEIGHTS", "CALIBRATION", "CAMERAS") if (value := _named(name))]
     return [str(place) for place in places]
 
 
