@@ -250,6 +250,7 @@ def _program() -> list[str]:
 
     package = Path(__file__).parents[1]
     places = [package, Path(sys.base_prefix) / "lib", Path(sys.prefix) / "lib", user_folder()]
+    places += [user_folder().parent / name for name in ("cameras", "calibrations")]
     places += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib")]
     places += map(Path, [*site.getsitepackages(), site.getusersitepackages()])
     places += [Path(sys.prefix) / "pyvenv.cfg", folder()]
