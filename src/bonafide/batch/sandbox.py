@@ -255,7 +255,9 @@ def _program() -> list[str]:
     places += map(Path, [*site.getsitepackages(), site.getusersitepackages()])
     places += [Path(sys.prefix) / "pyvenv.cfg", folder()]
     places += _plugins()
-    places += [Path(value) for name in ("WEIGHTS", "CALIBRATION", "CAMERAS") if (value := _named(name))]
+    places += [
+        Path(value) for name in ("WEIGHTS", "CALIBRATION", "CAMERAS") if (value := _named(name))
+    ]
     return [str(place) for place in places]
 
 
