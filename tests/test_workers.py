@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bonafide.batch.workers import Lost, run, stream
+from bonafide.batch.workers import InJson, Lost, run, stream
+from bonafide.errors import InvalidInput
 
 
 def behave(task: str) -> str:
@@ -93,6 +95,47 @@ def test_a_stream_tries_once_more(tmp_path: Path) -> None:
     )
     assert found[f"crash once:{tmp_path / 'log'}"] == f"crash once:{tmp_path / 'log'}".upper()
     assert isinstance(found["crash"], Lost) and found["a"] == "A"
+
+
+class Planted:
+    """What runs code in whoever unpickles it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path(self.path),))
+
+
+def answer_by_itself(task: str) -> Any:
+    """Write an answer past the pool, as a process that was taken over can."""
+    if task.startswith("plant:"):
+        pipe = next(
+            one
+            for one in gc.get_objects()
+            if isinstance(one, Connection) and one.readable and one.writable
+        )
+        pipe.send(Planted(task[6:]))
+        time.sleep(60)
+    if task == "odd":
+        return {"no": "string"}
+    return task.upper()
+
+
+def read(task: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput("no string")
+    return value + "!"
+
+
+def test_an_answer_in_json_runs_nothing_here(tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    tasks = ["a", f"plant:{planted}", "odd", "b"]
+    found = [result for _, result in run(InJson(answer_by_itself, read), tasks, 1, 30)]
+    assert found[0] == "A!" and found[3] == "B!"
+    for lost in found[1:3]:
+        assert isinstance(lost, Lost) and not lost.timed_out and lost.exit_code is None
+    assert not planted.exists()
 
 
 def test_a_lock_that_is_held_here_does_not_hang_a_worker() -> None:

@@ -73,6 +73,31 @@ def test_what_looks_alike_is_pointed_out(admin: httpx.Client, make_picture: Make
     assert admin.get("/v1/reports/999999/similar").status_code == 404
 
 
+def test_a_mistake_is_kept_with_the_report(
+    running: Any, admin: httpx.Client, make_picture: Make
+) -> None:
+    where = examine(admin, make_picture(85), "mistaken.png").headers["content-location"]
+    page, said = where.removeprefix("/v1"), {"truth": "bona_fide", "note": "<b>I took it</b>"}
+    answer = admin.post(f"{where}/feedback", json=said | {"consent": True})
+    assert answer.status_code == 201
+    (kept,) = answer.json()["feedback"]
+    assert (kept["truth"], kept["consent"], kept["actor"]) == ("bona_fide", True, "admin")
+    for odd in ({"truth": "fine"}, {"truth": "bona_fide", "note": "x" * 2001}, {}):
+        assert admin.post(f"{where}/feedback", json=odd).status_code == 422
+    assert admin.post("/v1/reports/999999/feedback", json=said).status_code == 404
+    assert admin.get("/v1/reports/999999/feedback").status_code == 404
+    with running.client(None, cookies={"bonafide_key": running.keys["read"]}) as reader:
+        reader.headers["accept"] = "text/html"
+        form = {"truth": "manipulated", "note": "seen elsewhere"}
+        sent = reader.post(f"{page}/feedback", data=form)
+        assert sent.headers["location"] == f"{page}#feedback"
+        assert reader.post(f"{page}/feedback", data={"truth": "x"}).status_code == 422
+        shown = reader.get(page).text
+    assert "&lt;b&gt;I took it" in shown and "seen elsewhere" in shown
+    found = admin.get(f"{where}/feedback").json()["feedback"]
+    assert [one["truth"] for one in found] == ["bona_fide", "manipulated"]
+
+
 def test_a_browser_gets_a_page_that_stands_alone(admin: httpx.Client, make_picture: Make) -> None:
     where = examine(admin, make_picture(3)).headers["content-location"]
     page = admin.get(where, headers={"accept": "text/html,*/*"})

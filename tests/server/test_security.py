@@ -16,14 +16,22 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from bonafide.server.app import create_app
+from bonafide.store.models import StoredReport
 
 Make = Callable[..., bytes]
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def client_of(app: FastAPI) -> TestClient:
+    """A client that calls the application by a name that it answers to without keys."""
+    return TestClient(app, base_url="http://127.0.0.1")
+
 
 CALLS = [
     ("POST", "/v1/examine", "examine"),
@@ -38,6 +46,8 @@ CALLS = [
     ("GET", "/v1/reports/1", "read"),
     ("GET", "/v1/reports/1/thumbnail", "read"),
     ("GET", "/v1/reports/1/similar", "read"),
+    ("GET", "/v1/reports/1/feedback", "read"),
+    ("POST", "/v1/reports/1/feedback", "read"),
     ("GET", "/v1/detectors", "read"),
     ("GET", "/metrics", "admin"),
 ]
@@ -99,15 +109,53 @@ def test_the_rate_of_a_key_is_kept(running: Any) -> None:
     assert 1 <= int(last.headers["retry-after"]) <= 8
 
 
-def test_what_a_browser_reads_is_not_counted(running: Any, make_picture: Make) -> None:
+def test_a_browser_reads_more_but_not_without_bound(running: Any, make_picture: Make) -> None:
     store = running.app.state.service.store
-    secret = store.add_key("at the screen", ("read", "examine"), 4)
+    secret = store.add_key("at the screen", ("read", "examine"), 8)
     files = {"file": ("a.png", make_picture(61))}
     with running.client(None, cookies={"bonafide_key": secret}) as client:
+        client.headers["accept"] = "text/html"
         for path in ("/history", "/v1/detectors", "/jobs") * 3:
-            assert client.get(path, headers={"accept": "text/html"}).status_code == 200
-        sent = [client.post("/v1/jobs?profile=triage", files=files) for _ in range(2)]
-    assert [answer.status_code for answer in sent] == [202, 429]
+            assert client.get(path).status_code == 200
+        pictures = {client.get("/v1/reports/1/thumbnail").status_code for _ in range(40)}
+        sent = [client.post("/v1/jobs?profile=triage", files=files) for _ in range(4)]
+        read = [client.get("/v1/detectors").status_code for _ in range(60)]
+    assert 429 not in pictures
+    assert [answer.status_code for answer in sent][:2] == [202, 202]
+    assert sent[-1].status_code == 429
+    assert read[0] == 200 and read[-1] == 429
+
+
+def test_who_submits_a_known_file_learns_nothing_of_who_did_before(
+    running: Any, make_picture: Make
+) -> None:
+    """The stored record has the first name, path and signature; a key to examine gets its own."""
+    content = make_picture(77)
+    service = running.app.state.service
+    with running.client() as first:
+        query = {"profile": "triage", "wait": 60}
+        answer = first.post(
+            "/v1/examine", files={"file": ("secret source.png", content)}, params=query
+        )
+        assert answer.status_code == 200, answer.text
+        id_ = int(answer.headers["content-location"].rpartition("/")[2])
+    private = {"path": "/home/anna/secret source.png", "signature": {"value": "of anna"}}
+    record = service.store.report(id_)
+    with service.store._write() as session:
+        values = record | {"signature": private["signature"]}
+        values["media"] = record["media"] | {"path": private["path"]}
+        session.get(StoredReport, id_).record = values
+    with running.client("examine") as other:
+        for _ in range(2):
+            answer = other.post("/v1/examine", files={"file": ("mine.png", content)}, params=query)
+            assert answer.status_code == 200, answer.text
+            assert "secret source" not in answer.text and "anna" not in answer.text
+            assert answer.json()["media"]["name"] == "mine.png"
+            assert answer.json()["media"]["path"] is None
+            assert "signature" not in answer.json()
+        job = other.post("/v1/jobs?profile=triage", files={"file": ("mine.png", content)}).json()
+        for path in (job["href"], f"{job['href']}/results.csv", f"{job['href']}/events"):
+            assert "secret source" not in other.get(path).text
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "chunked"])
@@ -159,7 +207,7 @@ def test_names_never_become_paths(running: Any, make_picture: Make) -> None:
     assert all("/" not in file["name"] and "\\" not in file["name"] for file in job["files"])
     assert sorted(path for path in spool.parent.iterdir()) == outside
     names = {path.name for path in (spool / "uploads").rglob("*") if path.is_file()}
-    assert all(len(name) == 64 for name in names if not name.endswith(".part"))
+    assert all(len(name) == 64 for name in names if not name.endswith((".part", ".lock")))
     with running.client() as client:
         for path in ("/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py"):
             assert client.get(path).status_code == 404
@@ -202,7 +250,7 @@ def test_addresses_inside_are_not_fetched(running: Any, inside: tuple[str, list[
 
 
 def test_fetching_is_off_unless_the_operator_says_so(config_in: Any) -> None:
-    with TestClient(create_app(config_in(auth=False))) as client:
+    with client_of(create_app(config_in(auth=False))) as client:
         answer = client.post("/v1/examine", json={"url": "https://example.org/a.png"})
         assert answer.status_code == 403 and answer.json()["code"] == "no_fetching"
 
@@ -238,7 +286,8 @@ def test_a_foreign_page_cannot_act_for_a_visitor(running: Any, make_picture: Mak
 
 
 def test_without_keys_only_this_machine_under_its_own_names(config_in: Any) -> None:
-    with TestClient(create_app(config_in(auth=False))) as client:
+    with client_of(create_app(config_in(auth=False))) as client:
+        assert client.get("/v1/jobs", headers={"host": "testserver"}).status_code == 400
         assert client.get("/v1/jobs").status_code == 200
         assert client.get("/v1/jobs", headers={"host": "rebound.example"}).status_code == 400
         headers = {"origin": "https://evil.example"}
@@ -278,7 +327,7 @@ def test_no_auth_is_refused_on_other_addresses() -> None:
 
 
 def test_a_full_queue_turns_away_honestly(config_in: Any, make_picture: Make) -> None:
-    with TestClient(create_app(config_in(auth=False, longest_queue=2))) as client:
+    with client_of(create_app(config_in(auth=False, longest_queue=2))) as client:
         files = [("file", (f"{n}.png", make_picture(n))) for n in range(2)]
         job = client.post("/v1/jobs", files=files)
         assert job.status_code == 202
@@ -353,7 +402,7 @@ def test_what_the_disk_does_not_hold_is_turned_away(
 ) -> None:
     app = create_app(config_in(auth=False))
     spool = app.state.service.spool
-    with TestClient(app) as client:
+    with client_of(app) as client:
         monkeypatch.setattr(spool, "free", lambda: 256 * 1024**2 + 1000)
         for size in (100, 1000):
             answer = client.post("/v1/jobs", files={"file": ("a", size * b"x")})
@@ -370,7 +419,7 @@ def test_what_the_disk_does_not_hold_is_turned_away(
 
 def test_a_store_that_is_away_is_no_bug(config_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     app = create_app(config_in(auth=False))
-    with TestClient(app) as client:
+    with client_of(app) as client:
         engine = sqlalchemy.create_engine("sqlite:////nowhere/at/all.db")
         monkeypatch.setattr(app.state.service.store, "_engine", engine)
         answer = client.get("/v1/jobs")

@@ -10,15 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bonafide.batch import workers
 from bonafide.server import worker
+from bonafide.server.config import FORGET_SECONDS
 from bonafide.server.service import Service
 from bonafide.server.tables import job_table
-from bonafide.server.worker import Worker, examine_upload
+from bonafide.server.worker import Worker, examine_upload, outcome_of
+from bonafide.store.models import StoredJob, StoredReport
 from bonafide.store.rows import JobFile
 
 Make = Callable[..., bytes]
@@ -55,7 +60,8 @@ def test_a_crash_a_hang_and_a_bug_cost_one_file_each(service: Service, make_pict
         job = service.store.job(id_)
         return job is not None and job.finished_at is not None
 
-    for task, outcome in workers.stream(crash_or_hang, examining.claim, ended, 2, 8.0):
+    work = workers.InJson(crash_or_hang, outcome_of)
+    for task, outcome in workers.stream(work, examining.claim, ended, 2, 8.0):
         examining.settle(task, outcome)
     job = service.store.job(id_)
     assert job is not None
@@ -96,7 +102,7 @@ def test_a_worker_told_to_stop_gives_up_what_hangs(
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(worker, "PATIENCE", 0.2)
-    monkeypatch.setattr(worker, "examine_upload", hang)
+    monkeypatch.setattr(worker, "EXAMINE", hang)
     monkeypatch.setattr(worker.logs, "configure", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     others = multiprocessing.active_children()  # of tests that ran in this process before
@@ -141,6 +147,107 @@ def test_what_is_old_is_swept(service: Service, make_picture: Make) -> None:
     assert service.sweep() == (0, 1)
 
 
+def test_an_upload_that_comes_again_while_old_ones_are_swept_stays(
+    service: Service, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is old when the sweeper looks, and new when the sweeper deletes."""
+    content = make_picture(11)
+    kept = service.spool.keep(io.BytesIO(content))
+    path = service.spool.upload(kept.sha256)
+    os.utime(path, (0, 0))
+    unlink, again = Path.unlink, []
+
+    def slow(self: Path, missing_ok: bool = False) -> None:
+        if self == path and not again:
+            arriving = threading.Thread(target=service.spool.keep, args=(io.BytesIO(content),))
+            again.append(arriving)
+            arriving.start()
+            arriving.join(0.5)  # it arrives now, or has to wait until this is done
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    service.sweep()
+    again[0].join()
+    assert path.read_bytes() == content
+
+
+def test_one_process_sweeps_for_all(service: Service, make_picture: Make) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(12)))
+    assert service.sweep_if_due() == (0, 0, 0)
+    os.utime(service.spool.upload(kept.sha256), (0, 0))
+    other = Service(service.config)
+    assert other.sweep_if_due() is None  # somebody did so just now
+    assert other.sweep() == (1, 0)
+    other.store.close()
+
+
+def examined(service: Service, names: list[str], make: Make) -> Any:
+    """A job whose files a worker in this process examined."""
+    kept = [service.spool.keep(io.BytesIO(make(seed))) for seed in range(len(names))]
+    files = [JobFile(name, one.sha256, one.sha256) for name, one in zip(names, kept, strict=True)]
+    id_ = service.store.add_job(files, WISH, "desk")
+    examining = Worker(service.store, service.spool, service.config)
+    while task := examining.claim():
+        examining.settle(task, outcome_of(task, examine_upload(task)))
+    job = service.store.job(id_)
+    assert job is not None and job.finished_at is not None
+    return job
+
+
+def ago(service: Service, seconds: float) -> None:
+    """Let time go by: all that is stored, and all files, are so much older."""
+    then = datetime.now(UTC) - timedelta(seconds=seconds)
+    with service.store._write() as session:
+        session.execute(update(StoredReport).values(stored_at=then))
+        session.execute(update(StoredJob).values(finished_at=then))
+    for path in service.spool.folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then.timestamp(), then.timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"),
+    [({"retain": False}, FORGET_SECONDS), ({"report_days": 30.0}, 30 * 86400)],
+    ids=["nothing is retained", "for thirty days"],
+)
+def test_reports_are_forgotten_by_policy_but_those_held(
+    config_in: Any, make_picture: Make, policy: dict[str, Any], seconds: float
+) -> None:
+    service = Service(config_in(**policy))
+    job = examined(service, ["a", "b"], make_picture)
+    held, other = job.files
+    service.store.hold(held.sha256, "case 17")
+    ago(service, seconds - 60)
+    assert service.forget() == 0
+    ago(service, seconds + 60)
+    assert service.sweep_if_due() == (1, 0, 1)  # the page went with its report
+    assert service.spool.upload(held.sha256).exists()
+    assert service.spool.page(held.report_id).exists()
+    assert not service.spool.upload(other.sha256).exists()
+    assert not service.spool.page(other.report_id).exists()
+    assert service.store.report(other.report_id) is None
+    assert service.store.report(held.report_id) is not None
+    service.store.close()
+
+
+def test_an_upload_that_waits_is_not_swept(service: Service, make_picture: Make) -> None:
+    kept = service.spool.keep(io.BytesIO(make_picture(8)))
+    service.store.add_job([JobFile("a", kept.sha256, kept.sha256)], WISH, "desk")
+    os.utime(service.spool.upload(kept.sha256), (0, 0))
+    assert service.sweep() == (0, 0)
+
+
+def test_a_job_whose_report_was_deleted_is_shown(service: Service, make_picture: Make) -> None:
+    job = examined(service, ["a"], make_picture)
+    ago(service, 100.0)
+    assert service.store.prune(datetime.now(UTC) - timedelta(seconds=50)).reports
+    found = service.store.job(job.id)
+    assert found is not None
+    (file,) = service.shown(found).files
+    assert file.report is None and file.failure is not None
+    assert (file.failure.error, file.failure.status) == ("Removed", 410)
+
+
 def test_no_hash_no_path(service: Service) -> None:
     for name in ("../x", "", "A" * 64, "0" * 63, "0" * 64 + "\n"):
         with pytest.raises(ValueError):
@@ -155,7 +262,7 @@ def test_a_report_whose_page_is_gone_is_still_shown(service: Service, make_pictu
     examining = Worker(service.store, service.spool, service.config)
     task = examining.claim()
     assert task is not None
-    examining.settle(task, examine_upload(task))
+    examining.settle(task, outcome_of(task, examine_upload(task)))
     job = service.store.job(id_)
     assert job is not None and job.files[0].report_id is not None
     report = job.files[0].report_id

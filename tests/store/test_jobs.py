@@ -277,3 +277,91 @@ class TestWebhooks:
     def test_jobs_without_one_have_nothing_to_tell(self, store: Store) -> None:
         store.cancel(store.add_job(files(1), {}, "a"))
         assert store.claim_webhook(LONG) is None
+
+
+class TestTurns:
+    """Who is served in which order, with one worker."""
+
+    def served(self, store: Store, count: int) -> list[str]:
+        found = []
+        for _ in range(count):
+            file = store.claim("worker", LONG)
+            assert file is not None
+            job = store.job(file.job)
+            assert job is not None
+            found.append(f"{job.owner} {file.name}")
+            assert store.finish(file.id, None, {"why": "served"})
+        return found
+
+    def test_owners_take_turns_however_many_files_and_jobs_each_has(self, store: Store) -> None:
+        for _ in range(10):
+            store.add_job(files(3), {}, "many jobs")
+        store.add_job(files(30), {}, "folder")
+        store.add_job(files(3), {}, "few")
+        owners = [one.rpartition(" file")[0] for one in self.served(store, 9)]
+        assert Counter(owners) == {"many jobs": 3, "folder": 3, "few": 3}
+        assert owners == owners[:3] * 3
+
+    def test_steady_single_files_do_not_starve_a_folder(self, store: Store) -> None:
+        store.add_job(files(20), {}, "folder")
+        owners = []
+        for _ in range(40):  # the checker hands in the next one as soon as the last was taken
+            if not any(job.state == "queued" for job in store.jobs("checker", 1)):
+                store.add_job(files(1), {}, "checker")
+            (one,) = self.served(store, 1)
+            owners.append(one.split()[0])
+        assert Counter(owners) == {"folder": 20, "checker": 20}
+
+    def test_nor_those_of_the_same_owner(self, store: Store) -> None:
+        """Even where more come than can be served."""
+        folder = store.add_job(files(10), {}, "desk")
+        jobs = []
+        for _ in range(20):
+            store.add_job(files(1), {}, "desk")
+            file = store.claim("worker", LONG)
+            assert file is not None
+            jobs.append(file.job)
+            store.finish(file.id, None, {})
+        assert jobs[:10].count(folder) >= 3
+        assert jobs[10:].count(folder) >= 1
+
+    def test_a_picture_does_not_wait_for_the_folder_of_its_owner(self, store: Store) -> None:
+        store.add_job(files(50), {}, "desk")
+        self.served(store, 5)
+        single = store.add_job(files(1), {}, "desk")
+        taken = [file.job for _ in range(2) if (file := store.claim("worker", LONG))]
+        assert single in taken
+
+    def test_what_an_owner_had_before_is_not_held_against_them(self, store: Store) -> None:
+        store.add_job(files(50), {}, "busy before")
+        self.served(store, 50)
+        store.add_job(files(10), {}, "new")
+        store.add_job(files(1), {}, "busy before")
+        assert "busy before file 0" in self.served(store, 2)
+
+    def test_a_file_keeps_its_turn_when_its_worker_dies(self, store: Store) -> None:
+        store.add_job(files(2), {}, "a")
+        first = store.claim("dies", LONG)
+        assert first is not None
+        store.add_job(files(5), {}, "b")
+        store.release("dies", tried=True)
+        again = store.claim("lives", LONG)
+        assert again is not None and again.id == first.id
+
+    def test_three_owners_of_whom_one_hands_in_a_thousand(self, store: Store) -> None:
+        """The others are served at every third turn at the latest, from the first to the last."""
+        for start in range(0, 1000, 100):
+            store.add_job(files(1000)[start : start + 100], {}, "platform")
+        waited: dict[str, list[int]] = {"anna": [], "ben": []}
+        since: dict[str, int] = {}
+        for turn in range(120):
+            for owner in waited:
+                if owner not in since:
+                    store.add_job(files(1), {}, owner)
+                    since[owner] = turn
+            (one,) = self.served(store, 1)
+            owner = one.split()[0]
+            if owner in since:
+                waited[owner].append(turn - since.pop(owner))
+        assert all(len(one) >= 38 and max(one) <= 3 for one in waited.values())
+        assert sum(map(len, waited.values())) <= 82  # and a third is left for the thousand

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.batch import workers
-from bonafide.errors import MediaError
+from bonafide.errors import InvalidInput, MediaError
 from bonafide.examination import Settings, examine
 from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.media.sources import Source
+from bonafide.report.from_dict import from_dict
 from bonafide.report.to_dict import to_dict
 from bonafide.types import Failure, Report
 
@@ -58,6 +59,47 @@ class Outcome:
     perceptual_hash: int | None = None
 
 
+def told(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON values, as it leaves the process that examined the file."""
+    looks = outcome.perceptual_hash
+    return {"record": outcome.record, "section": outcome.section, "looks": looks}
+
+
+def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -> Outcome:
+    """The outcome that `told` wrote, from a process that a hostile file may have taken over.
+
+    Args:
+        values: what it said.
+        name, path: of the file that it was given.
+        sha256: of the file, None where only the process read it.
+
+    Raises:
+        InvalidInput: it is no outcome, or one of another file.
+    """
+    try:
+        record, section, looks = values["record"], values["section"], values["looks"]
+        media = record["media"]
+        named = media["name"], media["path"], media["sha256"]
+        failed = record["status"] == "failed"
+        report = _failure(record) if failed else from_dict(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"this is no outcome: {type(error).__name__}") from None
+    other = sha256 is not None and named[2] != sha256 and not (failed and named[2] is None)
+    if other or named[:2] != (name, path):
+        raise InvalidInput("this is the outcome of another file")
+    hashed = looks is None or (type(looks) is int and 0 <= looks < 1 << 64)
+    if not isinstance(section, str) or not hashed:
+        raise InvalidInput("this is no outcome")
+    return Outcome(report, record, section, looks)
+
+
+def _failure(record: dict[str, Any]) -> Failure:
+    media, words = record["media"], (record["error"], record["why"])
+    if not all(isinstance(word, str) for word in words):
+        raise InvalidInput("this is no failure")
+    return Failure(media["name"], media["path"], *words, media["sha256"])
+
+
 def perform(job: Job) -> Outcome:
     """Examine one file in this process."""
     digest = None
@@ -95,7 +137,10 @@ def lost(job: Job, how: workers.Lost) -> Outcome:
         )
         return _failed(job, Failure(job.name, job.path, "LimitExceeded", why))
     code = how.exit_code
-    end = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    if code is None:
+        why = "the process that examined it gave no answer that can be read"
+        return _failed(job, Failure(job.name, job.path, "DecodeError", why))
+    end = f"signal {-code}" if code < 0 else f"exit code {code}"
     why = f"the process that examined it died ({end}); the file may be built to crash decoders"
     if how.killed:
         why = f"the process that examined it was killed ({end}) by a person, or for want of memory"

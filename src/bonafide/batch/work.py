@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.batch import workers
-from bonafide.batch.job import Job, Outcome, lost
+from bonafide.batch.job import Job, Outcome, heard, lost, told
 from bonafide.batch.job import perform as examine_job
-from bonafide.errors import BonafideError, MediaError
+from bonafide.errors import BonafideError, InvalidInput, MediaError
 from bonafide.examination import Settings
 from bonafide.media import remote
 from bonafide.media.source import open_source
@@ -95,7 +96,7 @@ def perform(task: Task, contents: Contents) -> Answer:
 
 
 @contextmanager
-def mapped(contents: Contents) -> Iterator[Callable[[Task], Answer]]:
+def mapped(contents: Contents) -> Iterator[workers.InJson[Task, Answer]]:
     """`perform` for worker processes, which map `contents` from one temporary file.
 
     Sent to them, each would hold a copy.
@@ -104,11 +105,33 @@ def mapped(contents: Contents) -> Iterator[Callable[[Task], Answer]]:
     with TemporaryDirectory(prefix="bonafide-", ignore_cleanup_errors=True) as folder:
         path = Path(folder, "contents.npy")
         np.save(path, contents)
-        yield partial(_perform_mapped, path=str(path))
+        yield workers.InJson(partial(_perform_mapped, path=str(path)), _answer)
 
 
-def _perform_mapped(task: Task, path: str) -> Answer:
-    return perform(task, _map(path))
+def _perform_mapped(task: Task, path: str) -> dict[str, Any]:
+    answer = perform(task, _map(path))
+    return {
+        "stamp": answer.stamp,
+        "sha256": answer.sha256.hex() if answer.sha256 else None,
+        "outcome": told(answer.outcome) if answer.outcome else None,
+    }
+
+
+def _answer(task: Task, values: Any) -> Answer:
+    """The answer that a process of `mapped` gave, which a hostile file may have taken over.
+
+    Raises:
+        InvalidInput: it is none, or that of another file.
+    """
+    try:
+        stamp, digest, found = values["stamp"], values["sha256"], values["outcome"]
+        sha256 = None if digest is None else bytes.fromhex(digest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"this is no answer: {type(error).__name__}") from None
+    if not (stamp is None or isinstance(stamp, str)) or (sha256 and len(sha256) != 32):
+        raise InvalidInput("this is no answer")
+    outcome = None if found is None else heard(found, name_of(task.path), task.path, digest)
+    return Answer(task.path, stamp, sha256, outcome)
 
 
 @lru_cache(1)

@@ -13,29 +13,54 @@ nothing but import modules copies itself, once, which saves importing them again
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import os
-import sys
+import shutil
+import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
+from bonafide.batch.child import METHOD, Options, serve
+from bonafide.batch.child import prepare as prepare
+from bonafide.batch.sandbox import Sandbox, clean
+from bonafide.errors import InvalidInput
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Given = TypeVar("Given", contravariant=True)
+Read = TypeVar("Read", covariant=True)
 
 _KILLED = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL and SIGTERM, which no decoder sends itself
-# On macOS system libraries do not survive a fork, not even that of a fork server.
-_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 _LOOK_AHEAD = 4  # finished results that may wait, per worker, for an earlier input
 TRIES = 2  # of an input whose worker hung or died, each in a process of its own
 _STARTS = 3  # failed starts in a row after which no worker will ever start
+_LONGEST_ANSWER = 1 << 28  # bytes
 _START_SECONDS = 120.0  # until a worker is ready; imports take long on a busy machine
+
+
+@dataclass(frozen=True)
+class InJson(Generic[Given, Read]):
+    """A function for workers whose answers come as JSON.
+
+    Answers of other functions are pickled, which whoever takes over a worker could use to run code
+    in the process that reads them.
+
+    Attributes:
+        work: returns JSON values.
+        read: makes the result of the task and of these, here; raises `InvalidInput` for what it
+            refuses.
+    """
+
+    work: Callable[[Given], Any]
+    read: Callable[[Given, Any], Read]
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,8 @@ class Lost:
     """An input whose workers gave no answer, the second try included.
 
     Attributes:
-        timed_out: True if the last try was stopped at the deadline, False if its process died.
+        timed_out: True if the last try was stopped at the deadline, False if its process died or
+            gave an answer that cannot be.
         exit_code: of the process; a negative number is the signal that ended it.
         seconds: how long the last try ran.
     """
@@ -58,22 +84,8 @@ class Lost:
         return self.exit_code in _KILLED
 
 
-@cache
-def prepare(module: str) -> None:
-    """Have the fork server, if there is one, import a module of bonafide while the caller goes on.
-
-    A worker then starts in milliseconds. A server that runs already stays as it is, so that only
-    the first call in a process has an effect.
-    """
-    if _METHOD == "forkserver":
-        from multiprocessing import forkserver
-
-        forkserver.set_forkserver_preload([module])
-        forkserver.ensure_running()
-
-
 def run(
-    work: Callable[[Task], Result],
+    work: Callable[[Task], Result] | InJson[Task, Result],
     tasks: Iterable[Task],
     jobs: int,
     seconds: float,
@@ -129,13 +141,14 @@ def _run(pool: _Pool, tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, 
 
 
 def stream(
-    work: Callable[[Task], Result],
+    work: Callable[[Task], Result] | InJson[Task, Result],
     claim: Callable[[], Task | None],
     stopped: Callable[[], bool],
     jobs: int,
     seconds: float,
     pause: float = 0.2,
     quiet: bool = True,
+    sandbox: Sandbox | None = None,
 ) -> Generator[tuple[Task, Result | Lost]]:
     """Yield (task, result) as results come, of tasks from a queue that never ends.
 
@@ -147,11 +160,12 @@ def stream(
         seconds: wall time that one try of a task may take.
         pause: between two looks at an empty queue, seconds.
         quiet: drop what workers write to standard error.
+        sandbox: what the workers may do; None for whatever this process may.
 
     Raises:
         RuntimeError: `work` raised, with its traceback. Or no worker could be started.
     """
-    pool = _Pool(work, jobs, seconds, quiet)
+    pool = _Pool(work, jobs, seconds, quiet, sandbox=sandbox)
     try:
         while True:
             ending = stopped()
@@ -184,7 +198,7 @@ class _Slot(Generic[Task, Result]):
 
 
 class _Worker:
-    """One process and the pipe to it.
+    """One process and the pipe to it; `options` are those of `serve`.
 
     Attributes:
         slot: what it works on, None if it is free.
@@ -192,12 +206,14 @@ class _Worker:
         began: when it became ready or got its task, whichever was later.
     """
 
-    def __init__(self, work: Callable[[Any], Any], quiet: bool, method: str = _METHOD) -> None:
+    def __init__(self, work: Callable[[Any], Any], options: Options, method: str) -> None:
         context: Any = multiprocessing.get_context(method)
         self.pipe, far = context.Pipe()
+        self.scratch = tempfile.mkdtemp(prefix="bonafide-") if options.sandbox else None
         # The fork server may be older than the last change of the environment.
-        arguments = (far, work, quiet, dict(os.environ))
-        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        environment = clean(os.environ) if options.sandbox else dict(os.environ)
+        arguments = (far, work, options, environment, self.scratch)
+        self.process = context.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         far.close()
         self.slot: _Slot[Any, Any] | None = None
@@ -220,26 +236,37 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 class _Pool:
     """Workers, each replaced when it hangs or dies."""
 
     def __init__(
-        self, work: Callable[[Any], Any], jobs: int, seconds: float, quiet: bool, fork: bool = False
+        self,
+        given: Callable[[Any], Any] | InJson[Any, Any],
+        jobs: int,
+        seconds: float,
+        quiet: bool,
+        fork: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._workers: list[_Worker] = []
-        self._work, self._seconds, self._quiet = work, seconds, quiet
+        self._seconds = seconds
+        self._read = given.read if isinstance(given, InJson) else None
+        self._work = work = given.work if isinstance(given, InJson) else given
+        self._options = Options(quiet, self._read is not None, sandbox)
         self._failed_starts = 0
-        method = _METHOD
+        method = METHOD
         module = (work.func if isinstance(work, partial) else work).__module__
-        if fork and _METHOD == "forkserver" and threading.active_count() == 1:
+        if fork and METHOD == "forkserver" and threading.active_count() == 1:
             method = "fork"
         elif module.split(".")[0] == "bonafide":
-            prepare(module)
+            prepare(module, sandbox)
         try:
             for _ in range(jobs):
-                self._workers.append(_Worker(work, quiet, method))
+                self._workers.append(_Worker(work, self._options, method))
         except BaseException:
             self.stop()
             raise
@@ -281,8 +308,15 @@ class _Pool:
 
     def _receive(self, worker: _Worker) -> None:
         try:
-            message = worker.pipe.recv()
+            if self._read is None:
+                message = worker.pipe.recv()
+            else:
+                message = self._understood(worker, worker.pipe.recv_bytes(_LONGEST_ANSWER))
+        except InvalidInput:  # a process that was taken over may say anything
+            self._lose(worker, Lost(False, None, time.monotonic() - worker.began))
+            return
         except (EOFError, OSError):
+            worker.process.kill()  # after too long an answer it still lives
             worker.process.join()
             if worker.ready:
                 seconds = time.monotonic() - worker.began
@@ -297,6 +331,25 @@ class _Pool:
         if failed:
             raise RuntimeError(f"a worker raised:\n{answer}")
         worker.finish(answer)
+
+    def _understood(self, worker: _Worker, message: bytes) -> Any:
+        """The same as a pickled message says, of one in JSON.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        try:
+            if not worker.ready:
+                return json.loads(message)
+            failed, answer = json.loads(message)
+            if failed and self._options.sandbox:
+                raise InvalidInput("a worker raised")  # or says so, to bring this process down
+            if failed:
+                return True, str(answer)
+            assert worker.slot is not None and self._read is not None
+            return False, self._read(worker.slot.task, answer)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInput(f"a worker said what cannot be: {type(error).__name__}") from None
 
     def _lose(self, worker: _Worker, how: Lost) -> None:
         """Try the input of a worker that hung or died again, or report it."""
@@ -319,47 +372,8 @@ class _Pool:
     def _renew(self, worker: _Worker) -> None:
         """Put a fresh process in the place of another, with its input if it has one."""
         worker.stop()
-        fresh = _Worker(self._work, self._quiet)
+        fresh = _Worker(self._work, self._options, METHOD)
         self._workers[self._workers.index(worker)] = fresh
         if worker.slot:
             fresh.give(worker.slot)
             worker.slot = None
-
-
-def _end_with_parent() -> None:
-    """End this process, whatever it is at, when the process that started it is gone."""
-    parent, number = multiprocessing.parent_process(), os.getppid()
-    assert parent is not None
-    # Forked siblings hold the pipe open whose end `join` waits for; their parent's number tells.
-    while parent.is_alive() and os.getppid() == number:
-        parent.join(1.0)
-    os._exit(1)
-
-
-def _serve(
-    pipe: connection.Connection,
-    work: Callable[[Any], Any],
-    quiet: bool,
-    environment: Mapping[str, str],
-) -> None:
-    import signal
-    import traceback
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    if quiet:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-    os.environ.clear()
-    os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe.send(None)
-    while True:
-        try:
-            task = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            answer = (False, work(task))
-        except Exception:
-            answer = (True, traceback.format_exc())
-        pipe.send(answer)

@@ -25,6 +25,7 @@ from bonafide.cli.bench_options import (
     quiet_option,
     repeats_option,
 )
+from bonafide.cli.feedback import bench_feedback
 
 
 @click.group()
@@ -40,7 +41,7 @@ def bench() -> None:
     """
 
 
-for _command in (measure, calibrate, regions):
+for _command in (measure, calibrate, regions, bench_feedback):
     bench.add_command(_command)
 
 

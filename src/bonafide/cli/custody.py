@@ -13,7 +13,7 @@ import click
 
 from bonafide.cli.options import limit_options, limits_of
 from bonafide.cli.reports import read_report
-from bonafide.cli.store import store_option
+from bonafide.cli.store_options import store_option
 from bonafide.errors import InvalidInput
 from bonafide.store.rows import SCOPES
 

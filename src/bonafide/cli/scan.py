@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bonafide.batch import workers
-from bonafide.batch.job import Job, Outcome, lost, perform
+from bonafide.batch.job import Job, Outcome, heard, lost, perform, told
 from bonafide.cli.stdin import read_stdin
 from bonafide.examination import Settings
 from bonafide.media.limits import Limits
@@ -58,11 +59,23 @@ def scan(
         Path(maps).mkdir(parents=True, exist_ok=True)
     tasks = _jobs(files, settings, maps, page, hashed)
     # At once, before the caller draws a progress bar, which has a thread.
-    done = workers.run(perform, tasks, count, settings.limits.seconds, not debug, fork)
+    seconds = settings.limits.seconds
+    done = workers.run(_EXAMINE, tasks, count, seconds, not debug, fork)
     return (
         lost(job, outcome) if isinstance(outcome, workers.Lost) else outcome
         for job, outcome in done
     )
+
+
+def _examine(job: Job) -> dict[str, Any]:
+    return told(perform(job))
+
+
+def _outcome(job: Job, values: Any) -> Outcome:
+    return heard(values, job.name, job.path)
+
+
+_EXAMINE = workers.InJson(_examine, _outcome)
 
 
 def _jobs(

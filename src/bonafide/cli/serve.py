@@ -51,6 +51,21 @@ def _common(function: F) -> F:
             type=click.Path(exists=True),
             help="Certificate authorities whose content credentials count as trusted.",
         ),
+        click.option(
+            "--sandbox",
+            type=click.Choice(["strict", "process", "off"]),
+            help="What is kept from the processes that decode files: strict: network, other "
+            "processes, and files but the program's and the uploads; process: only memory and time "
+            "are bounded; off: nothing.  [default: strict if this system can, else process]",
+        ),
+        click.option(
+            "--memory-limit",
+            type=click.FloatRange(min=2.0),
+            default=8.0,
+            show_default=True,
+            metavar="GIB",
+            help="Address space of one process that decodes files.",
+        ),
         *map(limit_option, ("file_bytes", "pixels", "seconds")),
     )
     for option in reversed(options):
@@ -104,6 +119,19 @@ def _common(function: F) -> F:
     metavar="DAYS",
     help="How long rendered pages, with their pictures, are kept.",
 )
+@click.option(
+    "--keep-reports",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="DAYS",
+    help="How long reports and jobs are kept, from when they were last asked for by a job.  "
+    "[default: for ever]",
+)
+@click.option(
+    "--no-retain",
+    is_flag=True,
+    help="Examine and forget: uploads, pages, reports and jobs are deleted a quarter of an hour "
+    "after the end.",
+)
 @_common
 def serve(
     host: str,
@@ -115,6 +143,8 @@ def serve(
     queue: int,
     keep_uploads: float,
     keep_pages: float,
+    keep_reports: float | None,
+    no_retain: bool,
     **options: Any,
 ) -> None:
     """Run the web app and the API, with workers of their own.
@@ -132,7 +162,8 @@ def serve(
     curl -H "Authorization: Bearer $KEY" -F file=@photo.jpg \\
       "http://127.0.0.1:8000/v1/examine?wait=60"
 
-    Uploads are deleted after --keep-uploads; reports stay in the store. Ctrl-C waits a few seconds
+    Uploads are deleted after --keep-uploads; reports stay in the store unless --keep-reports or
+    --no-retain says otherwise. Ctrl-C waits a few seconds
     for files under examination; the others are examined when the service runs again.
     """
     _check_extras()
@@ -140,9 +171,11 @@ def serve(
 
     import uvicorn
 
+    from bonafide.batch import sandbox
     from bonafide.server import logs
     from bonafide.server.app import create_app, host_name
     from bonafide.server.config import is_loopback
+    from bonafide.server.worker import sandbox_of
 
     if no_auth and not is_loopback(host):
         raise click.UsageError("--no-auth is allowed on this machine only: leave out --host")
@@ -158,13 +191,18 @@ def serve(
         longest_queue=queue,
         retention_hours=keep_uploads,
         page_days=keep_pages,
+        report_days=keep_reports,
+        retain=not no_retain,
     )
     logs.configure()
+    in_force = sandbox.description(sandbox_of(config))  # or refused, before anything is started
     app = create_app(config)
     # Bodies arrive on the disk whose room is watched.
     tempfile.tempdir = str(app.state.service.spool.uploads)
     if config.auth:
         _offer_key(app.state.service.store)
+    if config.workers:
+        click.echo(in_force, err=True)
     click.echo(f"bonafide serves http://{host_name(host)}:{port}/ (stop with Ctrl-C)", err=True)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -200,11 +238,14 @@ def worker(**options: Any) -> None:
 
 
 def _config(options: dict[str, Any]) -> Any:
+    from bonafide.batch.sandbox import Level
     from bonafide.examination import Settings
     from bonafide.server.config import Config, default_spool
 
     settings = Settings(trust=options["trust"], limits=limits_of(options), threads=1)
     return Config(
+        sandbox=Level(options["sandbox"]) if options["sandbox"] else None,
+        memory_bytes=int(options["memory_limit"] * 1024**3),
         spool=options["spool"] or default_spool(),
         store=options["store"],
         workers=options["workers"],

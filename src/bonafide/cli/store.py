@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bonafide.cli import retention
+from bonafide.cli.store_options import hash_of, moment, store_option
 from bonafide.errors import InvalidInput
 from bonafide.store import open_store
 from bonafide.types import Label
@@ -20,32 +21,7 @@ if TYPE_CHECKING:
 
 _BROKEN = 1
 _SHORT = 12  # digits of a hash that are shown; any number of them may be given
-_LEAST = 4
 F = TypeVar("F", bound=Callable[..., Any])
-
-store_option = click.option(
-    "--store",
-    "url",
-    metavar="URL",
-    help="The store: postgresql://… or an SQLite file.  [default: $BONAFIDE_STORE, or a file in "
-    "the user's data folder]",
-)
-
-
-def _moment(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> datetime | None:
-    """A date, a time, or how long ago: 2026-11-21, 2026-11-21T14:00, 7d, 12h."""
-    if text is None:
-        return None
-    ago = {"d": "days", "h": "hours"}.get(text[-1:])
-    try:
-        if ago:
-            return datetime.now(UTC) - timedelta(**{ago: float(text[:-1])})
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        why = f"{text!r} is neither a date (2026-11-21) nor an age (7d, 12h)"
-        raise click.BadParameter(why) from None
 
 
 def _filters(function: F) -> F:
@@ -58,11 +34,11 @@ def _filters(function: F) -> F:
             help="Only reports with this verdict.",
         ),
         click.option(
-            "--since", callback=_moment, metavar="WHEN", help="Stored since: 2026-11-21, or 7d ago."
+            "--since", callback=moment, metavar="WHEN", help="Stored since: 2026-11-21, or 7d ago."
         ),
         click.option(
             "--until",
-            callback=_moment,
+            callback=moment,
             metavar="WHEN",
             help="Stored before: 2026-11-21, or 12h ago.",
         ),
@@ -244,12 +220,19 @@ def report_pdf(hash_: str, pdf: str, id_: int | None, picture: str | None, url: 
 
 @click.group()
 def store() -> None:
-    """Check or print the audit trail of the store.
+    """Check or print the audit trail of the store; delete from it, or keep from deletion.
 
     \b
     bonafide store check
     bonafide store log > trail.jsonl
+    bonafide store prune --older-than 90d --reports --media
+    bonafide store erase 2c0357a5 --why "asked by the person shown"
+    bonafide store hold 2c0357a5 --why "court order 17"
     """
+
+
+for _verb in (retention.prune, retention.erase, retention.hold, retention.holds):
+    store.add_command(_verb)
 
 
 @store.command()
@@ -298,16 +281,8 @@ def _record(prefix: str, id_: int | None, url: str | None) -> dict[str, Any]:
     from bonafide.custody.canonical import canonical
     from bonafide.report.from_dict import from_dict
 
-    if len(prefix) < _LEAST or set(prefix.lower()) - set("0123456789abcdef"):
-        raise InvalidInput(f"give at least {_LEAST} hexadecimal digits of a hash, not {prefix!r}")
     opened = open_store(url)
-    hashes = opened.hashes(prefix.lower(), most=6)
-    if not hashes:
-        raise InvalidInput(f"no stored file has a hash that begins with {prefix}")
-    if len(hashes) > 1:
-        shown = ", ".join(one[: len(prefix) + 8] for one in hashes[:5])
-        raise InvalidInput(f"several hashes begin with {prefix}: {shown}{' …' * (len(hashes) > 5)}")
-    found = opened.reports_of(hashes[0])
+    found = opened.reports_of(hash_of(opened, prefix))
     chosen = [one for one in found if id_ in (None, one)]
     if not chosen:
         raise InvalidInput(f"this file has no report {id_}; it has {', '.join(map(str, found))}")

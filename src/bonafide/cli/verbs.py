@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "history": ("store", "List stored reports, newest first."),
         "show": ("store", "Show a stored report as `scan` shows it."),
         "export": ("store", "Write stored reports as JSON Lines, CSV or Parquet."),
+        "feedback": ("feedback", "Say what a file is whose report is wrong."),
         "report": ("store", "Write a stored report as PDF; sign a report."),
         "verify": ("custody", "Examine a file again and compare with its report."),
         "sign": ("sign", "Write content credentials into a copy of a file."),

@@ -107,7 +107,7 @@ def routes(service: Service) -> APIRouter:
             raise failure_problem(file.failure)
         assert file.report_id is not None
         headers = {"content-location": f"/v1/reports/{file.report_id}"}
-        return JSONResponse(service.record(file.report_id), headers=headers)
+        return JSONResponse(service.record_for(file), headers=headers)
 
     @router.post(
         "/jobs",

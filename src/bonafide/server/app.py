@@ -18,11 +18,10 @@ from bonafide.server.config import Config
 from bonafide.server.context import RequestContext
 from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.keeper import WorkerKeeper
-from bonafide.server.service import Service
+from bonafide.server.service import SWEEP_SECONDS, Service
 
 _log = logging.getLogger("bonafide.server")
 _LOOK_SECONDS = 1.0  # between two looks for a webhook that is due
-_SWEEP_SECONDS = 600.0
 _STORE_SECONDS = 10.0  # before a store that was away is asked again
 
 _DESCRIPTION = """
@@ -69,7 +68,7 @@ def create_app(config: Config) -> FastAPI:
     _describe(app)
     if not config.auth:
         # Without keys a foreign page could reach this server through a name that it points here.
-        names = ["localhost", "127.0.0.1", "[::1]", "testserver", host_name(config.host)]
+        names = ["localhost", "127.0.0.1", "[::1]", host_name(config.host)]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
     app.add_middleware(
         RequestContext,
@@ -113,12 +112,12 @@ async def _webhooks(service: Service) -> None:
 
 async def _sweeping(service: Service) -> None:
     async def once() -> bool:
-        uploads, pages = await run_in_threadpool(service.sweep)
-        if uploads or pages:
-            _log.info("swept", extra={"uploads": uploads, "pages": pages})
+        swept = await run_in_threadpool(service.sweep_if_due)
+        if swept and any(swept):
+            _log.info("swept", extra=dict(zip(("uploads", "pages", "reports"), swept, strict=True)))
         return False
 
-    await _forever("sweeping", once, _SWEEP_SECONDS)
+    await _forever("sweeping", once, SWEEP_SECONDS / 10)
 
 
 async def _forever(name: str, once: Callable[[], Awaitable[bool]], pause: float) -> None:

@@ -18,6 +18,7 @@ from bonafide.store.store import Store
 
 COOKIE = "bonafide_key"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_BROWSING = 10  # times as many requests that read may come with the cookie of a browser
 _LONGEST_SECRET = 200  # characters; what is longer is no key and is not hashed
 
 
@@ -29,11 +30,13 @@ class Caller:
         name: of the key, "local" where none is asked for.
         scopes: what the key may do.
         rate: requests per minute, 0 for no bound.
+        browsing: whether a browser reads, which asks more often than a program.
     """
 
     name: str
     scopes: frozenset[str]
     rate: int = 0
+    browsing: bool = False
 
     def may(self, scope: str) -> bool:
         """Whether a scope is granted; "admin" includes the others."""
@@ -45,25 +48,34 @@ LOCAL = Caller("local", frozenset(SCOPES))
 
 @dataclass
 class RateLimit:
-    """A bucket per key that fills evenly and holds a quarter of a minute's requests."""
+    """A bucket per key that fills evenly and holds a quarter of a minute's requests.
+
+    What a browser reads has a bucket of its own, which is larger.
+    """
 
     clock: Callable[[], float] = time.monotonic
-    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _buckets: dict[tuple[str, bool], tuple[float, float]] = field(default_factory=dict)
 
-    def take(self, caller: Caller) -> float:
+    def take(self, caller: Caller, cost: float = 1.0) -> float:
         """Count one request.
+
+        Args:
+            caller: who sent it.
+            cost: requests that it counts as, at most 1.
 
         Returns:
             0.0 if it may go on, else the seconds to wait.
         """
         if caller.rate <= 0:
             return 0.0
-        now, size, per_second = self.clock(), max(1.0, caller.rate / 4), caller.rate / 60
-        left, since = self._buckets.get(caller.name, (size, now))
+        rate = caller.rate * (_BROWSING if caller.browsing else 1)
+        now, size, per_second = self.clock(), max(1.0, rate / 4), rate / 60
+        bucket = caller.name, caller.browsing
+        left, since = self._buckets.get(bucket, (size, now))
         left = min(size, left + (now - since) * per_second)
-        allowed = left >= 1.0
-        self._buckets[caller.name] = (left - 1.0 if allowed else left, now)
-        return 0.0 if allowed else (1.0 - left) / per_second
+        allowed = left >= cost
+        self._buckets[bucket] = (left - cost if allowed else left, now)
+        return 0.0 if allowed else (cost - left) / per_second
 
 
 class Guard:
@@ -85,17 +97,14 @@ class Guard:
         return await self.known(request)
 
     async def known(self, request: Request) -> Caller | None:
-        """Like `caller`, from whatever site a request came; for answers that change nothing.
-
-        What a browser reads is not counted: one page of the history is forty pictures.
-        """
+        """Like `caller`, from whatever site a request came; for answers that change nothing."""
         if not self.config.auth:
             return LOCAL
         secret = _bearer(request)
         if secret is not None:
             return await self.identify(secret)
         found = await self.identify(request.cookies.get(COOKIE, ""))
-        return replace(found, rate=0) if found and request.method in _SAFE else found
+        return replace(found, browsing=True) if found and request.method in _SAFE else found
 
     async def identify(self, secret: str) -> Caller | None:
         """The owner of a secret."""
@@ -104,8 +113,8 @@ class Guard:
         key = await run_in_threadpool(self.store.key, secret)
         return Caller(key.name, key.scopes, key.rate) if key else None
 
-    def needs(self, scope: str) -> Callable[[Request], Awaitable[Caller]]:
-        """A dependency that lets through who has `scope`.
+    def needs(self, scope: str, cost: float = 1.0) -> Callable[[Request], Awaitable[Caller]]:
+        """A dependency that lets through who has `scope`; `cost` as for `RateLimit.take`.
 
         Its result raises:
             Problem: 401, 403 or 429.
@@ -117,12 +126,12 @@ class Guard:
                 why = "send a valid key: Authorization: Bearer …"
                 raise Problem(401, "no_key", why, {"www-authenticate": "Bearer"})
             request.state.actor = caller.name
-            self.admit(caller, scope)
+            self.admit(caller, scope, cost)
             return caller
 
         return dependency
 
-    def admit(self, caller: Caller, scope: str) -> None:
+    def admit(self, caller: Caller, scope: str, cost: float = 1.0) -> None:
         """Let a caller pass.
 
         Raises:
@@ -130,7 +139,7 @@ class Guard:
         """
         if not caller.may(scope):
             raise Problem(403, "wrong_scope", f"this key lacks the scope {scope!r}")
-        pause = self.limit.take(caller)
+        pause = self.limit.take(caller, cost)
         if pause:
             why = f"this key may send {caller.rate} requests per minute"
             raise Problem(429, "too_many", why, {"retry-after": str(ceil(pause))})

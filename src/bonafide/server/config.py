@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bonafide.batch import workers
+from bonafide.batch.sandbox import Level
 from bonafide.examination import Settings
 from bonafide.types import Fact, Profile
 
 MIB = 1024**2
+FORGET_SECONDS = 900.0  # in which whoever submitted a file has to fetch its report
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,12 @@ class Config:
         upload_seconds: that the body of one request may take.
         retention_hours: for which an upload is kept.
         page_days: for which a rendered page, with its picture, is kept.
+        report_days: for which a report is kept, None for ever.
+        retain: whether anything is kept; if not, all is deleted `FORGET_SECONDS` after the end.
         webhook_pause: before the first repetition of a webhook, seconds.
+        sandbox: what is kept from the processes that decode files; None for as much as this
+            system can.
+        memory_bytes: address space that one of them may have.
     """
 
     spool: Path
@@ -55,7 +62,20 @@ class Config:
     upload_seconds: float = 120.0
     retention_hours: float = 24.0
     page_days: float = 30.0
+    report_days: float | None = None
+    retain: bool = True
     webhook_pause: float = 5.0
+    sandbox: Level | None = None
+    memory_bytes: int = 8 * 1024 * MIB
+
+    @property
+    def kept_seconds(self) -> tuple[float, float, float | None]:
+        """How long uploads, pages and reports are kept, None for ever."""
+        if not self.retain:
+            return FORGET_SECONDS, FORGET_SECONDS, FORGET_SECONDS
+        days = self.report_days
+        reports = None if days is None else 86400 * days
+        return 3600 * self.retention_hours, 86400 * self.page_days, reports
 
     @property
     def lease_seconds(self) -> float:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from bonafide.store.feedback import TRUTHS
 from bonafide.types import Label
 
 JobState = Literal["queued", "running", "done", "cancelled"]
@@ -14,6 +15,9 @@ FileState = Literal["queued", "running", "done", "failed", "cancelled"]
 _LABELS = [label.value for label in Label]
 Verdict = Annotated[
     str, Field(pattern=f"^({'|'.join(_LABELS)})$", json_schema_extra={"enum": list(_LABELS)})
+]
+Truth = Annotated[
+    str, Field(pattern=f"^({'|'.join(TRUTHS)})$", json_schema_extra={"enum": list(TRUTHS)})
 ]
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -121,6 +125,28 @@ class Similar(BaseModel):
     """Files that look alike, nearest first."""
 
     similar: list[Near]
+
+
+class Feedback(BaseModel):
+    """What a file is, where its report says otherwise."""
+
+    truth: Truth
+    note: str = Field(default="", max_length=2000, examples=["I took it"])
+    consent: bool = Field(default=False, description="whether it may become a test file")
+
+
+class KeptFeedback(Feedback):
+    """The same, as it was kept."""
+
+    id: int
+    actor: str = Field(examples=["newsroom"])
+    created_at: datetime
+
+
+class Feedbacks(BaseModel):
+    """What was said of one report, oldest first."""
+
+    feedback: list[KeptFeedback]
 
 
 class Health(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment
 from markupsafe import Markup
@@ -24,6 +25,7 @@ from bonafide.server.intake import Wish
 from bonafide.server.problems import Problem
 from bonafide.server.reading import Before, ReportId, standalone
 from bonafide.server.service import Service
+from bonafide.store.feedback import BONA_FIDE, TRUTHS
 from bonafide.types import ACCUSATIONS, Kind, Label, Profile
 
 _HERE = Path(__file__).parent
@@ -32,6 +34,9 @@ _FIELDS = ("profile", "stability")  # of the form, besides files
 _SHOWN_QUESTIONS = [
     question for question in ACCUSATIONS.values() if question.asked and Kind.IMAGE in question.kinds
 ]
+_TRUTHS = {BONA_FIDE: "Genuine"} | {
+    label.value: wording.VERDICTS[label].name for label in ACCUSATIONS
+}
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -54,6 +59,7 @@ def routes(service: Service) -> APIRouter:
             most_bytes=config.settings.limits.file_bytes,
             batch_bytes=config.batch_bytes,
             kept_hours=config.retention_hours,
+            retain=config.retain,
         )
 
     @router.post("/upload")
@@ -134,7 +140,16 @@ def routes(service: Service) -> APIRouter:
             section=Markup(section or render.brief(record)),
             kept=section is not None,
             similar=service.similar(record),
+            said=list(service.store.feedback(id)),
+            truths={truth: _TRUTHS.get(truth, truth) for truth in TRUTHS},
         )
+
+    @router.post("/reports/{id}/feedback")
+    async def say(request: Request, id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002
+        form = await request.form()
+        told = str(form.get("truth", "")), str(form.get("note", ""))
+        await run_in_threadpool(service.say, id, *told, "consent" in form, caller)
+        return RedirectResponse(f"/reports/{id}#feedback", 303)
 
     @router.get("/reports/{id}/record.json")
     def record(id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002

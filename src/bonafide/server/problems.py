@@ -20,7 +20,7 @@ _PLAIN = {404: _NOWHERE, 405: "this address does not take such a request"}
 Page = Callable[[Request, int, str, str], Awaitable[Response]]
 
 # Class name of a failure → the status that a client gets for such a file.
-_FAILURES = {"UnsupportedFormat": 415, "LimitExceeded": 413, "InternalError": 500}
+_FAILURES = {"UnsupportedFormat": 415, "LimitExceeded": 413, "InternalError": 500, "Removed": 410}
 
 
 class Problem(HTTPException):

@@ -16,6 +16,7 @@ from bonafide.server.auth import Caller
 from bonafide.server.problems import Problem
 from bonafide.server.service import Service, shown_near, shown_row
 
+_THUMBNAIL_COST = 1 / 40  # of a request: one page of the history shows forty
 LARGEST_ID = 2**63 - 1
 ReportId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
@@ -25,6 +26,7 @@ def routes(service: Service) -> APIRouter:
     """The routes of one service."""
     router = APIRouter(tags=["read"])
     may_read = Depends(service.guard.needs("read"))
+    may_glance = Depends(service.guard.needs("read", _THUMBNAIL_COST))
     may_administer = Depends(service.guard.needs("admin"))
 
     @router.get("/v1/reports", summary="History", responses=problems())
@@ -80,7 +82,7 @@ def routes(service: Service) -> APIRouter:
         },
         response_class=Response,
     )
-    def thumbnail(id: ReportId, caller: Caller = may_read) -> Response:  # noqa: A002
+    def thumbnail(id: ReportId, caller: Caller = may_glance) -> Response:  # noqa: A002
         """The picture at most 96 pixels wide and high, while its page is kept."""
         found = render.thumbnail(service.spool, id)
         if found is None:
@@ -96,6 +98,30 @@ def routes(service: Service) -> APIRouter:
     def similar(id: ReportId, caller: Caller = may_read) -> models.Similar:  # noqa: A002
         """Other files whose pictures are near-duplicates of the one in the report."""
         return models.Similar(similar=list(map(shown_near, service.similar(service.record(id)))))
+
+    @router.get(
+        "/v1/reports/{id}/feedback", summary="What people say of a report", responses=problems(404)
+    )
+    def feedback(id: ReportId, caller: Caller = may_read) -> models.Feedbacks:  # noqa: A002
+        """Mistakes that were reported, oldest first."""
+        service.record(id)
+        kept = [models.KeptFeedback.model_validate(vars(one)) for one in service.store.feedback(id)]
+        return models.Feedbacks(feedback=kept)
+
+    @router.post(
+        "/v1/reports/{id}/feedback",
+        status_code=201,
+        summary="Report a mistake",
+        responses=problems(400, 404, 415),
+    )
+    def add_feedback(
+        id: ReportId,  # noqa: A002
+        said: models.Feedback,
+        caller: Caller = may_read,
+    ) -> models.Feedbacks:
+        """Say what the file is; kept with the report, and in the audit trail without the note."""
+        service.say(id, said.truth, said.note, said.consent, caller)
+        return feedback(id, caller)
 
     @router.get("/v1/detectors", summary="Model cards", responses=problems())
     def detectors(caller: Caller = may_read) -> list[dict[str, Any]]:

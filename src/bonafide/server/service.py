@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from bonafide.errors import InvalidInput
 from bonafide.report import wording
 from bonafide.report.from_dict import from_dict
 from bonafide.server import models
@@ -26,6 +28,7 @@ from bonafide.store.rows import Job, JobFile, Near, Row
 from bonafide.store.store import Store
 from bonafide.types import WHOLE
 
+SWEEP_SECONDS = 600.0
 _SIMILAR = 6  # files that look alike and are named
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two looks at a job
 
@@ -123,6 +126,33 @@ class Service:
             raise Problem(404, "no_report", "there is no such report")
         return record
 
+    def record_for(self, file: JobFile) -> dict[str, Any]:
+        """The report on a file that was handed in, under the name by which this caller sent it.
+
+        The stored one may be of somebody who had the same file before, whose name and path of it,
+        and whose signature, are no business of this caller.
+
+        Raises:
+            Problem: 404.
+        """
+        assert file.report_id is not None
+        record = self.record(file.report_id)
+        record["media"] = record["media"] | {"name": file.name, "path": None}
+        record.pop("signature", None)  # it would not hold for the changed record anyway
+        return record
+
+    def say(self, report: int, truth: str, note: str, consent: bool, caller: Caller) -> None:
+        """Keep what a caller says a file is.
+
+        Raises:
+            Problem: 404 without such a report, 422 for what cannot be kept.
+        """
+        self.record(report)
+        try:
+            self.store.add_feedback(report, truth, note, consent, caller.name)
+        except InvalidInput as error:
+            raise Problem(422, "invalid", str(error)) from None
+
     def similar(self, record: Mapping[str, Any]) -> list[Near]:
         """Other files whose pictures look like the one of a report, nearest first."""
         sha256 = record["media"]["sha256"]
@@ -143,8 +173,30 @@ class Service:
 
     def sweep(self) -> tuple[int, int]:
         """Delete uploads and pages that were kept long enough; how many of each."""
-        config = self.config
-        return self.spool.sweep(3600 * config.retention_hours, 86400 * config.page_days)
+        uploads, pages, _ = self.config.kept_seconds
+        return self.spool.sweep(uploads, pages, *self.store.kept())
+
+    def forget(self) -> int:
+        """Delete reports, with their pages, and jobs that were kept long enough; how many."""
+        _, _, kept = self.config.kept_seconds
+        if kept is None:
+            return 0
+        before, count = datetime.now(UTC) - timedelta(seconds=kept), 0
+        while removed := self.store.prune(before, "policy").reports:
+            self.spool.remove((), removed)
+            count += len(removed)
+        while self.store.prune_jobs(before):
+            pass
+        if count:
+            self._summary.cache_clear()
+        return count
+
+    def sweep_if_due(self) -> tuple[int, int, int] | None:
+        """`sweep` and `forget`, unless a process of the service did so a short time ago."""
+        if not self.spool.due(SWEEP_SECONDS if self.config.retain else SWEEP_SECONDS / 10):
+            return None
+        forgotten = self.forget()
+        return *self.sweep(), forgotten
 
     async def watch(self, id_: str, request: Request) -> AsyncIterator[Job]:
         """A job, again and again until it has ended or the client left.

@@ -11,17 +11,19 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from fastapi.concurrency import run_in_threadpool
+from filelock import FileLock
 
 from bonafide.files import atomic_write
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Spool:
         """Keep the rendered section of a report; a reader never sees half of one."""
         path = self.page(report)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        with atomic_write(path) as partial:
+        with _locked(path.parent), atomic_write(path) as partial:
             partial.touch(0o600)
             partial.write_text(section, encoding="utf-8", newline="\n")
 
@@ -92,21 +94,55 @@ class Spool:
         """Bytes that still fit."""
         return shutil.disk_usage(self.folder).free
 
-    def sweep(self, uploads: float, pages: float) -> tuple[int, int]:
+    def remove(self, files: Collection[str], reports: Collection[int]) -> int:
+        """Delete uploads by their hash, and pages by the number of their report; how many."""
+        count = 0
+        for path in (*map(self.upload, files), *map(self.page, reports)):
+            if path.exists():
+                with _locked(path.parent):
+                    path.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    def sweep(
+        self,
+        uploads: float,
+        pages: float,
+        files: Collection[str] = (),
+        reports: Collection[int] = (),
+    ) -> tuple[int, int]:
         """Delete what is older than it may be.
 
         Args:
             uploads: seconds for which uploads are kept.
             pages: seconds for which pages are kept.
+            files: hashes of uploads that stay, whatever their age.
+            reports: numbers of those whose pages stay.
 
         Returns:
             How many uploads and how many pages were deleted.
         """
         now = time.time()
-        old, stale = _older(self.uploads, now - uploads), _older(self.pages, now - pages)
-        for path in (*old, *stale):
-            path.unlink(missing_ok=True)
-        return len(old), len(stale)
+        kept = {self.page(report).name for report in reports}
+        return (
+            _sweep(self.uploads, now - uploads, set(files)),
+            _sweep(self.pages, now - pages, kept),
+        )
+
+    def due(self, seconds: float) -> bool:
+        """Whether `seconds` went by since this last said so, to any process that shares the spool.
+
+        The folder need not be walked by each of them.
+        """
+        mark = self.folder / "swept"
+        with _locked(self.folder):
+            try:
+                if time.time() - mark.stat().st_mtime < seconds:
+                    return False
+            except FileNotFoundError:
+                pass
+            mark.touch(0o600)
+        return True
 
 
 class _Draft:
@@ -136,7 +172,8 @@ class _Draft:
         kept = Kept(self.digest.hexdigest(), self.bytes)
         target = self.spool.upload(kept.sha256)
         target.parent.mkdir(exist_ok=True, mode=0o700)
-        self.path.replace(target)  # the same bytes again: their time on disk begins anew
+        with _locked(target.parent):
+            self.path.replace(target)  # the same bytes again: their time on disk begins anew
         return kept
 
     def drop(self) -> None:
@@ -144,12 +181,36 @@ class _Draft:
         self.path.unlink(missing_ok=True)
 
 
-def _older(folder: Path, moment: float) -> list[Path]:
-    found = []
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and path.stat().st_mtime < moment:
-                found.append(path)
-        except FileNotFoundError:
-            continue  # another host swept it
-    return found
+def _locked(folder: Path) -> FileLock:
+    """Held by whoever puts a file into a folder, and by whoever deletes what is old there.
+
+    Else a file could be replaced by a fresh one between the look at its age and its end.
+    """
+    return FileLock(folder / _LOCK, mode=0o600)
+
+
+def _sweep(folder: Path, moment: float, kept: set[str]) -> int:
+    """Delete files below a folder that are older than a moment; how many they were.
+
+    Those whose names are in `kept` stay.
+    """
+    count = 0
+    for below, _, names in os.walk(folder):
+        place = Path(below)
+        wanted = (name for name in names if name != _LOCK and name not in kept)
+        old = [name for name in wanted if _is_older(place / name, moment)]
+        if not old:
+            continue
+        with _locked(place):
+            for name in old:
+                if _is_older(place / name, moment):  # still
+                    (place / name).unlink(missing_ok=True)
+                    count += 1
+    return count
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        return False  # another host swept it

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from bonafide.batch import workers
-from bonafide.batch.job import Job, Outcome, perform
+from bonafide.batch import sandbox, workers
+from bonafide.batch.job import Job, Outcome, heard, perform, told
+from bonafide.batch.sandbox import Sandbox
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
 from bonafide.media.sources import PathSource
@@ -28,6 +30,8 @@ from bonafide.server import logs
 from bonafide.server.config import Config, chosen
 from bonafide.server.spool import Spool
 from bonafide.store import open_store
+from bonafide.store.database import address
+from bonafide.store.jobs import ReportGone
 from bonafide.store.rows import JobFile
 from bonafide.store.store import Store
 from bonafide.types import Failure
@@ -99,19 +103,22 @@ class Worker:
 
     def __init__(self, store: Store, spool: Spool, config: Config) -> None:
         self.store, self.spool, self.config = store, spool, config
+        self.sandbox = sandbox_of(config)
         self._key = lru_cache(64)(key)  # networks and calibration stay as they are while it runs
         self.name = name_of(os.getpid())
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Examine files until `stopped`."""
-        _log.info("ready", extra={"worker": self.name, "processes": self.config.workers})
+        extra = {"worker": self.name, "processes": self.config.workers}
+        _log.info("ready: %s", sandbox.description(self.sandbox), extra=extra)
         done = workers.stream(
-            examine_upload,
+            EXAMINE,
             self.claim,
             stopped,
             max(1, self.config.workers),
             self.config.settings.limits.seconds,
             _PAUSE,
+            sandbox=self.sandbox,
         )
         # Closed, it ends its processes; else an error would leave this one waiting for them.
         with closing(done):
@@ -137,12 +144,16 @@ class Worker:
         elif isinstance(outcome.report, Failure):
             self._fail(task.file, outcome.report)
         else:
-            id_ = self.store.put_report(
-                outcome.record, task.key, outcome.perceptual_hash, task.owner
-            )
-            self.spool.write_page(id_, outcome.section)
-            self.store.finish(task.file.id, id_)
+            try:
+                self._keep(task, outcome)
+            except ReportGone:  # an old one of the same file, deleted at this moment
+                self._keep(task, outcome)
             self._say(task.file, outcome.record["verdict"])
+
+    def _keep(self, task: Task, outcome: Outcome) -> None:
+        id_ = self.store.put_report(outcome.record, task.key, outcome.perceptual_hash, task.owner)
+        self.spool.write_page(id_, outcome.section)
+        self.store.finish(task.file.id, id_)
 
     def _task(self, file: JobFile) -> Task | Failure:
         path = self.spool.upload(file.path)
@@ -159,7 +170,10 @@ class Worker:
         id_ = self.store.known(facts, task.key)
         if id_ is None or not self.spool.page(id_).exists():
             return False
-        self.store.finish(task.file.id, id_)
+        try:
+            self.store.finish(task.file.id, id_)
+        except ReportGone:
+            return False
         self._say(task.file, "known")
         return True
 
@@ -172,19 +186,63 @@ class Worker:
         _log.info("examined", extra=extra | {"sha256": file.sha256, "attempt": file.attempts})
 
 
-def examine_upload(task: Task) -> Outcome:
-    """Examine one upload in this process; never raises."""
+def examine_upload(task: Task) -> dict[str, Any]:
+    """Examine one upload in this process; never raises.
+
+    Returns:
+        JSON values that `outcome_of` reads in the process that has the store.
+    """
     name = task.file.name
     try:
         source = PathSource(task.path, name)  # whose path must not enter the report
-        return perform(Job(None, source, name, task.settings, page=True, hashed=True))
+        return told(perform(Job(None, source, name, task.settings, page=True, hashed=True)))
+    except MemoryError:
+        kind, why = "LimitExceeded", "memory: it needs more than one file may have"
     except Exception as error:  # a bug costs one file, not the service
+        kind = "InternalError"
         why = f"internal error, please report it: {type(error).__name__}: {error}"
-        failure = Failure(name, None, "InternalError", why, task.file.sha256)
-        return Outcome(failure, to_dict(failure))
+    failure = Failure(name, None, kind, why, task.file.sha256)
+    return told(Outcome(failure, to_dict(failure)))
+
+
+def outcome_of(task: Task, values: Any) -> Outcome:
+    """What became of a task, from the process that a hostile file may have taken over.
+
+    Raises:
+        InvalidInput: it cannot be what became of this file.
+    """
+    return heard(values, task.file.name, None, task.file.sha256)
+
+
+EXAMINE = workers.InJson(examine_upload, outcome_of)
+
+
+def sandbox_of(config: Config) -> Sandbox:
+    """What the processes that examine files may do.
+
+    Raises:
+        InvalidInput: what the operator asked for is not to be had here.
+    """
+    settings = config.settings
+    named = [config.spool / "uploads", settings.trust, settings.calibration]
+    made = Sandbox(
+        level=sandbox.chosen(config.sandbox),
+        readable=tuple(str(Path(path).resolve()) for path in named if path),
+        memory=config.memory_bytes,
+        seconds=settings.limits.seconds * (os.cpu_count() or 1),
+    )
+    store = address(config.store)
+    secrets = [config.spool / "secret"]
+    if store.database and store.get_backend_name() == "sqlite":
+        secrets.append(Path(store.database))
+    sandbox.refuse_exposed(made, secrets)
+    return made
 
 
 def _lost(task: Task, lost: workers.Lost) -> Failure:
+    if lost.exit_code is None and not lost.timed_out:
+        why = "the process that examined it gave no answer that can be read"
+        return Failure(task.file.name, None, "DecodeError", why, task.file.sha256)
     if lost.timed_out:
         why = f"seconds: stopped after {lost.seconds:.0f}, which is the limit"
         return Failure(task.file.name, None, "LimitExceeded", why, task.file.sha256)

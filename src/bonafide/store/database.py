@@ -113,9 +113,21 @@ class Database:
             StoreUnavailable: the database is away.
             Unreadable: something that is asked for is damaged.
         """
+        with self._reading(), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Session]:
+        """A transaction that goes on seeing the store as it was when it began."""
+        with Session(self._engine) as session:
+            if self.postgres:
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         try:
-            with Session(self._engine) as session:
-                yield session
+            yield
         except (StatementError, ValueError, TypeError, RecursionError) as error:
             if _is_away(error):
                 raise self._away(error) from error

@@ -1,5 +1,12 @@
 """A queue of files in the database, from which any number of workers on any host take.
 
+Every owner has a queue. A file is given a turn when it is handed in: the first one after what waits
+of its owner, but not before what everybody else is waiting for. So owners take turns, however many
+files each has, and a file comes ever closer, whoever hands in what after it. Within an owner's
+queue jobs take turns in the same way, so that a picture does not wait for a folder. This is
+start-time fair queueing with files of equal cost: P. Goyal, H. Vin, H. Cheng, "Start-time Fair
+Queueing", IEEE/ACM Transactions on Networking 5 (5), 1997.
+
 A worker holds a file on a lease. One that dies lets the lease run out, and the file is taken again,
 a few times at most, since a file that kills whoever opens it would otherwise go round for ever.
 """
@@ -11,8 +18,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, func, select, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bonafide.errors import InvalidInput
 from bonafide.store.audit import Audit
@@ -22,6 +30,10 @@ from bonafide.store.text import storable
 
 MOST_ATTEMPTS = 3
 _ENDED = ("done", "failed", "cancelled")
+
+
+class ReportGone(InvalidInput):
+    """A report that was deleted between the look at it and its use."""
 
 
 class Jobs(Audit):
@@ -62,9 +74,13 @@ class Jobs(Audit):
                 )
             )
             session.flush()
+            turn, step = self._next_turn(session, storable(owner))
             session.add_all(
                 StoredFile(
                     job_id=id_,
+                    owner=storable(owner),
+                    turn=turn + position,
+                    step=step + position,
                     position=position,
                     name=storable(file.name),
                     path=file.path,
@@ -77,9 +93,6 @@ class Jobs(Audit):
     def claim(self, worker: str, lease_seconds: float) -> JobFile | None:
         """Take the next file, so that nobody else gets it while the lease lasts.
 
-        First files of all jobs come before second ones and so on, so that a picture handed in
-        alone does not wait for a folder that came before it.
-
         Args:
             worker: who takes it.
             lease_seconds: after this time without `finish` another worker may take it.
@@ -91,13 +104,7 @@ class Jobs(Audit):
                 StoredFile.lease_until < self._now(session)
             )
             self._put_back(session, expired, tried=True)
-            file = session.scalars(
-                select(StoredFile)
-                .where(StoredFile.state == "queued")
-                .order_by(StoredFile.position, StoredFile.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).first()
+            file = self._next_file(session)
             if file is None:
                 return None
             # In one statement: a second update of a row makes PostgreSQL lock the job as well,
@@ -123,7 +130,18 @@ class Jobs(Audit):
         Returns:
             Whether this counted: False where another worker was first, or the job was cancelled
             before.
+
+        Raises:
+            ReportGone: the report was deleted meanwhile.
         """
+        try:
+            return self._finish(file_id, report_id, failure)
+        except IntegrityError:
+            raise ReportGone(f"report {report_id} was deleted") from None
+
+    def _finish(
+        self, file_id: int, report_id: int | None, failure: Mapping[str, Any] | None
+    ) -> bool:
         with self._write() as session:
             # Whoever ends files of one job waits here, so that exactly one sees the last one end.
             job = session.scalars(
@@ -231,6 +249,36 @@ class Jobs(Audit):
             due = None if again_in is None else self._now(session) + timedelta(seconds=again_in)
             session.execute(update(StoredJob).where(StoredJob.id == id).values(webhook_due=due))
 
+    def _next_turn(self, session: Session, owner: str) -> tuple[int, int]:
+        """Turn and step of the first file that an owner hands in now."""
+        queued, own = StoredFile.state == "queued", StoredFile.owner == owner
+        last = select(func.max(StoredFile.turn)).where(queued, own).scalar_subquery()
+        among_all, of_owner = _tags(StoredFile.turn, true()), _tags(StoredFile.step, own)
+        own_last, *tags = session.execute(select(last, *among_all, *of_owner)).one()
+        count = len(among_all)
+        return max(_next(tags[:count]), (own_last or 0) + 1), _next(tags[count:])
+
+    def _next_file(self, session: Session) -> StoredFile | None:
+        """The file whose turn it is: of the owner who comes first, the file that comes first.
+
+        Both rows are held, and passed over by whoever else looks meanwhile.
+        """
+        queued = select(StoredFile).where(StoredFile.state == "queued").limit(1)
+        first = session.scalars(
+            queued.order_by(StoredFile.turn, StoredFile.id).with_for_update(skip_locked=True)
+        ).first()
+        if first is None:
+            return None
+        file = session.scalars(
+            queued.where(StoredFile.owner == first.owner)
+            .order_by(StoredFile.step, StoredFile.id)
+            .with_for_update(skip_locked=True)
+        ).first()
+        assert file is not None
+        if file is not first:  # which goes on waiting, for the turn that this one does not need
+            file.turn, first.turn = first.turn, file.turn
+        return file
+
     def _anything_to_claim(self) -> bool:
         """Asked first, so that idle workers do not keep SQLite's one writer busy."""
         with self._read() as session:
@@ -272,6 +320,24 @@ class Jobs(Audit):
         if job.finished_at is None and session.scalars(left).one() == 0:
             job.finished_at = self._now(session)
             job.webhook_due = job.finished_at if job.webhook else None
+
+
+def _tags(
+    tag: InstrumentedAttribute[int], whose: ColumnElement[bool]
+) -> list[ScalarSelect[int | None]]:
+    """The largest turn or step that was served, by state, and the smallest that waits."""
+    served = [
+        select(func.max(tag)).where(StoredFile.state == state, whose).scalar_subquery()
+        for state in ("running", "done", "failed")  # one look into an index each
+    ]
+    waits = select(func.min(tag)).where(StoredFile.state == "queued", whose)
+    return [*served, waits.scalar_subquery()]
+
+
+def _next(tags: Sequence[int | None]) -> int:
+    """The turn or step after what was served, and not before what waits, from `_tags`."""
+    *served, waits = tags
+    return max(1 + max(tag or 0 for tag in served), waits or 0)
 
 
 def _put_back(file: StoredFile, cancelled: bool) -> None:

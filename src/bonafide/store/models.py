@@ -74,7 +74,8 @@ class Medium(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     details: Mapped[dict[str, Any]]
-    perceptual_hash: Mapped[int | None] = mapped_column(BigInteger)  # as a signed number
+    # As a signed number.
+    perceptual_hash: Mapped[int | None] = mapped_column(BigInteger, index=True)
     band0: Mapped[int | None] = mapped_column(index=True)
     band1: Mapped[int | None] = mapped_column(index=True)
     band2: Mapped[int | None] = mapped_column(index=True)
@@ -135,7 +136,8 @@ class StoredFile(Base):
     __tablename__ = "job_files"
     __table_args__ = (
         UniqueConstraint("job_id", "position"),
-        Index(None, "state", "position", "id"),
+        Index(None, "state", "turn", "id"),
+        Index(None, "state", "owner", "step", "id"),
     )
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
@@ -143,13 +145,50 @@ class StoredFile(Base):
     position: Mapped[int]
     name: Mapped[str]
     path: Mapped[str]
-    sha256: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    owner: Mapped[str] = mapped_column(String(200))  # of the job
+    turn: Mapped[int] = mapped_column(BigInteger)  # when its owner's turn comes, among all owners
+    step: Mapped[int] = mapped_column(BigInteger)  # when it comes, among the files of its owner
     state: Mapped[str] = mapped_column(String(16), default="queued")
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"))
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class StoredHold(Base):
+    """A file whose reports must not be deleted, such as for a court."""
+
+    __tablename__ = "holds"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    why: Mapped[str]
+    actor: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class StoredNumber(Base):
+    """The largest id that was deleted from a table, where the database would give it again."""
+
+    __tablename__ = "numbers"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class StoredFeedback(Base):
+    """What somebody says a file is, where its report says otherwise."""
+
+    __tablename__ = "feedback"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    truth: Mapped[str] = mapped_column(String(32))
+    note: Mapped[str]
+    consent: Mapped[bool]
+    actor: Mapped[str]
+    created_at: Mapped[datetime]
 
 
 class StoredKey(Base):

@@ -7,18 +7,21 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, or_, select, union
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
 
 from bonafide.custody.canonical import digest
 from bonafide.errors import InvalidInput
 from bonafide.signals.phash import DISTANCE, distance
 from bonafide.store.audit import Audit
-from bonafide.store.models import BANDS, Medium, Name, StoredReport
+from bonafide.store.models import BANDS, Medium, Name, StoredNumber, StoredReport
 from bonafide.store.rows import Near, Row
 from bonafide.store.text import storable
 
 _BAND_BITS = 64 // BANDS
+_CANDIDATES = 5_000  # that share one quarter
 _PAGE = 500  # reports held at a time
 _HEX = frozenset("0123456789abcdef")
 
@@ -46,6 +49,7 @@ class Reports(Audit):
         """
         if record.get("status") != "ok":
             raise InvalidInput("a failure is not stored as a report")
+        sealed = digest(record)  # before the lock, since it takes longer than all that follows
         with self._write() as session:
             self._lock_chain(session)  # taken before anything is read, so that nothing is put twice
             medium = self._medium(session, record["media"], perceptual_hash)
@@ -54,7 +58,7 @@ class Reports(Audit):
                     StoredReport.media_id == medium.id, StoredReport.key == key
                 )
             )
-            return known or self._add(session, medium, record, key, actor)
+            return known or self._add(session, medium, record, sealed, key, actor)
 
     def known(self, facts: Mapping[str, Any], key: str) -> int | None:
         """The id of the report of a file under this key of the examination, None without one.
@@ -71,11 +75,14 @@ class Reports(Audit):
         )
         with self._read() as session:
             found = session.execute(asked).first()
-        if found is None:
-            return None
-        with self._write() as session:
-            self._lock_chain(session)  # so that no name is remembered twice
-            self._remember_name(session, found.media_id, *called(facts))
+            name, path = called(facts)
+            if found is None or session.scalar(_named(found.media_id, name, path)) is not None:
+                return None if found is None else int(found.id)
+        try:
+            with self._write() as session:
+                self._remember_name(session, found.media_id, name, path)
+        except IntegrityError:
+            return None  # it was deleted meanwhile
         return int(found.id)
 
     def report(self, id: int) -> dict[str, Any] | None:  # noqa: A002
@@ -85,7 +92,7 @@ class Reports(Audit):
 
     def hashes(self, prefix: str, most: int = 2) -> list[str]:
         """At most `most` hashes of files that begin with `prefix`, in lower case."""
-        asked = select(Medium.sha256).where(Medium.sha256.startswith(prefix, autoescape=True))
+        asked = select(Medium.sha256).where(_begins(prefix))
         with self._read() as session:
             return list(session.scalars(asked.order_by(Medium.sha256).limit(most)))
 
@@ -119,7 +126,7 @@ class Reports(Audit):
             asked = asked.where(StoredReport.id < before)
         with self._read() as session:
             found = session.execute(asked.order_by(StoredReport.id.desc()).limit(limit)).all()
-            return [_row(report, medium) for report, medium in found]
+            return [Row(*values) for values in found]
 
     def export(
         self,
@@ -130,15 +137,14 @@ class Reports(Audit):
         until: datetime | None = None,
     ) -> Iterator[tuple[Row, dict[str, Any]]]:
         """Stored reports with their records, oldest first, in memory that does not grow."""
-        asked = _matching(text, verdict, since, until).order_by(StoredReport.id)
+        asked = _matching(text, verdict, since, until).add_columns(StoredReport.record)
+        asked = asked.order_by(StoredReport.id)
         after = 0
         while True:
             with self._read() as session:
                 page = [
-                    (_row(report, medium), report.record)
-                    for report, medium in session.execute(
-                        asked.where(StoredReport.id > after).limit(_PAGE)
-                    )
+                    (Row(*values[:-1]), values[-1])
+                    for values in session.execute(asked.where(StoredReport.id > after).limit(_PAGE))
                 ]
             if not page:
                 return
@@ -159,7 +165,8 @@ class Reports(Audit):
 
         Hashes that differ in at most 6 of 64 bits differ in at most one bit of one of four
         quarters, so it is enough to compare those that share a quarter up to one bit, which an
-        index finds.
+        index finds. Files of the very same hash come first; where a great many share a quarter,
+        no more than 5,000 of them are looked at.
 
         Source: M. Norouzi, A. Punjani, D. Fleet, "Fast Search in Hamming Space with Multi-Index
         Hashing", CVPR 2012.
@@ -169,30 +176,33 @@ class Reports(Audit):
             most: at most so many.
             other_than: hash of a file that is left out.
         """
-        columns = (Medium.band0, Medium.band1, Medium.band2, Medium.band3)
-        candidates = union(
-            *(
-                select(Medium.id).where(column.in_(_within_one_bit(band)))
-                for column, band in zip(columns, _bands(perceptual_hash), strict=True)
-            )
+        wanted = (Medium.id, Medium.sha256, Medium.perceptual_hash, Medium.first_seen)
+        other = Medium.sha256 != other_than
+        same = (
+            select(*wanted)
+            .where(Medium.perceptual_hash == _signed(perceptual_hash), other)
+            .limit(most)
         )
+        columns = (Medium.band0, Medium.band1, Medium.band2, Medium.band3)
         with self._read() as session:
-            rows = session.execute(
-                select(Medium.id, Medium.sha256, Medium.perceptual_hash, Medium.first_seen).where(
-                    Medium.id.in_(candidates), Medium.sha256 != other_than
-                )
-            )
+            found = {row.id: row for row in session.execute(same)}
+            for column, band in zip(columns, _bands(perceptual_hash), strict=True):
+                if len(found) >= most and all(
+                    row.perceptual_hash == _signed(perceptual_hash) for row in found.values()
+                ):
+                    break  # nothing is nearer than these
+                shares = select(*wanted).where(column.in_(_within_one_bit(band)), other)
+                found |= {row.id: row for row in session.execute(shares.limit(_CANDIDATES))}
             near = sorted(
-                (apart, id_, sha256, first_seen)
-                for id_, sha256, value, first_seen in rows
-                if value is not None
-                and (apart := distance(_unsigned(value), perceptual_hash)) <= DISTANCE
+                (apart, row.id, row)
+                for row in found.values()
+                if (apart := distance(_unsigned(row.perceptual_hash), perceptual_hash)) <= DISTANCE
             )[:most]
             return [
-                Near(sha256, report.name, apart, report.id, report.verdict, first_seen)
-                for apart, id_, sha256, first_seen in near
-                for report in session.scalars(
-                    select(StoredReport)
+                Near(row.sha256, report.name, apart, report.id, report.verdict, row.first_seen)
+                for apart, id_, row in near
+                for report in session.execute(
+                    select(StoredReport.id, StoredReport.name, StoredReport.verdict)
                     .where(StoredReport.media_id == id_)
                     .order_by(StoredReport.id.desc())
                     .limit(1)
@@ -223,17 +233,35 @@ class Reports(Audit):
         return medium
 
     def _remember_name(self, session: Session, medium: int, name: str, path: str | None) -> None:
-        both = hashlib.sha256(f"{name}\n{path or ''}".encode()).hexdigest()
-        known = select(Name.id).where(Name.media_id == medium, Name.digest == both)
-        if session.scalar(known) is None:
-            session.add(Name(media_id=medium, digest=both, name=name, path=path))
+        insert = postgresql.insert if self.postgres else sqlite.insert
+        values = {"media_id": medium, "digest": _both(name, path), "name": name, "path": path}
+        session.execute(insert(Name).values(values).on_conflict_do_nothing())
+
+    def _next_id(self, session: Session) -> int | None:
+        """The id of the next report, larger than all before; None where the database sees to that.
+
+        SQLite gives the largest id again after its report was deleted; the audit trail, pages and
+        links would take the one for the other.
+        """
+        if self.postgres:
+            return None
+        deleted = session.get(StoredNumber, StoredReport.__tablename__)
+        largest = session.scalar(select(func.max(StoredReport.id))) or 0
+        return 1 + max(largest, deleted.value if deleted else 0)
 
     def _add(
-        self, session: Session, medium: Medium, record: Mapping[str, Any], key: str, actor: str
+        self,
+        session: Session,
+        medium: Medium,
+        record: Mapping[str, Any],
+        sealed: str,
+        key: str,
+        actor: str,
     ) -> int:
         name, path = called(record["media"])
         moment = self._now(session)
         report = StoredReport(
+            id=self._next_id(session),
             media_id=medium.id,
             key=key,
             name=name,
@@ -246,7 +274,7 @@ class Reports(Audit):
         )
         session.add(report)
         session.flush()
-        detail = {"id": report.id, "key": key, "record": digest(record)}
+        detail = {"id": report.id, "key": key, "record": sealed}
         self._append(session, moment, actor, "report", medium.sha256, detail)
         return report.id
 
@@ -259,8 +287,9 @@ def called(facts: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _matching(
     text: str, verdict: str | None, since: datetime | None, until: datetime | None
-) -> Select[StoredReport, Medium]:
-    asked = select(StoredReport, Medium).join(Medium)
+) -> Select[*tuple[Any, ...]]:
+    """What `Row` holds of the reports that are meant; their records are not read."""
+    asked: Select[*tuple[Any, ...]] = select(*_LISTED).join(Medium)
     if text:
         asked = asked.where(_says(storable(text)))
     if verdict:
@@ -273,31 +302,35 @@ def _matching(
 
 
 def _says(text: str) -> ColumnElement[bool]:
-    called = select(Name.media_id).where(
+    called: Select[int] | CompoundSelect[int] = select(Name.media_id).where(
         or_(Name.name.icontains(text, autoescape=True), Name.path.icontains(text, autoescape=True))
     )
-    found = Medium.id.in_(called)
     if _HEX.issuperset(text.lower()) and len(text) <= 64:
-        return or_(found, Medium.sha256.startswith(text.lower()))
-    return found
+        # Together, since no index serves "this or that" over two tables.
+        aliased_medium = aliased(Medium)
+        begins = _begins(text.lower(), aliased_medium)
+        called = union(called, select(aliased_medium.id).where(begins))
+    return StoredReport.media_id.in_(called)
 
 
-def _row(report: StoredReport, medium: Medium) -> Row:
-    return Row(
-        id=report.id,
-        sha256=medium.sha256,
-        key=report.key,
-        name=report.name,
-        path=report.path,
-        verdict=report.verdict,
-        format=medium.format,
-        width=medium.width,
-        height=medium.height,
-        bytes=medium.bytes,
-        tool=report.tool,
-        actor=report.actor,
-        stored_at=report.stored_at,
-    )
+_LISTED = (  # in the order of the attributes of `Row`
+    StoredReport.id, Medium.sha256, StoredReport.key, StoredReport.name, StoredReport.path,
+    StoredReport.verdict, Medium.format, Medium.width, Medium.height, Medium.bytes,
+    StoredReport.tool, StoredReport.actor, StoredReport.stored_at,
+)  # fmt: skip
+
+
+def _begins(prefix: str, medium: type[Medium] = Medium) -> ColumnElement[bool]:
+    """Whether a hash begins with hexadecimal digits; unlike LIKE this uses the index everywhere."""
+    return (medium.sha256 >= prefix) & (medium.sha256 < f"{prefix}g")
+
+
+def _both(name: str, path: str | None) -> str:
+    return hashlib.sha256(f"{name}\n{path or ''}".encode()).hexdigest()
+
+
+def _named(media_id: int, name: str, path: str | None) -> Select[int]:
+    return select(Name.id).where(Name.media_id == media_id, Name.digest == _both(name, path))
 
 
 def _bands(value: int) -> tuple[int, ...]:

@@ -122,6 +122,62 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """What one batch of a deletion took away.
+
+    Attributes:
+        reports: ids.
+        files: hashes of files of which no report is left.
+        jobs: how many.
+        running: files of the owner that are being examined now, whose reports come later.
+    """
+
+    reports: tuple[int, ...]
+    files: tuple[str, ...]
+    jobs: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A file whose reports must not be deleted: its hash, why, who said so, and when (UTC)."""
+
+    sha256: str
+    why: str
+    actor: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What somebody says a file is.
+
+    Attributes:
+        id: of this.
+        report: id of the report that it is about.
+        sha256, name, path: of the file.
+        verdict: of the report.
+        truth: what they say, one of `store.feedback.TRUTHS`.
+        note: how they know.
+        consent: whether the file may become a test file.
+        actor: who says so.
+        created_at: UTC.
+    """
+
+    id: int
+    report: int
+    sha256: str
+    name: str
+    path: str | None
+    verdict: str
+    truth: str
+    note: str
+    consent: bool
+    actor: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Key:
     """An API key, without its secret, which is not kept.
 

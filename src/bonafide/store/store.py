@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bonafide.store.checks import Checks
-from bonafide.store.jobs import Jobs
+from bonafide.store.feedback import Feedbacks
 from bonafide.store.keys import Keys
 from bonafide.store.reports import Reports
+from bonafide.store.retention import Retention
 
 
-class Store(Reports, Jobs, Keys, Checks):
+class Store(Reports, Retention, Feedbacks, Keys, Checks):
     """Safe to share between threads; after a fork the child calls `close` first."""
