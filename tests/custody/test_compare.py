@@ -175,3 +175,16 @@ class TestSettings:
         then["versions"] = value
         with pytest.raises(InvalidInput, match="how it was made"):
             compare.settings_of(then, Limits())
+
+
+def test_an_empty_key_of_a_later_version_is_no_difference(then: dict[str, Any]) -> None:
+    now = copy.deepcopy(then)
+    del then["settings"]["asked"]
+    finding(now, "ela")["came_later"] = ""
+    assert compare.differences(then, now) == []
+    finding(now, "ela")["came_later"] = "something"
+    now["settings"]["asked"] = ["spoofed"]
+    assert {one.where for one in compare.differences(then, now)} == {
+        "findings[ela].came_later",
+        "settings.asked",
+    }

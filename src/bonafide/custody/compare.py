@@ -88,6 +88,8 @@ def _compared(then: Mapping[str, Any], now: Mapping[str, Any]) -> _Comparison:
     for part, names in (("settings", _SETTINGS), ("versions", _rests_on(then, now))):
         for name in names:
             old, new = (record.get(part, {}).get(name) for record in (then, now))
+            if old is None and _says_nothing(new):
+                continue
             compared.values(f"{part}.{name}", part, old, new)
     return compared
 
@@ -248,6 +250,8 @@ class _Comparison:
             if name in _PASSED_OVER.get(kind, ()):
                 continue
             path = f"{where}.{name}" if where else str(name)
+            if name not in then and _says_nothing(now[name]):
+                continue  # a key that came with a later version
             if (name in then) != (name in now):
                 self.found.append(Difference(path, then.get(name), now.get(name)))
                 continue
@@ -260,6 +264,10 @@ class _Comparison:
         for number, (old, new) in enumerate(zip(then, now, strict=True)):
             name = old.get("detector", number) if isinstance(old, dict) else number
             self.values(f"{where}[{name}]", f"{kind}[]", old, new)
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or value == "" or value == []
 
 
 def _equal(then: Any, now: Any) -> bool:
