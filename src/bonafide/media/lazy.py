@@ -37,40 +37,26 @@ class lazy(Generic[T]):  # noqa: N801, used as a decorator like `property`
         fields = vars(instance)
         lock = fields.setdefault(f"_{self._name}_lock", threading.RLock())  # atomic in a dict
         with lock:
-            if self._name not in fields:
-                fields[self._name] = self._compute(instance)
-            return fields[self._name]
+            return self._value(instance, fields)
+
+    def _value(self, instance: object, fields: dict[str, Any]) -> T:
+        if self._name not in fields:
+            fields[self._name] = self._compute(instance)
+        value: T = fields[self._name]
+        return value
 
 
-class lent(Generic[T]):  # noqa: N801, used as a decorator like `property`
+class lent(lazy[T]):  # noqa: N801, used as a decorator like `property`
     """Like `lazy`, for a large value that is quick to compute again.
 
     It lives as long as somebody uses it: those who read the field at the same time share one
     value, and nothing is kept between them.
     """
 
-    def __init__(self, compute: Callable[[Any], T]) -> None:
-        self._compute = compute
-        self.__doc__ = compute.__doc__
-
-    def __set_name__(self, _owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type | None = None) -> T: ...
-
-    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        fields = vars(instance)
-        lock = fields.setdefault(f"_{self._name}_lock", threading.RLock())
-        with lock:
-            held = fields.get(f"_{self._name}_held")
-            value = held() if held is not None else None
-            if value is None:
-                value = self._compute(instance)
-                fields[f"_{self._name}_held"] = weakref.ref(value)
-            return value
+    def _value(self, instance: object, fields: dict[str, Any]) -> T:
+        held = fields.get(f"_{self._name}_held")
+        value: T | None = held() if held is not None else None
+        if value is None:
+            value = self._compute(instance)
+            fields[f"_{self._name}_held"] = weakref.ref(value)
+        return value
