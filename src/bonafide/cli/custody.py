@@ -13,7 +13,7 @@ import click
 
 from bonafide.cli.options import limit_options, limits_of
 from bonafide.cli.reports import read_report
-from bonafide.cli.store_options import store_option
+from bonafide.cli.store_options import actor, store_option
 from bonafide.errors import InvalidInput
 from bonafide.store.rows import SCOPES
 
@@ -134,7 +134,6 @@ def new(path: str, password: bool) -> None:
 @store_option
 def add(name: str, scopes: tuple[str, ...], rate: int, url: str | None) -> None:
     """Make a key of the service; it is printed once and only its hash is stored."""
-    from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     secret = open_store(url).add_key(name, scopes or ("examine", "read"), rate, actor())
@@ -161,7 +160,6 @@ def list_(url: str | None) -> None:
 @store_option
 def revoke(name: str, url: str | None) -> None:
     """Revoke a key of the service, at once and permanently."""
-    from bonafide.cli.report_sink import actor
     from bonafide.store import open_store
 
     if not open_store(url).revoke(name, actor()):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bonafide.cli.store_options import hash_of, store_option
+from bonafide.cli.store_options import actor, hash_of, store_option
 from bonafide.errors import InvalidInput
 from bonafide.questions import ACCUSATIONS
 from bonafide.store import open_store
@@ -37,7 +37,6 @@ def feedback(
     bonafide feedback 2c0357a5 --truth bona_fide --note "I took it"
     bonafide bench feedback --out mistakes.csv
     """
-    from bonafide.cli.report_sink import actor
 
     store = open_store(url)
     found = store.reports_of(hash_of(store, hash_))

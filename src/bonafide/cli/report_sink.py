@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bonafide.batch.job import Outcome
+from bonafide.cli.store_options import actor
 from bonafide.examination import Settings, key
 
 if TYPE_CHECKING:
@@ -96,14 +96,6 @@ def read_key(path: str) -> Ed25519PrivateKey:
     return private_key(
         Path(path), lambda: str(click.prompt(f"Password of {path}", hide_input=True, err=True))
     )
-
-
-def actor() -> str:
-    """Who is at the command line, for the audit trail."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a process without a user, as in a container
-        return "cli"
 
 
 def _sentence(near: Near) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bonafide.cli.report_sink import actor
-from bonafide.cli.store_options import hash_of, moment, store_option
+from bonafide.cli.store_options import actor, hash_of, moment, store_option
 from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.store import open_store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ store_option = click.option(
     help="The store: postgresql://… or an SQLite file.  [default: $BONAFIDE_STORE, or a file in "
     "the user's data folder]",
 )
+
+
+def actor() -> str:
+    """Who is at the command line, for the audit trail."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a process without a user, as in a container
+        return "cli"
 
 
 def moment(

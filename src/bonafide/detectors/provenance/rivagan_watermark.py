@@ -47,7 +47,6 @@ from bonafide.types import (
     Measurement,
     Needs,
     NotApplicable,
-    Profile,
     Question,
 )
 
@@ -60,7 +59,6 @@ CARD = Card(
     question=Question.PROVENANCE,
     title="Invisible mark of bonafide",
     needs=Needs(min_side=64),
-    profile=Profile.TRIAGE,
     networks=(DECODER,),
     facts={
         "mark": "the pattern that agrees best [name]",
