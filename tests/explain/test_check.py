@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-from tests.report.conftest import found, make_image, make_report, part_changed
+from tests.explain.conftest import HEIGHT, WIDTH
+from tests.report.conftest import found, part_changed
 
 from bonafide.examination import examine
 from bonafide.explain import words
@@ -18,13 +18,8 @@ from bonafide.explain.check import REASONS, check
 from bonafide.explain.citable import Stance, citables
 from bonafide.report.from_dict import from_dict
 from bonafide.types import (
-    Calibrated,
-    EditedRegion,
-    EditKind,
-    Edits,
     Measurement,
     Question,
-    Region,
     Report,
     ScoreMap,
     Span,
@@ -33,30 +28,6 @@ from bonafide.types import (
 )
 
 REPORTS = Path(__file__).parents[1] / "report" / "schema1"
-WIDTH, HEIGHT = 600, 400
-REGIONS = (
-    EditedRegion(40, 60, 120, 80, 9000, 0.0375, 0.93, ("copy_move",), EditKind.CLONE,
-                 Region(400, 260, 120, 80, None, "source", 0)),
-    EditedRegion(380, 240, 100, 90, 8000, 0.0333, 0.8, ("jpeg_ghost",), EditKind.UNKNOWN),
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def report() -> Report:
-    image = make_image(skimage.data.coffee())
-    made = make_report(image)
-    quiet = found(
-        "jpeg_grid", Question.EDITED, Calibrated(-0.4, 0.4, 11.3, 0.0096, "JPEG"),
-        summary="One JPEG grid runs through the picture; no part has a grid of its own.",
-        score=0.2, facts={"voting_share": 0.9197},
-    )  # fmt: skip
-    weak = found(
-        "resampling", Question.EDITED, Calibrated(0.9, 0.71, 4.37, 0.01, "JPEG"),
-        summary="A part of the picture shows a trace of enlarging.",
-        score=3.2, facts={"tiles": 96},
-    )  # fmt: skip
-    edits = Edits(None, REGIONS, 0.0708, {"copy_move": 0.9, "jpeg_ghost": 0.3})
-    return replace(made, findings=(*made.findings, quiet, weak), edits=edits)
 
 
 def outcome(report: Report, text: str, *cites: str) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 from bonafide.batch import workers
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.examination import Settings, examine
+from bonafide.explain.sending import Picture, Share
 from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.media.sources import Source
 from bonafide.report.from_dict import from_dict
-from bonafide.report.to_dict import to_dict
-from bonafide.types import Failure, Report
+from bonafide.report.to_dict import explained, to_dict
+from bonafide.types import Explained, Failure, Report
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Job:
         stem: what the names of its maps begin with.
         page: whether to render its section of the HTML report.
         hashed: whether to compute the perceptual hash.
+        share: what a model may see of it, a `Share`; "" where none is asked.
     """
 
     path: str | None
@@ -40,6 +42,7 @@ class Job:
     stem: str = ""
     page: bool = False
     hashed: bool = False
+    share: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Outcome:
         record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
         section: HTML for this file, "" when no page was asked for.
         perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
+        pictures: what a model may see, where that was asked for.
     """
 
     report: Report | Failure
     record: dict[str, Any]
     section: str = ""
     perceptual_hash: int | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -125,7 +130,26 @@ def perform(job: Job) -> Outcome:
 
         section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
-    return Outcome(_without_maps(report), record, section, looks)
+    pictures: tuple[Picture, ...] = ()
+    if job.share:
+        from bonafide.report.explained import pictures as shared
+
+        pictures = shared(report, media.image, Share(job.share))
+    return Outcome(_without_maps(report), record, section, looks, pictures)
+
+
+def with_explained(outcome: Outcome, added: Explained) -> Outcome:
+    """An outcome with what a model added: in the report, the record and the page."""
+    if isinstance(outcome.report, Failure):
+        return outcome
+    report = replace(outcome.report, explained=added)
+    record = outcome.record | {"explained": explained(added)}
+    section = outcome.section
+    if section:
+        from bonafide.report.html import with_explained as inserted
+
+        section = inserted(section, report)
+    return replace(outcome, report=report, record=record, section=section)
 
 
 def lost(job: Job, how: workers.Lost) -> Outcome:
