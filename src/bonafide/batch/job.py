@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bonafide.media.sources import Source
 from bonafide.report.from_dict import from_dict
 from bonafide.report.to_dict import explained, to_dict
 from bonafide.types import Explained, Failure, Report
+
+MOST_PICTURES = 8  # that a model may see of one file
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ class Outcome:
 def told(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON values, as it leaves the process that examined the file."""
     looks = outcome.perceptual_hash
-    return {"record": outcome.record, "section": outcome.section, "looks": looks}
+    pictures = [
+        {**vars(one), "data": base64.b64encode(one.data).decode("ascii")}
+        for one in outcome.pictures
+    ]
+    values = {"record": outcome.record, "section": outcome.section, "looks": looks}
+    return values | ({"pictures": pictures} if pictures else {})
 
 
 def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -> Outcome:
@@ -95,7 +103,28 @@ def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -
     hashed = looks is None or (type(looks) is int and 0 <= looks < 1 << 64)
     if not isinstance(section, str) or not hashed:
         raise InvalidInput("this is no outcome")
-    return Outcome(report, record, section, looks)
+    return Outcome(report, record, section, looks, _pictures(values.get("pictures", [])))
+
+
+def _pictures(values: Any) -> tuple[Picture, ...]:
+    """The pictures that `told` wrote.
+
+    Raises:
+        InvalidInput: they are none.
+    """
+    try:
+        return tuple(
+            Picture(
+                str(one["name"]),
+                base64.b64decode(one["data"], validate=True),
+                {"image/png": "image/png"}.get(one["mime"], "image/jpeg"),
+                int(one["width"]),
+                int(one["height"]),
+            )
+            for one in values[:MOST_PICTURES]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"these are no pictures: {type(error).__name__}") from None
 
 
 def _failure(record: dict[str, Any]) -> Failure:

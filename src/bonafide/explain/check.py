@@ -160,6 +160,10 @@ class Checker:
     def _sentence(self, sentence: str, cited: list[Citable]) -> Problem | None:
         if self._repeats(sentence, cited):
             return None
+        if any(reading.plain(sentence) in text for text in self._brought):
+            return Problem("quote", "It is a text of the file, without quotation marks.")
+        if not set(reading.words(sentence)) & lexicon.VERBS:
+            return Problem("malformed", "It is no sentence.")
         if reading.ADDRESS.search(sentence):
             return Problem("address", "It holds an address, markup or code.")
         unquoted = reading.QUOTE.sub(lambda match: "“”".ljust(len(match.group())), sentence)

@@ -32,6 +32,7 @@ def _sections() -> dict[str, frozenset[str]]:
 _WORDS = _sections()
 FUNCTION = _WORDS["function"]
 PLAIN = FUNCTION | _WORDS["plain"]
+VERBS = _WORDS["verbs"]
 NEGATIONS = _WORDS["negations"]
 HEDGES = _WORDS["hedges"]
 CERTAINTY = _WORDS["certainty"]

@@ -21,6 +21,19 @@ class Problem:
     why: str
 
 
+def _places(name: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where a name stands in a text as a whole word; both in lower case."""
+    start = text.find(name) if len(name) > 2 else -1
+    while start >= 0:
+        end = start + len(name)
+        before, after = text[start - 1 : start], text[end : end + 1]
+        if not (before.isalnum() or before in ("-", "_")) and not (
+            after.isalnum() or after in ("-", "_")
+        ):
+            yield start, end
+        start = text.find(name, start + 1)
+
+
 class Scope:
     """What the rules need to know of one sentence.
 
@@ -55,12 +68,7 @@ class Scope:
         for one in self.known.values():
             if not one.id.startswith(("finding.", "untested.", "answer.")):
                 continue
-            found += [
-                (*match.span(), one)
-                for name in one.names
-                if len(name) > 2
-                for match in re.finditer(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", low)
-            ]
+            found += [(*span, one) for name in one.names for span in _places(name.lower(), low)]
         # A longer name that holds a shorter one is what was meant.
         longest = [
             (start, end, one)
