@@ -162,8 +162,6 @@ class Checker:
             return None
         if any(reading.plain(sentence) in text for text in self._brought):
             return Problem("quote", "It is a text of the file, without quotation marks.")
-        if not set(reading.words(sentence)) & lexicon.VERBS:
-            return Problem("malformed", "It is no sentence.")
         if reading.ADDRESS.search(sentence):
             return Problem("address", "It holds an address, markup or code.")
         unquoted = reading.QUOTE.sub(lambda match: "“”".ljust(len(match.group())), sentence)
@@ -181,7 +179,10 @@ class Checker:
             self._amounts,
             self._words,
         )
-        return next(filter(None, (rule(scope) for rule in rules)), None)
+        found = next(filter(None, (rule(scope) for rule in rules)), None)
+        if found is None and not set(reading.words(sentence)) & lexicon.VERBS:
+            return Problem("malformed", "It is no sentence.")
+        return found
 
     def _repeats(self, sentence: str, cited: list[Citable]) -> bool:
         """Whether a sentence is one of the cited texts, and not one that the file brought along.
@@ -260,6 +261,10 @@ class Checker:
         return None
 
     def _words(self, scope: Scope) -> Problem | None:
+        spoken = [word for word in reading.words(scope.sentence) if word not in lexicon.VERBS]
+        named = {lexicon.stem(word) for word in spoken} - lexicon.FUNCTION_STEMS
+        if not named & scope.vocabulary:
+            return Problem("unsupported", "It says nothing of what it cites.")
         for clause in scope.clauses:
             for word in reading.words(clause.text):
                 if lexicon.stem(word) not in scope.vocabulary | lexicon.PLAIN_STEMS and (
