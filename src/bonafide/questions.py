@@ -1,4 +1,4 @@
-"""The questions that detectors answer, one row each, and what an answer is.
+"""The questions that detectors answer, one row each, what an answer is, and how it is explained.
 
 Adding a question is adding a member here, the label of its accusation to `Label`, and detectors.
 The bound on false accusations (`alpha`) belongs to its question alone: no other question, and no
@@ -7,6 +7,7 @@ choice of detectors, changes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -204,3 +205,84 @@ class Verdict:
             if answer.where == WHOLE:
                 found[answer.question] = answer.probability
         return found
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence or two of an explanation, and what they rest on.
+
+    Attributes:
+        text: plain words.
+        cites: ids from `bonafide.explain.citable`: "finding.<detector>", "region.1".
+        author: "words" for the sentences made here, else the name of the model.
+    """
+
+    text: str
+    cites: tuple[str, ...]
+    author: str = "words"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A statement that is not shown as evidence.
+
+    Attributes:
+        statement: as it was made.
+        reason: which rule it broke, one word; see `bonafide.explain.check.REASONS`.
+        why: the same in one sentence, about this statement.
+    """
+
+    statement: Statement
+    reason: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a model added to an explanation, after every statement was checked.
+
+    Attributes:
+        model: its name, as it was asked for.
+        endpoint: host and port that was asked.
+        share: what was sent: "findings", "regions" or "picture".
+        prompt: name and version of the prompt, "findings-1".
+        sent: SHA-256 of what was sent first.
+        seed: of the sampling.
+        kept: the statements that hold.
+        dropped: those that do not, those made again included.
+        requests: HTTP requests that were answered.
+        tokens_in, tokens_out: as the endpoint counted them; estimated where it did not.
+        cost: in the currency of the prices that were given; None without prices.
+        cached: whether the answers come from the cache, in which case nothing was sent.
+        failure: why there is nothing or less, one sentence; "" if all went well.
+        seconds: wall time.
+    """
+
+    model: str
+    endpoint: str
+    share: str
+    prompt: str
+    sent: str
+    seed: int
+    kept: tuple[Statement, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    cached: bool = False
+    failure: str = ""
+    seconds: float = 0.0
+
+    @property
+    def made(self) -> int:
+        """How many statements the model made."""
+        return len(self.kept) + len(self.dropped)
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Reason → how many statements were dropped for it, the commonest first."""
+        counted: dict[str, int] = {}
+        for one in self.dropped:
+            counted[one.reason] = counted.get(one.reason, 0) + 1
+        return dict(sorted(counted.items(), key=lambda item: -item[1]))

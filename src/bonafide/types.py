@@ -26,10 +26,13 @@ from bonafide.cards import Profile as Profile
 from bonafide.questions import ACCUSATIONS as ACCUSATIONS
 from bonafide.questions import Answer as Answer
 from bonafide.questions import Decision as Decision
+from bonafide.questions import Dropped as Dropped
+from bonafide.questions import Explained as Explained
 from bonafide.questions import Kind as Kind
 from bonafide.questions import Label as Label
 from bonafide.questions import Question as Question
 from bonafide.questions import Reason as Reason
+from bonafide.questions import Statement as Statement
 from bonafide.questions import Verdict as Verdict
 from bonafide.regions import WHOLE as WHOLE
 from bonafide.regions import Box as Box
@@ -304,6 +307,7 @@ class Report:
         schema: number of the JSON schema that it was written in; 2 for reports made now.
         stability: how the answers held on changed copies; None if that was not asked for.
         edits: where it was changed, from all maps together; None where no map could say.
+        explained: what a model added to `explanation`; None unless that was asked for.
     """
 
     media: MediaFacts
@@ -317,6 +321,7 @@ class Report:
     schema: int = 2
     stability: Stability | None = None
     edits: Edits | None = None
+    explained: Explained | None = None
 
     def _repr_html_(self) -> str:
         """The page of this report, shown by a notebook in a frame of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from bonafide.batch import workers
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.examination import Settings, examine
+from bonafide.explain.sending import Picture, Share
 from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.media.sources import Source
 from bonafide.report.from_dict import from_dict
-from bonafide.report.to_dict import to_dict
-from bonafide.types import Failure, Report
+from bonafide.report.to_dict import explained, to_dict
+from bonafide.types import Explained, Failure, Report
+
+MOST_PICTURES = 8  # that a model may see of one file
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Job:
         stem: what the names of its maps begin with.
         page: whether to render its section of the HTML report.
         hashed: whether to compute the perceptual hash.
+        share: what a model may see of it, a `Share`; "" where none is asked.
     """
 
     path: str | None
@@ -40,6 +45,7 @@ class Job:
     stem: str = ""
     page: bool = False
     hashed: bool = False
+    share: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,25 @@ class Outcome:
         record: the same as JSON values, with `maps`: detector id → heatmap file, when written.
         section: HTML for this file, "" when no page was asked for.
         perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
+        pictures: what a model may see, where that was asked for.
     """
 
     report: Report | Failure
     record: dict[str, Any]
     section: str = ""
     perceptual_hash: int | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON values, as it leaves the process that examined the file."""
     looks = outcome.perceptual_hash
-    return {"record": outcome.record, "section": outcome.section, "looks": looks}
+    pictures = [
+        {**vars(one), "data": base64.b64encode(one.data).decode("ascii")}
+        for one in outcome.pictures
+    ]
+    values = {"record": outcome.record, "section": outcome.section, "looks": looks}
+    return values | ({"pictures": pictures} if pictures else {})
 
 
 def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -> Outcome:
@@ -90,7 +103,28 @@ def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -
     hashed = looks is None or (type(looks) is int and 0 <= looks < 1 << 64)
     if not isinstance(section, str) or not hashed:
         raise InvalidInput("this is no outcome")
-    return Outcome(report, record, section, looks)
+    return Outcome(report, record, section, looks, _pictures(values.get("pictures", [])))
+
+
+def _pictures(values: Any) -> tuple[Picture, ...]:
+    """The pictures that `told` wrote.
+
+    Raises:
+        InvalidInput: they are none.
+    """
+    try:
+        return tuple(
+            Picture(
+                str(one["name"]),
+                base64.b64decode(one["data"], validate=True),
+                {"image/png": "image/png"}.get(one["mime"], "image/jpeg"),
+                int(one["width"]),
+                int(one["height"]),
+            )
+            for one in values[:MOST_PICTURES]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"these are no pictures: {type(error).__name__}") from None
 
 
 def _failure(record: dict[str, Any]) -> Failure:
@@ -125,7 +159,26 @@ def perform(job: Job) -> Outcome:
 
         section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
-    return Outcome(_without_maps(report), record, section, looks)
+    pictures: tuple[Picture, ...] = ()
+    if job.share:
+        from bonafide.report.explained import pictures as shared
+
+        pictures = shared(report, media.image, Share(job.share))
+    return Outcome(_without_maps(report), record, section, looks, pictures)
+
+
+def with_explained(outcome: Outcome, added: Explained) -> Outcome:
+    """An outcome with what a model added: in the report, the record and the page."""
+    if isinstance(outcome.report, Failure):
+        return outcome
+    report = replace(outcome.report, explained=added)
+    record = outcome.record | {"explained": explained(added)}
+    section = outcome.section
+    if section:
+        from bonafide.report.html import with_explained as inserted
+
+        section = inserted(section, report)
+    return replace(outcome, report=report, record=record, section=section)
 
 
 def lost(job: Job, how: workers.Lost) -> Outcome:

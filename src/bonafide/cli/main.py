@@ -14,6 +14,7 @@ import click
 
 from bonafide import __version__
 from bonafide.cli.batch import batch_options
+from bonafide.cli.explain import Explainer, asking_of, explain_options
 from bonafide.cli.options import limit_options, limits_of
 from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
@@ -108,6 +109,7 @@ def bonafide() -> None:
     help="A calibration of your own, from `bonafide bench calibrate`.  [default: "
     "$BONAFIDE_CALIBRATION]",
 )
+@explain_options
 @click.option("--keep", is_flag=True, help="Put reports into the default store.")
 @click.option(
     "--store",
@@ -180,9 +182,12 @@ def scan(
     if ray and not out:
         raise click.UsageError("--ray needs --out DIR")
     settings = _settings(options)
+    asking = asking_of(options)
     if not quiet:
         _warn_of_old_lists(settings)
     if out:
+        if asking:
+            raise click.UsageError("--explain cannot be used with --out")
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
         counted = run_batch(
@@ -210,9 +215,13 @@ def scan(
     count = min(jobs or os.cpu_count() or 1, len(files))
     opened = open_store(store) if keep or store else None
     kept = Keeper(opened, sign, settings, quiet)
-    outcomes = map(
-        kept, scan_files(files, settings, count, maps, bool(html), debug, bool(opened), fork=True)
+    share = asking.share.value if asking else ""
+    outcomes = scan_files(
+        files, settings, count, maps, bool(html), debug, bool(opened), fork=True, share=share
     )
+    if asking:
+        outcomes = map(Explainer(asking, quiet), outcomes)
+    outcomes = map(kept, outcomes)
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()
 

@@ -36,6 +36,7 @@ def scan(
     debug: bool = False,
     hashed: bool = False,
     fork: bool = False,
+    share: str = "",
 ) -> Iterator[Outcome]:
     """Start to examine files; their outcomes come in input order.
 
@@ -48,6 +49,7 @@ def scan(
         debug: let decoders and tracebacks through to standard error.
         hashed: whether to compute perceptual hashes.
         fork: as for `workers.run`.
+        share: what a model may see of each file, a `Share`; "" where none is asked.
 
     Returns:
         One outcome per file, failures included; a hang or a crash is the failure of one file.
@@ -57,7 +59,7 @@ def scan(
         settings = replace(settings, threads=1)
     if maps is not None:
         Path(maps).mkdir(parents=True, exist_ok=True)
-    tasks = _jobs(files, settings, maps, page, hashed)
+    tasks = _jobs(files, settings, maps, page, hashed, share)
     # At once, before the caller draws a progress bar, which has a thread.
     seconds = settings.limits.seconds
     done = workers.run(_EXAMINE, tasks, count, seconds, not debug, fork)
@@ -84,6 +86,7 @@ def _jobs(
     maps: str | None,
     page: bool,
     hashed: bool,
+    share: str,
 ) -> Iterator[Job]:
     seen: dict[str, int] = {}
     for path, data, name in files:
@@ -91,4 +94,4 @@ def _jobs(
         if maps is not None:  # two files of one stem must not overwrite each other's maps
             seen[stem] = seen.get(stem, 0) + 1
             stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
-        yield Job(path, data, name, settings, maps, stem, page, hashed)
+        yield Job(path, data, name, settings, maps, stem, page, hashed, share)

@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Serve": {
         "serve": ("serve", "Run the web app and the API."),
         "worker": ("serve", "Examine files that wait in the queue of a service."),
+        "mcp": ("mcp", "Serve the detectors to models as tools (MCP)."),
     },
     "Measure and train": {
         "bench": ("bench", "Measure and calibrate detectors on labelled files."),

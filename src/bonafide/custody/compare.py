@@ -27,7 +27,7 @@ from bonafide.types import Profile, Question
 
 ABSOLUTE = RELATIVE = 0.002
 _PASSED_OVER = {
-    "": {"examined_at", "signature", "maps", "versions", "settings"},
+    "": {"examined_at", "signature", "maps", "versions", "settings", "explained"},
     "media": {"name", "path"},
     "findings[]": {"seconds"},
 }

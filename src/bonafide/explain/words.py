@@ -25,6 +25,7 @@ from bonafide.types import (
     MediaFacts,
     Question,
     Stability,
+    Statement,
     Status,
     Verdict,
     Where,
@@ -64,6 +65,8 @@ KIND_WORDS: Mapping[EditKind, str] = {
     EditKind.UNKNOWN: "differs from the rest; how it was changed is unknown",
 }
 MOST_REGIONS_SAID = 3
+ODDS = "Probabilities at even odds before looking"
+UNANSWERED = "Tests that gave no answer"
 
 
 def explain(
@@ -85,27 +88,49 @@ def explain(
     Returns:
         Sentences in reading order.
     """
-    sentences = [VERDICT_MEANING[verdict.label]]
+    return tuple(one.text for one in statements(media, findings, verdict, stability, edits))
+
+
+def statements(
+    media: MediaFacts,
+    findings: Sequence[Finding],
+    verdict: Verdict,
+    stability: Stability | None = None,
+    edits: Edits | None = None,
+) -> tuple[Statement, ...]:
+    """The sentences of `explain`, each with what it rests on."""
+    said = [Statement(VERDICT_MEANING[verdict.label], ("verdict",))]
     moved = {reason.detector for reason in verdict.because}
-    sentences += where(edits)
-    sentences += [reason.text for reason in verdict.because[:4] if reason.text]
-    sentences += [
-        finding.summary
+    regions = edits.regions if edits else ()
+    cited = [f"region.{number}" for number in range(1, len(regions) + 1)]
+    said += [
+        Statement(text, tuple(cited[number:] if number == MOST_REGIONS_SAID else [cited[number]]))
+        for number, text in enumerate(where(edits))
+    ]
+    said += [
+        Statement(reason.text, (f"finding.{reason.detector}",))
+        for reason in verdict.because[:4]
+        if reason.text
+    ]
+    said += [
+        Statement(finding.summary, (f"finding.{finding.detector}",))
         for finding in findings
         if finding.detector not in moved and _worth_saying(finding)
     ]
     for finding in findings:
-        sentences += _reservations(finding, finding.detector in moved)
-    sentences += _assessments(verdict)
+        own = (f"finding.{finding.detector}",)
+        said += [Statement(text, own) for text in reservations(finding, finding.detector in moved)]
+    said += _assessments(verdict)
     if stability is not None and stability.text != verdict.caveat:
-        sentences.append(stability.text)
+        said.append(Statement(stability.text, ("stability",)))
     silent = [finding for finding in findings if finding.status is not Status.OK]
     if silent:
         named = "; ".join(f"{title(finding.detector)} ({finding.why})" for finding in silent[:6])
         more = f"; and {len(silent) - 6} more" if len(silent) > 6 else ""
-        sentences.append(f"Tests that gave no answer: {named}{more}.")
-    sentences.append(verdict.caveat)
-    return tuple(sentences)
+        unanswered = tuple(f"finding.{finding.detector}" for finding in silent)
+        said.append(Statement(f"{UNANSWERED}: {named}{more}.", unanswered))
+    said.append(Statement(verdict.caveat, ("verdict",)))
+    return tuple(said)
 
 
 def where(edits: Edits | None) -> list[str]:
@@ -223,7 +248,7 @@ def _worth_saying(finding: Finding) -> bool:
     return stands or any(event.standing != "stated" for event in history(finding))
 
 
-def _reservations(finding: Finding, moved: bool) -> list[str]:
+def reservations(finding: Finding, moved: bool) -> list[str]:
     """What keeps a finding from being taken at its word; limits of those that moved the verdict."""
     said = []
     if (finding.main.laundered or 0.0) >= LAUNDERED and (finding.llr or 0.0) > 0:
@@ -239,12 +264,15 @@ def _reservations(finding: Finding, moved: bool) -> list[str]:
     return said
 
 
-def _assessments(verdict: Verdict) -> list[str]:
-    spoken = []
+def _assessments(verdict: Verdict) -> list[Statement]:
+    spoken, cited, counted = [], [], dict[Question, int]()
     for answer in verdict.answers:
+        counted[answer.question] = number = counted.get(answer.question, 0) + 1
         if answer.probability is not None:
             subject = ", ".join(filter(None, (answer.question.words, about(answer.where))))
             spoken.append(f"{subject}: {strength(answer)}")
+            cited.append(f"answer.{answer.question.value}{'' if number == 1 else f'.{number}'}")
     if not spoken:
         return []
-    return [f"Probabilities at even odds before looking: {'; '.join(spoken)}."]
+    text = f"{ODDS}: {'; '.join(spoken)}."
+    return [Statement(text, tuple(cited))]

@@ -22,9 +22,11 @@ from bonafide.types import (
     Carrier,
     Claim,
     Decision,
+    Dropped,
     EditedRegion,
     EditKind,
     Edits,
+    Explained,
     Finding,
     Kind,
     Label,
@@ -37,6 +39,7 @@ from bonafide.types import (
     Series,
     Span,
     Stability,
+    Statement,
     Status,
     Variant,
     Verdict,
@@ -83,6 +86,7 @@ def _report(record: Mapping[str, Any], number: int) -> Report:
         schema=number,
         stability=_stability(record.get("stability")),
         edits=_edits(record.get("edits")),
+        explained=_explained(record.get("explained")),
     )
 
 
@@ -161,6 +165,24 @@ def _edits(record: Mapping[str, Any] | None) -> Edits | None:
         marked_share=record["marked_share"],
         weights=dict(record["weights"]),
     )
+
+
+def _explained(record: Mapping[str, Any] | None) -> Explained | None:
+    if record is None:
+        return None
+    return _made(
+        Explained,
+        record,
+        kept=tuple(_statement(one) for one in record["kept"]),
+        dropped=tuple(
+            Dropped(_statement(one), str(one["reason"]), str(one["why"]))
+            for one in record["dropped"]
+        ),
+    )
+
+
+def _statement(record: Mapping[str, Any]) -> Statement:
+    return _made(Statement, record, cites=tuple(str(cite) for cite in record["cites"]))
 
 
 def _stability(record: Mapping[str, Any] | None) -> Stability | None:

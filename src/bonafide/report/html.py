@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bonafide import __version__
+from bonafide.explain.check import REASONS
 from bonafide.explain.words import where
 from bonafide.files import atomic_write
-from bonafide.report import preview, provenance, templates, wording
+from bonafide.report import explained, preview, provenance, templates, wording
 from bonafide.report.chart import HEIGHT, WIDTH
 from bonafide.report.film import MOST_FRAMES, film
 from bonafide.report.sound import sound
@@ -81,7 +82,7 @@ def render_section(report: Report, media: Media | None, longest: int = preview.L
         strip = film(report, media)
         if strip and strip.frames:
             thumbnail = strip.frames[strip.shown - 1].thumbnail
-    return _render(
+    section = _render(
         "section",
         report=report,
         id=_identifier(report.media.name, report.media.path, report.media.sha256),
@@ -99,7 +100,30 @@ def render_section(report: Report, media: Media | None, longest: int = preview.L
         findings=wording.ordered(report),
         moved={reason.detector for reason in verdict.because},
         untested=wording.untested(report),
+        mark=Markup(explained.MARK),
     )
+    return section if report.explained is None else with_explained(section, report)
+
+
+def with_explained(section: str, report: Report) -> str:
+    """A section rendered before a model was asked, with what the model added.
+
+    Args:
+        section: from `render_section`.
+        report: the same, with what was added.
+    """
+    if report.explained is None:
+        return section
+    id_ = _identifier(report.media.name, report.media.path, report.media.sha256)
+    block = _render(
+        "added",
+        id=id_,
+        added=report.explained,
+        rows=explained.rows(report, section, id_),
+        told=explained,
+        reasons=REASONS,
+    )
+    return explained.insert(section, block)
 
 
 def render_failure(failure: Failure) -> str:

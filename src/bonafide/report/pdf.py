@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.explain.words import where
 from bonafide.files import atomic_write
-from bonafide.report import chart, film, preview, provenance, wording
+from bonafide.report import chart, explained, film, preview, provenance, wording
 from bonafide.report.from_dict import from_dict
 from bonafide.report.pdf_sheet import GREY, INK, LINE, MARGIN, NEXT, WIDTH, Sheet
 from bonafide.types import ACCUSATIONS, EditedRegion, Label, Region, Report
@@ -57,6 +57,7 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> Non
     page.along_time()
     page.probabilities()
     page.reasons()
+    page.added()
     page.findings()
     page.not_tested()
     page.history()
@@ -222,6 +223,21 @@ class _Page(Sheet):
             self.heading("On changed copies")
             self.ink(9)
             self.paragraph(self.report.stability.text)
+
+    def added(self) -> None:
+        """What a model added, where one was asked."""
+        added = self.report.explained
+        if added is None:
+            return
+        self.heading("In the words of a model")
+        self.ink(8, colour=GREY)
+        self.paragraph(explained.origin(added))
+        self.ink(9)
+        for statement in added.kept:
+            self.paragraph(f"{statement.text} ({', '.join(statement.cites)})")
+        self.ink(8, colour=GREY)
+        failure = f" Nothing more came of it: {added.failure}." if added.failure else ""
+        self.paragraph(f"{explained.counted(added)}{failure}")
 
     def findings(self) -> None:
         """Every detector that had something to say."""

@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.explain.words import where
-from bonafide.report import chart, wording
-from bonafide.types import Failure, Finding, Question, Report, Stability
+from bonafide.report import chart, explained, wording
+from bonafide.types import Explained, Failure, Finding, Question, Report, Stability
 
 _BAR = 24  # characters
 _STATES = {"hit": "bold", "good": "green", "quiet": "dim", "note": ""}
@@ -70,6 +70,9 @@ def print_card(report: Report | Failure, console: Console) -> None:
     if report.stability:
         console.print()
         _print_stability(report, report.stability, console)
+    if report.explained:
+        console.print()
+        _print_explained(report.explained, console)
     missing = wording.untested(report)
     if missing:
         names = ", ".join(wording.one_line(detector) for detector, _, _ in missing)
@@ -179,6 +182,24 @@ def _print_stability(report: Report, held: Stability, console: Console) -> None:
     in_all = [wording.extent(values) for _, values in moved]
     table.add_row("all copies", *in_all, style="bold")
     console.print(table)
+
+
+def _print_explained(added: Explained, console: Console) -> None:
+    """What a model added, with what each sentence rests on."""
+    console.print(Text("Explained by a model", "bold"))
+    console.print(Text(wording.one_line(explained.origin(added)), "dim"))
+    for statement in added.kept:
+        row = Table.grid(padding=(0, 1))
+        cites = ", ".join(statement.cites)
+        row.add_row(
+            Text("-"),
+            Text(wording.one_line(statement.text)) + Text(f" ({wording.one_line(cites)})", "dim"),
+        )
+        console.print(row)
+    told = explained.counted(added)
+    if added.failure:
+        told = f"{told} {added.failure[:1].upper()}{added.failure[1:]}."
+    console.print(Text(wording.one_line(told), "dim"))
 
 
 def _symbol(words: wording.Words, console: Console) -> str:

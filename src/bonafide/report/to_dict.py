@@ -16,6 +16,7 @@ from bonafide.types import (
     Answer,
     Calibrated,
     Edits,
+    Explained,
     Failure,
     Finding,
     Measurement,
@@ -25,10 +26,12 @@ from bonafide.types import (
     ScoreMap,
     Series,
     Stability,
+    Statement,
     Where,
 )
 
 SCHEMA = 2
+_LISTS = ("kept", "dropped")
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
@@ -63,6 +66,7 @@ def to_dict(report: Report | Failure) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in report.findings],
         "stability": _stability(report.stability),
         "edits": _edits(report.edits),
+        "explained": explained(report.explained),
         "untested": dict(report.untested),
         "settings": _json(report.settings),
         "versions": dict(report.versions),
@@ -225,6 +229,26 @@ def _edits(edits: Edits | None) -> dict[str, Any] | None:
         "marked_share": edits.marked_share,
         "weights": dict(edits.weights),
     }
+
+
+def explained(added: Explained | None) -> dict[str, Any] | None:
+    """What a model added, as JSON values; None where none was asked."""
+    if added is None:
+        return None
+    return {
+        **_json({name: value for name, value in vars(added).items() if name not in _LISTS}),
+        "made": added.made,
+        "kept": [_statement(one) for one in added.kept],
+        "dropped": [
+            {**_statement(one.statement), "reason": one.reason, "why": one.why}
+            for one in added.dropped
+        ],
+        "reasons": dict(added.reasons),
+    }
+
+
+def _statement(one: Statement) -> dict[str, Any]:
+    return {"text": one.text, "cites": list(one.cites), "author": one.author}
 
 
 def _json(value: Any) -> Any:

@@ -1,0 +1,248 @@
+"""Lets a model explain a report: ask, check, ask again about what failed, drop the rest.
+
+A model sees the report and adds sentences. It changes no finding, no answer and no verdict, since
+it is asked after they are drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bonafide.errors import InvalidInput
+from bonafide.explain import replies
+from bonafide.explain.cache import Cache, folder
+from bonafide.explain.check import Checker
+from bonafide.explain.endpoint import Endpoint, EndpointError, Reply, estimate
+from bonafide.explain.sending import (
+    MOST_STATEMENTS,
+    Payload,
+    Picture,
+    Share,
+    payload,
+    prompt,
+    schema,
+)
+from bonafide.types import Dropped, Explained, Report, Statement
+
+ANSWER_TOKENS = 1_200  # of one answer
+STEP = 0.05  # by which the temperature rises with every further try
+HOTTEST = 0.5
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a model is asked.
+
+    Attributes:
+        model: its name at the endpoint.
+        url: of the endpoint.
+        share: what may be sent.
+        key: of the endpoint, "" for none.
+        seed: of the sampling.
+        tries: how often what failed is asked for again.
+        timeout: of one request, seconds.
+        seconds: wall time for one file, after which nothing more is asked.
+        most_tokens: of all requests about one file, both ways.
+        prices: per million tokens in and out, in one currency; None if unknown.
+        most_cost: of all requests about one file; needs `prices`.
+    """
+
+    model: str
+    url: str
+    share: Share = Share.FINDINGS
+    key: str = field(default="", repr=False)
+    seed: int = 1
+    tries: int = 2
+    timeout: float = 60.0
+    seconds: float = 180.0
+    most_tokens: int = 40_000
+    prices: tuple[float, float] | None = None
+    most_cost: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.most_cost is not None and self.prices is None:
+            raise InvalidInput("a bound on the cost needs the prices of the endpoint")
+        Endpoint(self.url, self.model)  # refuses what is no address
+
+    def cost(self, tokens_in: float, tokens_out: float) -> float | None:
+        """What so many tokens cost; None without prices."""
+        if self.prices is None:
+            return None
+        return (tokens_in * self.prices[0] + tokens_out * self.prices[1]) / 1e6
+
+
+@dataclass
+class _Tally:
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached: int = 0
+
+
+def explain(
+    report: Report,
+    asking: Asking,
+    pictures: Iterable[Picture] = (),
+    announce: Callable[[Payload], None] | None = None,
+    cache: Cache | None = None,
+) -> Explained:
+    """Ask a model to explain a report, and keep the statements that hold.
+
+    Args:
+        report: with its verdict.
+        asking: which model, and within which bounds.
+        pictures: what `asking.share` allows; ignored if it allows findings alone.
+        announce: called with what will be sent, before it is.
+        cache: of answers; the user's own by default.
+
+    Returns:
+        What became of it; trouble with the endpoint is its `failure`, never an exception.
+
+    Raises:
+        MissingExtra: the package openai is not installed.
+    """
+    began = time.monotonic()
+    sent = payload(report, asking.share, pictures)
+    conversation = _Conversation(report, asking, sent, cache or Cache(folder()))
+    kept: list[Statement] = []
+    dropped: list[Dropped] = []
+    failure = ""
+    if announce is not None:
+        announce(sent)
+    try:
+        for attempt in range(asking.tries + 1):
+            if attempt and time.monotonic() - began > asking.seconds:
+                failure = "the time for one file was over before every statement was made again"
+                break
+            fresh, failed = conversation.round(attempt)
+            kept += fresh
+            dropped += failed
+            if len(kept) >= MOST_STATEMENTS or not conversation.open(failed):
+                break
+    except EndpointError as error:
+        failure = str(error)
+    tally = conversation.tally
+    return Explained(
+        model=asking.model,
+        endpoint=conversation.endpoint.host,
+        share=asking.share.value,
+        prompt=sent.prompt,
+        sent=sent.digest,
+        seed=asking.seed,
+        kept=tuple(kept[:MOST_STATEMENTS]),
+        dropped=tuple(dropped),
+        requests=tally.requests,
+        tokens_in=tally.tokens_in,
+        tokens_out=tally.tokens_out,
+        cost=_rounded(asking.cost(tally.tokens_in, tally.tokens_out)),
+        cached=bool(tally.cached) and tally.cached == tally.requests,
+        failure=failure,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+class _Conversation:
+    """The rounds of one explanation."""
+
+    def __init__(self, report: Report, asking: Asking, sent: Payload, cache: Cache) -> None:
+        self.asking, self.sent, self.cache = asking, sent, cache
+        self.endpoint = Endpoint(asking.url, asking.model, asking.key, asking.timeout)
+        self.checker = Checker(report, sent.instructions)
+        self.messages = sent.messages()
+        self.schema = schema(sent.ids)
+        self.tally = _Tally()
+
+    def round(self, attempt: int) -> tuple[list[Statement], list[Dropped]]:
+        """Ask once and check what comes.
+
+        Raises:
+            EndpointError: no usable answer, or a bound is reached.
+        """
+        temperature = min(HOTTEST, STEP * attempt)
+        reply = self._ask(temperature, self.asking.seed + attempt)
+        made = replies.statements(reply.text, self.asking.model)
+        if not made and not attempt:
+            raise EndpointError("the answer holds no statement")
+        kept: list[Statement] = []
+        dropped: list[Dropped] = []
+        for statement in made:
+            problem = self.checker.problem(statement)
+            if problem is None:
+                self.checker.remember(statement)
+                kept.append(statement)
+            else:
+                dropped.append(Dropped(_bounded(statement), problem.reason, problem.why))
+        told = "\n".join(f"- {one.statement.text} ({one.why})" for one in dropped)
+        # The first data is sent again with every round; of the answers only the last one.
+        self.messages = [
+            *self.sent.messages(),
+            {"role": "assistant", "content": reply.text[: replies.LONGEST]},
+            {"role": "user", "content": prompt("again", dropped=told)},
+        ]
+        return kept, dropped
+
+    def open(self, dropped: list[Dropped]) -> bool:
+        """Whether something is worth asking for again."""
+        return any(one.reason != "repeated" for one in dropped)
+
+    def _ask(self, temperature: float, seed: int) -> Reply:
+        most = ANSWER_TOKENS
+        key = self.cache.key(
+            url=self.asking.url,
+            model=self.asking.model,
+            messages=self.messages,
+            schema=self.schema,
+            temperature=temperature,
+            seed=seed,
+            most=most,
+        )
+        reply = self.cache.get(key)
+        if reply is not None:
+            self.tally.requests += 1
+            self.tally.cached += 1
+            return reply
+        self._within_bounds(most)
+        reply = self.endpoint.ask(
+            self.messages, self.schema, seed=seed, temperature=temperature, most=most
+        )
+        self.tally.requests += 1
+        self.tally.tokens_in += reply.tokens_in
+        self.tally.tokens_out += reply.tokens_out
+        self.cache.put(key, reply)
+        return reply
+
+    def _within_bounds(self, most: int) -> None:
+        """Refuse a request that could pass a bound.
+
+        Raises:
+            EndpointError: it could.
+        """
+        asking, tally = self.asking, self.tally
+        tokens_in = tally.tokens_in + estimate(self.messages)
+        tokens_out = tally.tokens_out + most
+        if tokens_in + tokens_out > asking.most_tokens:
+            raise EndpointError(
+                f"another request could pass the bound of {asking.most_tokens:,} tokens"
+            )
+        cost = asking.cost(tokens_in, tokens_out)
+        if asking.most_cost is not None and cost is not None and cost > asking.most_cost:
+            raise EndpointError(f"another request could cost more than {asking.most_cost:g}")
+
+
+def _bounded(statement: Statement) -> Statement:
+    """A dropped statement short enough for a report."""
+    return Statement(
+        statement.text[:400], tuple(c[:80] for c in statement.cites[:8]), statement.author
+    )
+
+
+def _rounded(cost: float | None) -> float | None:
+    return None if cost is None else round(cost, 6)
+
+
+def options(asking: Asking) -> dict[str, Any]:
+    """What of the settings decides an explanation, for keys of stored reports."""
+    return {"model": asking.model, "url": asking.url, "share": asking.share.value}

@@ -1,0 +1,162 @@
+"""What a model added to an explanation, for the page; and the pictures that may be sent to one.
+
+A section is rendered where the file is at hand, often before a model was asked. It holds a mark,
+and `insert` puts the block in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from bonafide.explain.citable import Citable, citables
+from bonafide.explain.sending import Picture, Share
+from bonafide.report import preview, wording
+from bonafide.types import EditedRegion, Explained, Report, Statement
+
+if TYPE_CHECKING:
+    from bonafide.media.image import Image
+
+MARK = "<!-- explained -->"
+LONGEST = 1024  # of a picture that is sent, pixels
+MOST_CUTOUTS = 4
+MARGIN = 16  # around a region that is cut out, pixels
+
+_NAMES: Mapping[str, str] = {"verdict": "verdict", "stability": "changed copies"}
+
+
+def pictures(report: Report, image: Image | None, share: Share) -> tuple[Picture, ...]:
+    """The pictures that a model may see, re-encoded without metadata.
+
+    Args:
+        report: with the regions that are marked.
+        image: the picture; None for files without one.
+        share: what may be sent.
+
+    Returns:
+        Nothing for findings alone; else cut-outs of the largest regions, the picture before them
+        where that is allowed, each at most `LONGEST` pixels a side.
+    """
+    if image is None or share is Share.FINDINGS:
+        return ()
+    found = []
+    if share is Share.PICTURE:
+        found.append(_sent("picture", preview.picture(image.pixels, LONGEST)))
+    regions = report.edits.regions if report.edits else ()
+    for number, region in enumerate(regions[:MOST_CUTOUTS], 1):
+        found.append(_sent(f"region.{number}", _cutout(image, region)))
+    return tuple(found)
+
+
+def _cutout(image: Image, region: EditedRegion) -> preview.Preview:
+    top, left = max(0, region.y - MARGIN), max(0, region.x - MARGIN)
+    bottom, right = region.y + region.height + MARGIN, region.x + region.width + MARGIN
+    return preview.picture(image.pixels[top:bottom, left:right], LONGEST)
+
+
+def _sent(name: str, made: preview.Preview) -> Picture:
+    return Picture(name, made.data, made.mime, made.width, made.height)
+
+
+def insert(section: str, block: str) -> str:
+    """A section with the block of a model's statements at its place."""
+    return section.replace(MARK, block, 1)
+
+
+def links(report: Report, section: str, id_: str) -> dict[str, str]:
+    """Id of what is cited → anchor in a section, for everything that has one there.
+
+    Args:
+        report: of the section.
+        section: as rendered.
+        id_: of the section.
+    """
+    anchors = set(re.findall(r' id="([^"]+)"', section))
+    frames = {
+        time: f"{id_}-frame-{number}"
+        for number, time in re.findall(
+            rf'id="{re.escape(id_)}-frame-(\d+)".*?<b>([\d:.]+)</b>', section
+        )
+    }
+    found = {}
+    for cite, one in citables(report).items():
+        target = _anchor(cite, one, id_, frames)
+        if target not in anchors:  # regions that are not shown, tests that did not run
+            detector = one.groups[0] if one.groups else ""
+            target = f"{id_}-{detector}" if f"{id_}-{detector}" in anchors else id_
+        found[cite] = target
+    return found
+
+
+def _anchor(cite: str, one: Citable, id_: str, frames: Mapping[str, str]) -> str:
+    kind, _, rest = cite.partition(".")
+    if kind == "time" and one.spans:
+        return frames.get(wording.clock(one.spans[0].start), "")
+    if kind in ("finding", "fact", "untested"):
+        return f"{id_}-{one.groups[0]}"
+    if kind == "file":
+        return f"{id_}-record"
+    return f"{id_}-{kind}-{rest}" if kind in ("region", "answer") else id_
+
+
+def name(report: Report, cite: str) -> str:
+    """What is cited, in a few words."""
+    known = citables(report).get(cite)
+    return _NAMES.get(cite) or (known.label if known else cite)
+
+
+def rows(report: Report, section: str, id_: str) -> list[tuple[Statement, list[tuple[str, str]]]]:
+    """Each kept statement with (what it cites in words, anchor) of everything that it cites."""
+    assert report.explained is not None
+    known, anchors = citables(report), links(report, section, id_)
+    return [
+        (
+            statement,
+            [
+                (_NAMES.get(cite) or known[cite].label, anchors[cite])
+                for cite in statement.cites
+                if cite in known
+            ],
+        )
+        for statement in report.explained.kept
+    ]
+
+
+def counted(explained: Explained) -> str:
+    """How many statements were made and kept, and why the others were dropped, one sentence."""
+    if not explained.made:
+        return "No statement was made."
+    dropped = len(explained.dropped)
+    why = _list(f"{count} {reason}" for reason, count in explained.reasons.items())
+    return (
+        f"{explained.made} made, {len(explained.kept)} kept, {dropped} dropped"
+        f"{f' ({why})' if why else ''}."
+    )
+
+
+def origin(explained: Explained) -> str:
+    """Who wrote it, from what, and that it moved nothing, for people."""
+    seen = {
+        "findings": "the findings, without the picture",
+        "regions": "the findings and cut-outs of the marked regions",
+        "picture": "the findings and the picture",
+    }.get(explained.share, explained.share)
+    return (
+        f"Written by the model {explained.model} at {explained.endpoint} from {seen}. Every "
+        "sentence was checked against the findings. The model had no part in the verdict."
+    )
+
+
+def effort(explained: Explained) -> str:
+    """What it took: requests, tokens, cost."""
+    cost = "" if explained.cost is None else f", cost {explained.cost:.4g}"
+    cached = ", from the cache" if explained.cached else ""
+    requests = f"{explained.requests} request{'s' * (explained.requests != 1)}"
+    return (
+        f"{requests}{cached}, {explained.tokens_in:,} tokens in, {explained.tokens_out:,} out{cost}"
+    )
+
+
+def _list(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
