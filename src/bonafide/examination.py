@@ -158,7 +158,7 @@ class Examiner:
         )
 
     def _of_kind(self, media: Media) -> tuple[tuple[Card, ...], dict[str, str]]:
-        """Detectors that are asked: not those of frames or pictures about what has none.
+        """Detectors that are asked: not those that read other kinds of media.
 
         A detector that was asked for by name is asked all the same, and says why it cannot tell.
         """
@@ -169,9 +169,7 @@ class Examiner:
                 else _reads(card, media.kind)
             )
             for card in self.chosen
-            if (card.id.endswith(registry.FRAMES) or media.kind is Kind.AUDIO)
-            and media.kind not in card.kinds
-            and card.id not in self.settings.only
+            if media.kind not in card.kinds and card.id not in self.settings.only
         }
         return tuple(card for card in self.chosen if card.id not in other), self.untested | other
 
