@@ -98,7 +98,10 @@ def read_structure(data: bytes) -> JpegStructure | None:
         body = data[start : start + length]
         segments.append((marker_name(marker), length))
         if marker == 0xDB:
-            _read_quantisation(body, tables)
+            for table, steps in quantisation_tables(body):
+                array = np.empty(64, np.int32)
+                array[ZIGZAG] = steps
+                tables[table] = np.maximum(array, 1).reshape(8, 8)
         elif marker in _FRAME_MARKERS and len(body) >= 6:
             height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
             progressive, arithmetic = marker in _PROGRESSIVE, marker >= 0xC9
@@ -183,7 +186,8 @@ def _next_marker(data: bytes, position: int) -> int:
     return found.start() if found else len(data)
 
 
-def _read_quantisation(body: bytes, tables: dict[int, NDArray[np.int32]]) -> None:
+def quantisation_tables(body: bytes) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Number and steps of each whole table of a DQT segment: int32 (64,), in zigzag order."""
     position = 0
     while position < len(body):
         wide, table = body[position] >> 4, body[position] & 15
@@ -191,9 +195,7 @@ def _read_quantisation(body: bytes, tables: dict[int, NDArray[np.int32]]) -> Non
         values = body[position + 1 : position + 1 + size]
         if len(values) < size:
             return
-        array = np.empty(64, np.int32)
-        array[ZIGZAG] = np.frombuffer(values, ">u2" if wide else "u1").astype(np.int32)
-        tables[table] = np.maximum(array, 1).reshape(8, 8)
+        yield table, np.frombuffer(values, ">u2" if wide else "u1").astype(np.int32)
         position += 1 + size
 
 

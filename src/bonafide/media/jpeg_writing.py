@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bonafide.media.jpeg import marker_name, markers
+from bonafide.media.jpeg import marker_name, markers, quantisation_tables
 
 _MOST_NAMES = 60  # segments that are named before the first scan
 _MOST_SCANS = 100
@@ -90,7 +90,9 @@ def read_writing(data: bytes) -> JpegWriting | None:
                 scans.append(_scan(body))
             continue
         if name == "DQT":
-            name += str(_quantisation(body, tables))
+            found = list(quantisation_tables(body))
+            tables |= {table: tuple(steps.tolist()) for table, steps in found}
+            name += str(len(found))
         elif name == "DHT":
             name += str(_huffman(body, {} if scans else bits))
         elif name.startswith("SOF") and len(body) >= 6:
@@ -128,24 +130,6 @@ def read_writing(data: bytes) -> JpegWriting | None:
 
 def _app(name: str, body: bytes) -> str:
     return next((called for mark, called in _APPS if body.startswith(mark)), name)
-
-
-def _quantisation(body: bytes, tables: dict[int, tuple[int, ...]]) -> int:
-    """Read the tables of a DQT segment into `tables`; their number."""
-    position = count = 0
-    while position < len(body):
-        wide, table = body[position] >> 4, body[position] & 15
-        size = 128 if wide else 64
-        values = body[position + 1 : position + 1 + size]
-        if len(values) < size:
-            break
-        step = 2 if wide else 1
-        tables[table] = tuple(
-            int.from_bytes(values[k : k + step], "big") for k in range(0, size, step)
-        )
-        position += 1 + size
-        count += 1
-    return count
 
 
 def _huffman(body: bytes, bits: dict[tuple[int, int], bytes]) -> int:
