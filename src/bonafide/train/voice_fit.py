@@ -20,10 +20,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from bonafide.bench.metrics import eer, eer_value, roc_auc, tpr_at_fpr
 from bonafide.bench.statistics import bootstrap
-from bonafide.detectors.speech.voice_probe import CARD, FAR
+from bonafide.detectors.speech.voice_probe import CARD
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
 from bonafide.networks import runtime
+from bonafide.networks.probe import FAR
 from bonafide.networks.whisper import LAYERS
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features
 from bonafide.train.probe_figures import LEAST

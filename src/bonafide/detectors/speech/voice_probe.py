@@ -36,7 +36,8 @@ import numpy as np
 
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
-from bonafide.networks import runtime
+from bonafide.networks import probe, runtime
+from bonafide.networks.probe import FAR
 from bonafide.networks.whisper import NETWORK, SECONDS, features_of
 from bonafide.regions import Series, Span, Where
 from bonafide.signals.speech import RATE
@@ -53,8 +54,6 @@ from bonafide.types import (
     Question,
 )
 
-# Distance from the training recordings, 1 for a typical one, beyond which the probe is not asked.
-FAR = 2.0
 MOST = 300  # stretches that are read of one file: 20 minutes of speech
 _BATCH = 8
 _MOST_PARTS = 24  # stretches that are reported one by one, those with the largest scores
@@ -102,7 +101,7 @@ class Detector:
         if ctx.media.audio is None:
             return NotApplicable("it has no sound track")
         try:
-            probe = runtime.session(CARD.id)
+            runtime.session(CARD.id)  # a network that is missing is told before sound is read
             speech = ctx.get(SPEECH)
             if speech.out_of_scope is not None:
                 return NotApplicable(speech.out_of_scope)
@@ -112,10 +111,10 @@ class Detector:
             distances: list[float] = []
             read = 0.0
             for batch in _batches(stretches(track, speech, SECONDS, MOST)):
-                found = probe.run(tokens=features_of([one.samples for one in batch]))
+                logits, far = probe.read(CARD.id, features_of([one.samples for one in batch]))
                 spans += [one.span for one in batch]
-                scores += found["logit"].tolist()
-                distances += found["distance"].tolist()
+                scores += logits.tolist()
+                distances += far.tolist()
                 read += sum(len(one.samples) for one in batch) / RATE
         except WeightsError as error:
             return Failed(error.why)
