@@ -1,4 +1,4 @@
-"""Write a file atomically: readers see the old content or the new, never a part."""
+"""Where the user's files lie, and how a file is written: atomically, never in part."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def user_data(name: str) -> Path:
+    """A file or folder in the platform's place for a user's data; it need not exist."""
+    import platformdirs
+
+    return platformdirs.user_data_path("bonafide", appauthor=False) / name
 
 
 @contextmanager

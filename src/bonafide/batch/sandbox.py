@@ -245,12 +245,12 @@ def _close_all_but(kept: set[int]) -> None:
 
 def _program() -> list[str]:
     """Folders of Python, of installed packages, and of detectors that plugins bring."""
-    from bonafide.networks.runtime import user_folder
+    from bonafide.files import user_data
     from bonafide.trust.user import folder
 
     package = Path(__file__).parents[1]
-    places = [package, Path(sys.base_prefix) / "lib", Path(sys.prefix) / "lib", user_folder()]
-    places += [user_folder().parent / name for name in ("cameras", "calibrations")]
+    places = [package, Path(sys.base_prefix) / "lib", Path(sys.prefix) / "lib"]
+    places += map(user_data, ("weights", "cameras", "calibrations"))
     places += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib")]
     places += map(Path, [*site.getsitepackages(), site.getusersitepackages()])
     places += [Path(sys.prefix) / "pyvenv.cfg", folder()]

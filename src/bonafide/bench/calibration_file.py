@@ -9,8 +9,7 @@ from typing import Any
 
 from bonafide.evidence.calibration import load_calibration
 from bonafide.evidence.reference import HEAD, IMAGES
-from bonafide.files import atomic_write
-from bonafide.networks import runtime
+from bonafide.files import atomic_write, user_data
 
 
 def write(table: dict[str, Any], path: str | Path | None = None) -> Path:
@@ -131,4 +130,4 @@ def _json(value: Any) -> str:
 
 
 def _home() -> Path:
-    return runtime.user_folder().parent / "calibrations"
+    return user_data("calibrations")

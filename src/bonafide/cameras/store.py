@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import InvalidInput
-from bonafide.files import atomic_write
+from bonafide.files import atomic_write, user_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +70,7 @@ class Camera:
 def folder() -> Path:
     """Where fingerprints are kept; it need not exist."""
     named = os.environ.get("BONAFIDE_CAMERAS")
-    if named:
-        return Path(named)
-    import platformdirs
-
-    return platformdirs.user_data_path("bonafide", appauthor=False) / "cameras"
+    return Path(named) if named else user_data("cameras")
 
 
 def slug(name: str) -> str:

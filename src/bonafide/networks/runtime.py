@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bonafide.errors import DamagedWeights, InvalidInput, MissingWeights, UnverifiedWeights
+from bonafide.files import user_data
 from bonafide.signals.tiles import Tile, cut
 
 if TYPE_CHECKING:
@@ -235,9 +236,7 @@ def open_session(found: Found, verified: bool = True) -> Session:
 
 def user_folder() -> Path:
     """Where pulled networks are kept: the platform's place for a user's data."""
-    import platformdirs
-
-    return platformdirs.user_data_path("bonafide", appauthor=False) / "weights"
+    return user_data("weights")
 
 
 def over_tiles(

@@ -114,9 +114,9 @@ def is_loopback(host: str) -> bool:
 
 def default_spool() -> Path:
     """Beside the default store, in the platform's place for a user's data."""
-    from bonafide.networks.runtime import user_folder
+    from bonafide.files import user_data
 
-    return user_folder().parent / "spool"
+    return user_data("spool")
 
 
 def _master_secret(spool: Path) -> bytes:

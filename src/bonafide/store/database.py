@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput, MissingExtra, StoreUnavailable
-from bonafide.networks.runtime import user_folder
+from bonafide.files import user_data
 
 BUSY_SECONDS = 30  # a writer waits this long for another one on SQLite
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,7 +49,7 @@ def address(url: str | None) -> URL:
         MissingExtra: PostgreSQL's driver is not installed.
     """
     if not url:
-        return URL.create("sqlite", database=str(user_folder().parent / "bonafide.db"))
+        return URL.create("sqlite", database=str(user_data("bonafide.db")))
     if "://" not in url:
         return URL.create("sqlite", database=str(Path(url).absolute()))
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bonafide.errors import InvalidInput
-from bonafide.files import atomic_write
+from bonafide.files import atomic_write, user_data
 from bonafide.trust import lists
 from bonafide.trust.der import read_certificate
 from bonafide.trust.lists import Purpose, Tier, TrustList
@@ -62,11 +62,7 @@ class Trust:
 def folder() -> Path:
     """Where the user's own trust is kept; it need not exist."""
     named = os.environ.get("BONAFIDE_TRUST")
-    if named:
-        return Path(named)
-    import platformdirs
-
-    return platformdirs.user_data_path("bonafide", appauthor=False) / "trust"
+    return Path(named) if named else user_data("trust")
 
 
 def in_use(given: str | None = None) -> Trust:
