@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     manifest, features = folder / "manifest.csv", folder / "features.npz"
     with manifest.open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "source", "generator"), *rows])
-    done = CliRunner().invoke(probe, ["voice-features", str(manifest), "--out", str(features)])
+    done = CliRunner().invoke(probe, ["features", "--voices", str(manifest), "--out", str(features)])
     assert done.exit_code == 1, done.output  # nobody speaks in one of them
     return manifest, features
 
@@ -50,7 +50,7 @@ def test_features_hold_three_views_and_are_not_computed_twice(made: tuple[Path, 
     assert found.tokens.shape == (3 * 2 * SOURCES, 3, 384) and np.isfinite(found.tokens).all()
     assert sorted(set(found.view.tolist())) == sorted((DEGRADED, WHOLE, TELEPHONE))
     before = read_rows(features)
-    CliRunner().invoke(probe, ["voice-features", str(manifest), "--out", str(features)])
+    CliRunner().invoke(probe, ["features", "--voices", str(manifest), "--out", str(features)])
     assert read_rows(features) == before
 
 
@@ -63,9 +63,11 @@ def test_the_probe_separates_and_its_file_says_the_same(
     made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest, features = made
-    arguments = ["voice-fit", str(manifest), "--features", str(features), "--out", str(tmp_path)]
+    arguments = ["fit", str(manifest), "--voices", "--features", str(features)]
+    arguments += ["--out", str(tmp_path)]
     done = CliRunner().invoke(probe, arguments)
     assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(probe, [*arguments, "--squares"]).exit_code == 2
     assert "| telephone |" in done.output and "by source" in done.output
     with (tmp_path / "out_of_fold.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["degradation"] == WHOLE]

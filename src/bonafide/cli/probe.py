@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bonafide.cli.bench_options import (
     DONE,
@@ -28,6 +29,14 @@ question_option = click.option(
 )
 
 
+voices_option = click.option(
+    "--voices",
+    is_flag=True,
+    help="Of speech, on Whisper's encoder: labels are bona_fide and synthetic_speech, generator "
+    "names the system.",
+)
+
+
 @click.group()
 def probe() -> None:
     """Fit linear probes, of pictures on CLIP's and of voices on Whisper's features.
@@ -35,8 +44,8 @@ def probe() -> None:
     \b
     bonafide probe features manifest.csv --out features.npz
     bonafide probe fit manifest.csv --features features.npz --out run
-    bonafide probe voice-features speech.csv --out features.npz
-    bonafide probe voice-fit speech.csv --features features.npz --out run
+    bonafide probe features speech.csv --voices --out features.npz
+    bonafide probe fit speech.csv --voices --features features.npz --out run
     """
 
 
@@ -158,28 +167,40 @@ def crops(
 @click.option("--blocks", default="5,6,7,8", show_default=True, metavar="N,...",
               help="Blocks of CLIP whose class tokens are kept, of 1 to 8; or `regions`: how "
               "aligned faces differ from their surroundings.")  # fmt: skip
+@voices_option
 @most_option
 @quiet_option
+@click.pass_context
 def features(
+    ctx: click.Context,
     manifests: tuple[Path, ...],
     out: Path,
     degradations: tuple[str, ...],
     question: str,
     blocks: str,
+    voices: bool,
     most: int,
     quiet: bool,
 ) -> None:
-    """Compute the features of labelled pictures; run again to continue.
+    """Compute the features of labelled pictures or voices; run again to continue.
 
     \b
-    Exit status: 0 done · 1 some picture could not be read · 2 wrong usage.
+    Exit status: 0 done · 1 some file could not be used · 2 wrong usage.
     """
     from bonafide.bench.labelled import read_labelled
     from bonafide.media.limits import Limits
 
+    if voices:
+        _of_pictures_only(ctx, "degradations", "question", "blocks")
     files = read_labelled(manifests, most=most)
-    layers = _layers(blocks)
     with bar("features", quiet) as tick:
+        if voices:
+            sys.exit(
+                SOME_FAILED
+                if library("voice_features").collect(files, out, Limits(), tick)
+                else DONE
+            )
+        layers = _layers(blocks)
         failed = library("probe_features").collect(
             files, out, Limits(), degradations, tick, Question(question), layers
         )
@@ -205,10 +226,14 @@ def features(
 @click.option("--inside", is_flag=True,
               help="Fit to what differs inside of sources that hold both classes.")  # fmt: skip
 @click.option("--together", multiple=True, metavar="SOURCE+SOURCE",
-              help="Sources that stay in one fold; may be repeated.")  # fmt: skip
+              help="Sources that stay in one fold, as those that share speakers; may be "
+              "repeated.")  # fmt: skip
+@voices_option
 @most_option
 @quiet_option
+@click.pass_context
 def fit(
+    ctx: click.Context,
     manifests: tuple[Path, ...],
     kept: Path,
     out: Path,
@@ -218,19 +243,34 @@ def fit(
     squares: bool,
     inside: bool,
     together: tuple[str, ...],
+    voices: bool,
     most: int,
     quiet: bool,
 ) -> None:
-    """Fit the probe, and score every picture with one that saw nothing of its source.
+    """Fit the probe, and score every file with one that saw nothing of its source.
 
     DIR gets the network, `out_of_fold.csv` for `bonafide bench calibrate --scores-of` and `bench
-    run --scores`, and `figures.md` with the AUC by generator.
+    run --scores`, and `figures.md` with the AUC by generator, or error rates by system. A voice
+    is scored by a probe that did not see its system either.
     """
     from bonafide.bench.labelled import read_labelled
     from bonafide.registry import card
 
-    probes, kinds = library("probe_fit"), library("probe_features")
     files = read_labelled(manifests, most=most)
+    if voices:
+        _of_pictures_only(ctx, "detector", "layers", "squares", "inside")
+        speech = library("voice_fit")
+        figures = speech.run(
+            library("voice_features").load(kept, files),
+            out,
+            strength=strength or speech.STRENGTH,
+            together=[group.split("+") for group in together],
+            manifests=manifests,
+        )
+        if not quiet:
+            click.echo(figures)
+        return
+    probes, kinds = library("probe_fit"), library("probe_features")
     whose = card(detector or probes.DEFAULT)
     read = kinds.load(kept, files, whose.question, kinds.pools_of(manifests))
     figures = probes.run(
@@ -248,73 +288,12 @@ def fit(
         click.echo(figures)
 
 
-@probe.command("voice-features")
-@manifests_argument
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE.npz", help="Gets the features; may exist already.")  # fmt: skip
-@most_option
-@quiet_option
-def voice_features(manifests: tuple[Path, ...], out: Path, most: int, quiet: bool) -> None:
-    """Compute the features of labelled speech; run again to continue.
-
-    Labels are bona_fide and synthetic_speech; generator names the system.
-
-    \b
-    Exit status: 0 done · 1 some file could not be used · 2 wrong usage.
-    """
-    from bonafide.bench.labelled import read_labelled
-    from bonafide.media.limits import Limits
-
-    files = read_labelled(manifests, most=most)
-    with bar("features", quiet) as tick:
-        failed = library("voice_features").collect(files, out, Limits(), tick)
-    sys.exit(SOME_FAILED if failed else DONE)
-
-
-@probe.command("voice-fit")
-@manifests_argument
-@click.option("--features", "kept", required=True, metavar="FILE.npz",
-              type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="What `bonafide probe voice-features` wrote.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
-              metavar="DIR", help="Folder for the probe and its scores.")  # fmt: skip
-@click.option("--strength", type=click.FloatRange(min=0, min_open=True), metavar="C",
-              help="Inverse of the penalty's weight.")  # fmt: skip
-@click.option(
-    "--together",
-    multiple=True,
-    metavar="SOURCE+SOURCE",
-    help="Sources that stay in one fold, as those that share speakers; may be repeated.",
-)
-@most_option
-@quiet_option
-def voice_fit(
-    manifests: tuple[Path, ...],
-    kept: Path,
-    out: Path,
-    strength: float | None,
-    together: tuple[str, ...],
-    most: int,
-    quiet: bool,
-) -> None:
-    """Fit the probe; score every file with one that saw neither its source nor its system.
-
-    DIR gets the network, `out_of_fold.csv` for `bonafide bench calibrate --scores-of`, and
-    `figures.md` with error rates by system and source.
-    """
-    from bonafide.bench.labelled import read_labelled
-
-    probes = library("voice_fit")
-    files = read_labelled(manifests, most=most)
-    figures = probes.run(
-        library("voice_features").load(kept, files),
-        out,
-        strength=strength or probes.STRENGTH,
-        together=[group.split("+") for group in together],
-        manifests=manifests,
-    )
-    if not quiet:
-        click.echo(figures)
+def _of_pictures_only(ctx: click.Context, *names: str) -> None:
+    """Refuse options that --voices leaves without a meaning."""
+    for option in ctx.command.params:
+        given = ctx.get_parameter_source(str(option.name))
+        if option.name in names and given is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option.opts[0]} is of pictures, not of --voices")
 
 
 def _layers(blocks: str) -> tuple[str, ...]:

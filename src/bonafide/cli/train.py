@@ -73,7 +73,7 @@ class _ListsMethods(click.Command):
               help="Labelled pictures; see `bonafide bench index`.")  # fmt: skip
 @click.option("--pairs", type=click.Path(dir_okay=False), multiple=True, metavar="PAIRS.csv",
               help="Table of aligned twins from `bonafide align`; may be repeated.")  # fmt: skip
-@click.option("--through", "decoders", multiple=True, metavar="FILE.pt|DIR",
+@click.option("--through", "decoders", multiple=True, metavar="FILE.onnx|DIR",
               help="Autoencoders, as for `bonafide align`, that regenerate parts of pictures where "
               "masks are learned; may be repeated.")  # fmt: skip
 @click.option("--protocol", default="generated-normalised", show_default=True, metavar="NAME|FILE",

@@ -90,7 +90,7 @@ def load(
 
 
 def open_decoders(names: Sequence[str], folder: Path) -> list[Decoder]:
-    """Autoencoders, as `bonafide align --through` names them; a folder stands for its .pt files.
+    """Autoencoders, as `bonafide align --through` names them; a folder stands for its .onnx files.
 
     Args:
         names: of the autoencoders.

@@ -86,19 +86,6 @@ def spread(originals: Sequence[Original], per_source: int, seed: int) -> list[Or
     return [chosen[index] for index in random.permutation(len(chosen))]
 
 
-def divide(
-    originals: Sequence[Original], share: float, seed: int
-) -> tuple[list[Original], list[Original]]:
-    """Set `share` of the sources apart, at least one if there are two: (rest, held out)."""
-    sources = sorted({original.source for original in originals})
-    count = min(max(1, round(share * len(sources))), len(sources) - 1)
-    held = {sources[i] for i in np.random.default_rng(seed).permutation(len(sources))[:count]}
-    return (
-        [original for original in originals if original.source not in held],
-        [original for original in originals if original.source in held],
-    )
-
-
 @dataclass(frozen=True)
 class Crop:
     """A square of an original.

@@ -3,7 +3,7 @@
 A twin shows what its original shows, at the same size; it differs by the trace of a decoder. What
 it is sent through is named by a word or two:
 
-    zoo/nearest-x8-kl.pt                an autoencoder trained by `--train-zoo`
+    autoencoder.onnx                    any network that gives a picture of the size it takes
     diffusers:AutoencoderKL:FOLDER      a class of diffusers, with weights in a folder or on the hub
     transformers:JanusVQVAE:FOLDER      a class of transformers that decodes what it encodes
     enlarge:lanczos:2                   reduced by 2, enlarged by one of `upscalers.KERNELS`
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from bonafide.errors import InvalidInput, MediaError, MissingExtra
 from bonafide.files import atomic_write
-from bonafide.train import autoencoders, originals, upscalers, zoo
+from bonafide.train import originals, upscalers
 from bonafide.train.originals import Crop, Original
 
 Pixels = NDArray[np.uint8]
@@ -120,8 +120,8 @@ def open_passage(words: str, network: bool = False) -> Passage:
         MissingExtra: diffusers, transformers or ONNX Runtime is not installed.
     """
     kind, _, rest = words.partition(":")
-    if words.endswith(".pt"):
-        return _zoo(Path(words))
+    if words.endswith(".onnx") and kind != "enlarge":
+        return Passage(Path(words).stem, _HUB_MULTIPLE, _network(Path(words), 1))
     if kind in _LIBRARIES and ":" in rest:
         name, _, where = rest.partition(":")
         return _hub(kind, name, where, network)
@@ -129,7 +129,8 @@ def open_passage(words: str, network: bool = False) -> Passage:
     if kind == "enlarge" and factor.isdecimal() and int(factor) >= 2:
         return _enlarger(kernel, int(factor))
     raise InvalidInput(
-        f"--through {words}: expected FILE.pt, diffusers:CLASS:FOLDER, transformers:CLASS:FOLDER, "
+        f"--through {words}: expected FILE.onnx, diffusers:CLASS:FOLDER, "
+        "transformers:CLASS:FOLDER, "
         f"or enlarge:KERNEL:FACTOR with a kernel of {', '.join(upscalers.KERNELS)} or FILE.onnx"
     )
 
@@ -143,9 +144,9 @@ def spelled_out(through: Sequence[str]) -> Iterator[str]:
     for words in through:
         folder = Path(words)
         if folder.is_dir():
-            files = sorted(folder.glob("*.pt"))
+            files = sorted(folder.glob("*.onnx"))
             if not files:
-                raise InvalidInput(f"--through {words}: the folder holds no .pt file")
+                raise InvalidInput(f"--through {words}: the folder holds no .onnx file")
             yield from map(str, files)
         else:
             yield words
@@ -242,12 +243,6 @@ def _written(crop: Crop, passage: Passage, folder: Path) -> Pair:
     return Pair(path, crop.original.name, crop.left, crop.top, size, passage.name)
 
 
-def _zoo(path: Path) -> Passage:
-    autoencoder = autoencoders.load(path).to(_device())
-    member = autoencoder.member
-    return Passage(member.name, member.factor, lambda pixels: zoo.reconstruct(autoencoder, pixels))
-
-
 def _hub(library: str, name: str, where: str, network: bool) -> Passage:
     """An autoencoder by class; `where` is a folder or a hub id, with #subfolder if need be."""
     try:
@@ -304,7 +299,7 @@ def _enlarger(kernel: str, factor: int) -> Passage:
 
 
 def _network(path: Path, factor: int) -> Callable[[Pixels], Pixels]:
-    """A super-resolution network: float32 (1, 3, h, w) in [0, 1] → (1, 3, factor·h, factor·w)."""
+    """A network: float32 (1, 3, h, w) in [0, 1] → (1, 3, factor·h, factor·w)."""
     try:
         session = importlib.import_module("onnxruntime").InferenceSession(
             str(path), providers=["CPUExecutionProvider"]
@@ -321,7 +316,11 @@ def _network(path: Path, factor: int) -> Callable[[Pixels], Pixels]:
         except Exception as error:
             raise InvalidInput(f"{path} does not take RGB pictures of any size: {error}") from None
         if result.shape[2:] != tuple(factor * side for side in batch.shape[2:]):
-            raise InvalidInput(f"{path} does not enlarge by {factor}")
+            raise InvalidInput(
+                f"{path} does not enlarge by {factor}"
+                if factor > 1
+                else f"{path} does not give back a picture of the size it takes"
+            )
         levels = np.clip(np.rint(result[0].transpose(1, 2, 0) * 255), 0, 255)
         return np.ascontiguousarray(levels.astype(np.uint8))
 

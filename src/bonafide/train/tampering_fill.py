@@ -1,7 +1,7 @@
 """Holes filled by a network in an ONNX file, as a `Filler` of the tampering maker.
 
 The network takes float32 (1, 4, H, W): RGB in [0, 1], zero in the hole, and the hole as ones; and
-gives RGB of that size. `tools/train_inpainter.py` writes such files.
+gives RGB of that size.
 """
 
 from __future__ import annotations
