@@ -39,7 +39,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     manifest, features = folder / "manifest.csv", folder / "features.npz"
     with manifest.open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "source", "generator"), *rows])
-    done = CliRunner().invoke(probe, ["features", "--voices", str(manifest), "--out", str(features)])
+    done = CliRunner().invoke(
+        probe, ["features", "--voices", str(manifest), "--out", str(features)]
+    )
     assert done.exit_code == 1, done.output  # nobody speaks in one of them
     return manifest, features
 
