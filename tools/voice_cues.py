@@ -2,9 +2,9 @@
 
     python tools/voice_cues.py MANIFEST [--most 100000]
 
-MANIFEST is one for `bonafide probe features --voices`. A random forest sees the cues of a file, never
-its sound, and is asked about sources that it was not fitted on (eight folds). AUC as files come, of
-the views that the probe reads, and of degraded views.
+MANIFEST is one for `bonafide probe features --voices`. A random forest sees the cues of a file,
+never its sound, and is asked about sources that it was not fitted on (eight folds). AUC as files
+come, of the views that the probe reads, and of degraded views.
 """
 
 from __future__ import annotations
