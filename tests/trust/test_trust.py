@@ -21,6 +21,7 @@ from bonafide.errors import InvalidInput
 from bonafide.media.jumbf import signing_certificate
 from bonafide.trust import lists, products, user
 from bonafide.trust.der import CLAIM_SIGNING, read_certificate
+from bonafide.trust.download import download
 from bonafide.trust.lists import Purpose, Tier
 
 
@@ -223,7 +224,7 @@ def test_only_secure_addresses_are_fetched(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(socket, "socket", None)
     for address in ("http://example.org/list.json", "ftp://example.org/x", "file:///etc/passwd"):
         with pytest.raises(InvalidInput, match="only https"):
-            user.download(address)
+            download(address)
 
 
 def test_a_given_list_replaces_all(tmp_path: Path) -> None:

@@ -109,35 +109,45 @@ def run(
         RuntimeError: `work` raised, with its traceback: a bug, not a property of the input. Or no
             worker could be started.
     """
-    return _run(_Pool(work, jobs, seconds, quiet, fork), tasks, jobs)
+    feed: _Feed[Task, Result] = _Feed(_Pool(work, jobs, seconds, quiet, fork), tasks, jobs)
+    feed.fill()  # workers begin at once, while the caller prepares to show what they find
+    return _run(feed)
 
 
-def _run(pool: _Pool, tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Result | Lost]]:
-    waiting: deque[_Slot[Task, Result]] = deque()
-    queue = iter(tasks)
-    exhausted = False
+def _run(feed: _Feed[Task, Result]) -> Iterator[tuple[Task, Result | Lost]]:
     try:
-        while True:
-            for worker in pool.free():
-                if exhausted or len(waiting) >= jobs * _LOOK_AHEAD:
-                    break
-                try:
-                    slot: _Slot[Task, Result] = _Slot(next(queue))
-                except StopIteration:
-                    exhausted = True
-                    break
-                waiting.append(slot)
-                worker.give(slot)
-            if not waiting:
-                return
-            if waiting[0].outcome is not None:
-                done = waiting.popleft()
+        while feed.waiting:
+            if feed.waiting[0].outcome is not None:
+                done = feed.waiting.popleft()
                 assert done.outcome is not None
                 yield done.task, done.outcome[0]
             else:
-                pool.collect()
+                feed.pool.collect()
+            feed.fill()
     finally:
-        pool.stop()
+        feed.pool.stop()
+
+
+class _Feed(Generic[Task, Result]):
+    """Hands out tasks in order; `waiting` holds those whose result was not passed on."""
+
+    def __init__(self, pool: _Pool, tasks: Iterable[Task], jobs: int) -> None:
+        self.pool = pool
+        self.waiting: deque[_Slot[Task, Result]] = deque()
+        self._queue = iter(tasks)
+        self._most = jobs * _LOOK_AHEAD
+
+    def fill(self) -> None:
+        """Give each free worker a task, unless too many results wait already."""
+        for worker in self.pool.free():
+            if len(self.waiting) >= self._most:
+                return
+            try:
+                slot: _Slot[Task, Result] = _Slot(next(self._queue))
+            except StopIteration:
+                return
+            self.waiting.append(slot)
+            worker.give(slot)
 
 
 def stream(

@@ -77,11 +77,12 @@ def update(source: str | None) -> None:
     """
     from bonafide.errors import InvalidInput
     from bonafide.trust import user
+    from bonafide.trust.download import download
 
     for place in [source] if source else user.OFFICIAL_ADDRESSES:
         if "://" in place:
             click.echo(f"fetching {place}", err=True)
-            data = user.download(place)
+            data = download(place)
         else:
             try:
                 data = Path(place).read_bytes()

@@ -1,7 +1,7 @@
 """What the user changed about trust: newer lists, own certificates, lists that are switched off.
 
 Everything lies in one folder: the platform's place for a user's data, or the one that the
-environment variable BONAFIDE_TRUST names. Only `download` uses the network.
+environment variable BONAFIDE_TRUST names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,6 @@ _FILES = {
     Purpose.CLAIMS: lists.OFFICIAL_FILES[0],
     Purpose.TIME_STAMPS: lists.OFFICIAL_FILES[1],
 }
-_TIMEOUT = 30  # seconds
 _MOST_OWN = 200  # files
 
 
@@ -205,28 +203,3 @@ def update(data: bytes, source: str) -> TrustList:
     with atomic_write(path) as partial:
         partial.write_bytes(data)
     return replace(new, source=str(path))
-
-
-def download(address: str) -> bytes:
-    """Fetch a list; the one function of this folder that uses the network.
-
-    Raises:
-        InvalidInput: the address is not https, cannot be reached, or gives too much.
-    """
-    if not address.startswith("https://"):
-        raise InvalidInput(f"{address}: only https addresses are fetched")
-    try:
-        with urllib.request.build_opener(_OnlyHttps).open(address, timeout=_TIMEOUT) as answer:
-            data: bytes = answer.read(lists.MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{address} cannot be fetched: {error}") from None
-    return data
-
-
-class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect to an address that is not https."""
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        if not newurl.startswith("https://"):
-            raise ValueError(f"it redirects to {newurl[:200]}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
