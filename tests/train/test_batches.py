@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 import torch
 import toys
 
+from bonafide.errors import InvalidInput
 from bonafide.train import augment, batches, data
 from bonafide.train.batches import Example, Samples, Sampling, Twins, Weighted
 
@@ -45,8 +46,10 @@ def test_a_sample_depends_on_seed_step_and_slot_alone(found: data.TrainingData) 
 def test_loading_processes_change_nothing(found: data.TrainingData) -> None:
     recipe = toys.Method(toys.Settings(batch=4))
     samples = Samples(recipe, found, Sampling(paired=0.0))
-    alone = [one.pixels for one in batches.training_batches(samples, samples.slots, 3, 6, 0)]
-    beside = [one.pixels for one in batches.training_batches(samples, samples.slots, 3, 6, 2)]
+    parts = batches.in_parts(0, samples.slots, 2, 1)
+    alone = [one.pixels for one in batches.training_batches(samples, parts, 3, 6, 0)]
+    beside = [one.pixels for one in batches.training_batches(samples, parts, 3, 6, 2)]
+    assert len(alone) == len(beside) == 6
     assert all(torch.equal(a, b) for a, b in zip(alone, beside, strict=True))
 
 
@@ -61,14 +64,52 @@ def test_classes_and_pairs_are_balanced(found: data.TrainingData) -> None:
             assert Counter(made.pair.tolist())[-1] == 16 - 2 * pairs
 
 
-def test_processes_draw_different_samples_and_balance_odd_batches(
-    found: data.TrainingData,
+def test_odd_batches_are_balanced_over_steps(found: data.TrainingData) -> None:
+    samples = Samples(toys.Method(toys.Settings(batch=3)), found, Sampling(paired=0.0))
+    made = [batch(samples, step) for step in range(4)]
+    assert sum(int(one.label.sum()) for one in made) == 6
+
+
+@pytest.mark.parametrize(
+    ("pairs", "slots", "wanted", "world", "count"),
+    [(0, 16, 1, 1, 1), (0, 16, 4, 1, 4), (4, 12, 2, 1, 2), (0, 16, 1, 4, 4), (0, 16, 6, 4, 8),
+     (3, 8, 4, 2, 4), (5, 5, 5, 1, 5)],
+)  # fmt: skip
+def test_each_part_of_a_batch_has_its_share(
+    pairs: int, slots: int, wanted: int, world: int, count: int
 ) -> None:
-    recipe = toys.Method(toys.Settings(batch=3))
-    ranks = [Samples(recipe, found, Sampling(paired=0.0), rank, 2) for rank in range(2)]
-    made = [batch(samples, step) for step in range(4) for samples in ranks]
-    assert sum(int(one.label.sum()) for one in made) == 12
-    assert not torch.equal(made[0].pixels, made[1].pixels)
+    parts = batches.in_parts(pairs, slots, wanted, world)
+    assert len(parts) == count and sorted(slot for part in parts for slot in part) == [
+        *range(slots)
+    ]
+    twins = [sum(slot < pairs for slot in part) for part in parts]
+    assert max(twins) - min(twins) <= 1
+    if not pairs and slots % (2 * count) == 0:  # labels take turns by the number of the slot
+        assert {sum(slot % 2 for slot in part) for part in parts} == {slots // count // 2}
+
+
+def test_a_batch_cannot_be_smaller_than_its_parts() -> None:
+    with pytest.raises(InvalidInput, match="3 samples cannot be dealt into 4 parts"):
+        batches.in_parts(0, 3, 1, 4)
+
+
+def test_keys_are_made_when_they_are_asked_for() -> None:
+    """All keys of a long training at once would take gigabytes."""
+    keys = batches.Keys([[0, 2], [1, 3]], 5, 10**12)
+    assert len(keys) == 2 * (10**12 - 5)
+    first = iter(keys)
+    assert [next(first) for _ in range(3)] == [
+        [(5, 0), (5, 2)], [(5, 1), (5, 3)], [(6, 0), (6, 2)],
+    ]  # fmt: skip
+
+
+def test_a_batch_can_be_pinned(found: data.TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page-locked memory takes a GPU; that every tensor is asked does not."""
+    made = batch(Samples(toys.Method(toys.Settings(batch=4)), found, Sampling()), 0)
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: asked.append(self) or self)
+    assert torch.equal(made.pin_memory().pixels, made.pixels)
+    assert len(asked) == 3  # pixels, labels, pairs
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])

@@ -14,12 +14,14 @@ from click.testing import CliRunner, Result
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import torch
 import toys
+import yaml
 
 from bonafide.cli import train as command
 from bonafide.cli.main import bonafide
 from bonafide.errors import InvalidInput
-from bonafide.train import export, settings
+from bonafide.train import checkpoints, export, settings
 
 OPTIONS = ("--protocol", "generated-native", "--threads", "1")
 SMALL = [f"--set={text}" for text in ("width=4", "crop=32", "batch=4", "validate_every=2")]
@@ -53,6 +55,38 @@ def test_from_a_manifest_to_a_file_and_on(folder: Path, tmp_path: Path) -> None:
     resumed = train(*given, "--set", "steps=4", "--resume", "--quiet", "--half")
     assert resumed.exit_code == 0 and resumed.output == ""
     assert json.loads((tmp_path / "run.json").read_text())["steps"] == 4
+
+
+def test_a_run_writes_a_file_that_runs_it_again(folder: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "elsewhere" / "again"
+    given = ("npr", "--data", folder / "manifest.csv", "--pairs", folder / "pairs.csv",
+             *OPTIONS, *SMALL, "--set", "steps=2", "--quiet")  # fmt: skip
+    assert train(*given, "--out", first).exit_code == 0
+    told = yaml.safe_load((first / "run.yaml").read_text())
+    assert told["method"] == "npr" and told["set"]["width"] == 4 and told["set"]["paired"] is None
+    assert not Path(told["data"]).is_absolute()
+    done = train("--config", first / "run.yaml", "--out", again, "--quiet")
+    assert done.exit_code == 0, done.output
+    states = [checkpoints.load(where / "checkpoint.pt") for where in (first, again)]
+    for name, value in states[0]["network"].items():
+        assert torch.equal(value, states[1]["network"][name]), name
+    records = [json.loads((where / "run.json").read_text()) for where in (first, again)]
+    assert records[0]["validation"] == records[1]["validation"]
+    assert yaml.safe_load((again / "run.yaml").read_text())["set"] == told["set"]
+    shown = train("--config", first / "run.yaml", "--settings", "--set", "steps=7").output
+    assert {"steps=7", "width=4", "batch=4"} <= set(shown.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- npr", "no table"), ("speed: 3", "speed means nothing"), ("set: 3", "set means nothing"),
+     ("workers: many", "workers must be a whole number"), ("log: x", "log must be a list"),
+     ("method: [", "cannot be read")],
+)  # fmt: skip
+def test_a_config_that_makes_no_sense_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    done = train("--config", tmp_path / "run.yaml")
+    assert isinstance(done.exception, InvalidInput) and message in str(done.exception)
 
 
 def test_help_lists_methods_with_their_papers() -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 import toys
 
 from bonafide.errors import InvalidInput
-from bonafide.train import data
+from bonafide.train import data, pictures
 from bonafide.train.data import Picture
 
 
@@ -137,3 +137,30 @@ def test_a_table_of_pairs_without_its_columns_is_refused(folder: Path, tmp_path:
     (tmp_path / "pairs.csv").write_text("path,original\na,b\n")
     with pytest.raises(InvalidInput, match="left, top, size, autoencoder"):
         load(folder, pairs=[tmp_path / "pairs.csv"])
+
+
+def test_nothing_is_read_twice_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys.write_manifest(tmp_path)
+    first = load(tmp_path)
+    read: list[str] = []
+    one_by_one = pictures.workers.run
+
+    def run(work: object, wanted: list[pictures.Wanted], *rest: object) -> object:
+        read.extend(one.name for one in wanted)
+        return one_by_one(work, wanted, *rest)
+
+    monkeypatch.setattr(pictures.workers, "run", run)
+    assert load(tmp_path) == first and read == []
+    changed = tmp_path / "generated-0-0.png"
+    Pillow.fromarray(np.zeros((70, 96, 3), np.uint8)).save(changed)
+    shapes = {one.name: one.pixels().shape for one in load(tmp_path, held_out=0).pictures}
+    assert read == [changed.name] and shapes[changed.name] == (70, 96, 3)
+    first.pictures[0].array.unlink()
+    read.clear()
+    assert {one.array for one in load(tmp_path).pictures} >= {first.pictures[0].array}
+    assert first.pictures[0].name in read
+    (tmp_path / "cache" / "index.db").write_bytes(b"no database, but long enough to look like one")
+    with pytest.raises(InvalidInput, match=r"index\.db is no index"):
+        load(tmp_path)

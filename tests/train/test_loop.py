@@ -20,8 +20,9 @@ pytest.importorskip("torch")
 import torch
 import toys
 
-from bonafide.errors import BonafideError, InvalidInput
-from bonafide.train import data, logs, loop
+from bonafide.errors import BonafideError, InvalidInput, MissingExtra
+from bonafide.train import checkpoints, data, logs, loop
+from bonafide.train.activations import recomputed
 from bonafide.train.data import Picture
 from bonafide.train.processes import Precision
 from bonafide.train.validation import auc_by_source, macro_auc
@@ -121,20 +122,85 @@ def test_killed_and_resumed(found: data.TrainingData, folder: Path, tmp_path: Pa
     time.sleep(0.05)
     running.kill()
     running.wait()
-    done = int(loop._load(tmp_path / "a" / loop.CHECKPOINT)["progress"]["step"])
+    done = int(checkpoints.load(tmp_path / "a" / loop.CHECKPOINT)["progress"]["step"])
     resumed = fit(found, tmp_path / "a", resume=True, steps=done + 5, validate_every=5)
     straight = fit(found, tmp_path / "b", steps=done + 5, validate_every=5)
     assert resumed.progress.step == done + 5
     assert torch.equal(weights(resumed), weights(straight))
 
 
-def test_two_processes_train_one_network(folder: Path, tmp_path: Path) -> None:
-    running = process(folder, tmp_path, "10", torchrun=2)
+def test_two_processes_train_what_one_trains_that_accumulates(folder: Path, tmp_path: Path) -> None:
+    running = process(folder, tmp_path / "two", "10", torchrun=2)
     running.wait(timeout=900)
     assert running.returncode == 0
-    first, second = ((tmp_path / f"rank {rank}").read_text() for rank in range(2))
+    first, second = ((tmp_path / "two" / f"rank {rank}").read_text() for rank in range(2))
     assert first == second and first.startswith("10 ")
-    assert (tmp_path / loop.CHECKPOINT).exists() and (tmp_path / "log.csv").exists()
+    running = process(folder, tmp_path / "one", "10", "accumulate=2")
+    running.wait(timeout=900)
+    assert running.returncode == 0
+    two, one = (checkpoints.load(tmp_path / name / loop.CHECKPOINT) for name in ("two", "one"))
+    learned = [name for name in one["network"] if name.endswith(("weight", "bias"))]
+    assert len(learned) == 6
+    for name in learned:  # with batch norm and dropout; running statistics are the first process's
+        assert torch.allclose(two["network"][name], one["network"][name], rtol=0, atol=1e-6), name
+    assert two["progress"]["loss"] == pytest.approx(one["progress"]["loss"], abs=1e-6)
+    rows = [list(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("two", "one")]
+    assert [row["loss"] for row in rows[0]] == [row["loss"] for row in rows[1]]
+
+
+def test_parts_of_a_batch_add_up(found: data.TrainingData, tmp_path: Path) -> None:
+    """Without batch statistics and chance, parts change nothing but the order of sums."""
+
+    class Plain(toys.Method):
+        def network(self) -> torch.nn.Module:
+            network = super().network()
+            network.layers[1] = torch.nn.Identity()
+            network.layers[3] = torch.nn.Identity()
+            return network
+
+    whole, parts = (
+        loop.fit(
+            Plain(toys.Settings(steps=6, accumulate=accumulate, ema=0)),
+            found,
+            tmp_path / str(accumulate),
+        )
+        for accumulate in (1, 4)
+    )  # fmt: skip
+    assert torch.allclose(weights(whole), weights(parts), rtol=0, atol=1e-5)
+    assert not torch.equal(weights(whole), weights(parts))
+
+
+def test_blocks_that_are_run_twice_learn_the_same(found: data.TrainingData, tmp_path: Path) -> None:
+    class Blocks(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = torch.nn.ModuleList(
+                torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3), torch.nn.Dropout(0.2))
+                for _ in range(3)
+            )
+            self.normed = torch.nn.ModuleList([torch.nn.BatchNorm2d(3)])
+            self.runs = 0
+
+        def forward(self, pixels: torch.Tensor) -> toys.Output:
+            for block in (*self.blocks, *self.normed):
+                pixels = block(pixels)
+            return toys.Output(pixels.mean((1, 2, 3)))
+
+    class Method(toys.Method):
+        def network(self) -> torch.nn.Module:
+            return Blocks()
+
+    plain, twice = (
+        loop.fit(
+            Method(toys.Settings(steps=4, ema=0)), found, tmp_path / str(checkpointing),
+            machine=loop.Machine(checkpointing=checkpointing),
+        )
+        for checkpointing in (False, True)
+    )  # fmt: skip
+    assert torch.equal(weights(plain), weights(twice))
+    with recomputed(plain.network) as count:
+        assert count == 3  # not the one with batch statistics
+    assert "forward" not in vars(plain.network.blocks[0])
 
 
 def test_patience_ends_it(found: data.TrainingData, tmp_path: Path) -> None:
@@ -200,6 +266,37 @@ def test_rows_of_lost_steps_are_dropped(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [row["step"] for row in rows] == ["5", "10", "15"]
     assert rows[-1]["validation_auc"] == "0.7500"
+
+
+def test_trackers_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import tracking
+
+    written: list[tuple[object, ...]] = []
+
+    class Board:
+        def __init__(self, name: str, *place: object, **options: object) -> None:
+            written.append((name, options))
+
+        def start(self) -> None:
+            written.append(("start",))
+
+        def log(self, values: dict[str, float], step: int) -> None:
+            written.append((step, values["loss"]))
+
+        def finish(self) -> None:
+            written.append(("finish",))
+
+    monkeypatch.setattr(logs, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"bonafide\[track\]"):
+        logs.Log(tmp_path, 0, ("wandb",))
+    with pytest.raises(InvalidInput, match="tensorboard, wandb"):
+        logs.Log(tmp_path, 0, ("paper",))
+    monkeypatch.setattr(logs, "find_spec", lambda name: name)
+    monkeypatch.setattr(tracking, "TensorBoardTracker", Board)
+    log = logs.Log(tmp_path, 10, ("tensorboard",))
+    log.write(15, 2.0, 0.1, 0.4, {"a": 0.2}, 0.75)
+    log.close()
+    assert written == [("tensorboard", {"purge_step": 11}), ("start",), (15, 0.4), ("finish",)]
 
 
 def test_averages_follow(found: data.TrainingData, tmp_path: Path) -> None:

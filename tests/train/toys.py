@@ -22,6 +22,7 @@ from bonafide.bench.protocol import Protocol
 from bonafide.train import augment, data, loop, recipe
 from bonafide.train.data import Pair, TrainingData
 from bonafide.train.pictures import Picture
+from bonafide.train.processes import Processes
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
 
 SIDE = 32
@@ -201,9 +202,12 @@ def averaged_pairs(folder: Path) -> TrainingData:
 def main(folder: str, out: str, steps: str, *rest: str) -> None:
     """Train on the manifest in `folder`, in a process of its own."""
     torch.set_num_threads(1)
-    settings = Settings(steps=int(steps), validate_every=5)
-    material = data.load(Path(folder) / "manifest.csv", PROTOCOL, Path(folder) / "cache", jobs=1,
-                         held_out=settings.held_out)  # fmt: skip
+    parts = [int(word.removeprefix("accumulate=")) for word in rest if word.startswith("accum")]
+    settings = Settings(steps=int(steps), validate_every=5, accumulate=parts[0] if parts else 1)
+    material = Processes.join().from_first(
+        lambda: data.load(Path(folder) / "manifest.csv", PROTOCOL, Path(folder) / "cache", jobs=1,
+                          held_out=settings.held_out)
+    )  # fmt: skip
     fitted = loop.fit(Method(settings), material, Path(out), resume="resume" in rest)
     total = sum(float(weight.double().sum()) for weight in fitted.network.parameters())
     said = Path(out) / f"rank {os.environ.get('RANK', 0)}"

@@ -21,12 +21,14 @@ import click
 from bonafide.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
+    from bonafide.train.checkpoints import Progress
     from bonafide.train.data import TrainingData
     from bonafide.train.export import Exported
-    from bonafide.train.loop import Fitted, Machine, Progress
+    from bonafide.train.loop import Fitted, Machine
     from bonafide.train.recipe import Recipe
 
 INTERRUPTED = 130
+_SETTINGS = "bonafide.train.settings"  # of --config
 _Tick = Callable[[int, int, str], None]  # done, total, remark
 
 
@@ -67,10 +69,24 @@ class _ListsMethods(click.Command):
             formatter.write_text("torchrun --nproc-per-node 4 -m bonafide train METHOD …")
 
 
+def _from_config(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Take what the command line leaves open from the file of another run."""
+    if path is not None:
+        from bonafide.train import config
+
+        parameters, ctx.meta[_SETTINGS] = config.read(path)
+        ctx.default_map = {**(ctx.default_map or {}), **parameters}
+
+
 @click.command(cls=_ListsMethods)
 @click.argument("method", metavar="METHOD")
-@click.option("--data", type=click.Path(dir_okay=False), metavar="MANIFEST",
-              help="Labelled pictures; see `bonafide bench index`.")  # fmt: skip
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              metavar="RUN.yaml", is_eager=True, expose_value=False, callback=_from_config,
+              help="Train as another run did, whose folder holds this file; METHOD may be left "
+              "out, and other options change what it says.")  # fmt: skip
+@click.option("--data", type=click.Path(), metavar="MANIFEST|SHARDS|DIR",
+              help="Labelled pictures: a manifest (see `bonafide bench index`), WebDataset shards "
+              "(a .tar or a folder of them), or a folder that `datasets` saved.")  # fmt: skip
 @click.option("--pairs", type=click.Path(dir_okay=False), multiple=True, metavar="PAIRS.csv",
               help="Table of aligned twins from `bonafide align`; may be repeated.")  # fmt: skip
 @click.option("--through", "decoders", multiple=True, metavar="FILE.onnx|DIR",
@@ -90,11 +106,17 @@ class _ListsMethods(click.Command):
               help="Processes that load pictures beside the training.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=0), default=0,
               help="Threads that compute.  [default: one per core]")  # fmt: skip
+@click.option("--checkpointing", is_flag=True,
+              help="Run blocks twice to hold less of them in memory.")  # fmt: skip
+@click.option("--log", "trackers", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
+              help="Write the log there too, beside DIR/log.csv; may be repeated.")  # fmt: skip
 @click.option("--cache", type=click.Path(file_okay=False), metavar="DIR",
               help="Folder for decoded pictures.  [default: OUT/pixels]")  # fmt: skip
 @click.option("--half", is_flag=True, help="Store weights in 16 bits: half the file.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
+@click.pass_context
 def train(
+    ctx: click.Context,
     method: str,
     data: str | None,
     pairs: tuple[str, ...],
@@ -107,6 +129,8 @@ def train(
     precision: str,
     workers: int,
     threads: int,
+    checkpointing: bool,
+    trackers: tuple[str, ...],
     cache: str | None,
     half: bool,
     quiet: bool,
@@ -119,21 +143,24 @@ def train(
     \b
     bonafide train npr --settings
     bonafide train npr --data manifest.csv --out run --set steps=1000
+    bonafide train --config run/run.yaml --out again
 
     \b
     Exit status: 0 done · 2 wrong usage · 130 stopped.
     """
-    recipe, sampling = _configured(_method(method), chosen, show)
+    told = (*ctx.meta.get(_SETTINGS, ()), *chosen)
+    recipe, sampling = _configured(_method(method), told, show)
     if show:
         return
     if not data or not out:
         raise click.UsageError("give --data MANIFEST and --out DIR")
 
     from bonafide.bench.protocol import load_protocol
-    from bonafide.train import batches, export, loop, masked
+    from bonafide.train import batches, config, export, loop, masked
     from bonafide.train import data as tables
+    from bonafide.train.processes import Processes
 
-    machine = loop.Machine(precision, workers)
+    machine = loop.Machine(precision, workers, checkpointing, trackers)
     alone = _use_threads(threads)
     folder, settings = Path(out), recipe.settings
     kept = Path(cache) if cache else folder / "pixels"
@@ -141,16 +168,21 @@ def train(
         raise click.UsageError(f"{method} learns from masks, not from --pairs")
     load = masked.load if recipe.needs_masks else partial(tables.load, pairs=[*map(Path, pairs)])
     with _bar("reading", quiet or not alone) as tick:
-        material = load(
-            Path(data),
-            load_protocol(protocol),
-            kept,
-            held_out=settings.held_out,
-            seed=settings.seed,
-            progress=lambda done, total: tick(done, total, ""),
+        # One process decodes; a training of many would read every file as many times.
+        material = Processes.join().from_first(
+            lambda: load(
+                Path(data),
+                load_protocol(protocol),
+                kept,
+                held_out=settings.held_out,
+                seed=settings.seed,
+                progress=lambda done, total: tick(done, total, ""),
+            )
         )
     if alone and not quiet:
         _tell_material(material, "edited" if recipe.needs_masks else "generated")
+    if alone:
+        config.write(folder, ctx.params, asdict(settings) | asdict(sampling))
     with _bar("training", quiet) as tick:
         fitted = loop.fit(
             recipe,

@@ -1,8 +1,8 @@
 """Batches: which picture comes when, and what it has gone through.
 
 The k-th sample of a step is a function of (seed, step, k) alone. Training goes on after a stop
-from the number of the step, whatever the number of loading processes, and the processes of a
-distributed training draw different samples without talking to each other.
+from the number of the step, whatever the number of loading processes. A step's samples are dealt
+into parts, which the processes of a distributed training share out without talking to each other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, level, resaved, tiled
 from bonafide.train.data import History, Pair, Picture, TrainingData
 from bonafide.train.recipe import Augment, Batch, Recipe
@@ -114,9 +115,7 @@ class Weighted:
 class Samples(Dataset[list[Example]]):
     """The endless table of training samples, indexed by (step, slot)."""
 
-    def __init__(
-        self, recipe: Recipe, data: TrainingData, sampling: Sampling, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, recipe: Recipe, data: TrainingData, sampling: Sampling) -> None:
         settings = recipe.settings
         self.data = data
         self.sampling = sampling
@@ -125,7 +124,6 @@ class Samples(Dataset[list[Example]]):
         self.augment = recipe.augment()
         self.pairs_per_batch = _pairs_per_batch(recipe, data, sampling)
         self.slots = settings.batch - self.pairs_per_batch
-        self.rank, self.world = rank, world
         exponent = sampling.source_exponent
         self._classes = [
             [picture for picture in data.pictures if picture.positive is side]
@@ -141,13 +139,12 @@ class Samples(Dataset[list[Example]]):
     def __getitem__(self, key: tuple[int, int]) -> list[Example]:
         """One labelled picture, or the two sides of a pair."""
         step, slot = key
-        number = self.rank * self.slots + slot
-        random = np.random.default_rng((self.seed, step, number))
+        random = np.random.default_rng((self.seed, step, slot))
         if slot < self.pairs_per_batch:
             return self._pair(self.data.pairs[self._by_maker.draw(random)], random)
         labelled = self.slots - self.pairs_per_batch
         # Taking turns balances classes exactly, over steps where a batch is odd.
-        turn = (step * self.world + self.rank) * labelled + slot
+        turn = step * labelled + slot
         return [self._labelled(self.picture(turn % 2, random), random)]
 
     def picture(self, side: int, random: np.random.Generator) -> Picture:
@@ -245,18 +242,83 @@ class Views(Dataset[Example]):
         return Example(level(pixels, random), float(picture.positive))
 
 
+def in_parts(pairs: int, slots: int, wanted: int, world: int) -> list[list[int]]:
+    """Deal the slots of a step into parts of about one size.
+
+    Pairs and labelled pictures are dealt out separately, the latter two by two as far as they
+    reach, so that each part has its share of both classes.
+
+    Args:
+        pairs: how many of the slots, from the first, are pairs.
+        slots: all of them.
+        wanted: parts, at least; there are as many as the next multiple of `world`.
+        world: processes that share them.
+
+    Raises:
+        InvalidInput: there are more parts than slots.
+    """
+    count = passes(wanted, world)
+    if count > slots:
+        raise InvalidInput(
+            f"a batch of {slots} samples cannot be dealt into {count} parts "
+            f"(accumulate={wanted}, {world} processes)"
+        )
+    together = 2 if slots - pairs >= 2 * count else 1
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for slot in range(slots):
+        place = slot if slot < pairs else pairs + (slot - pairs) // together
+        parts[place % count].append(slot)
+    return parts
+
+
+def passes(wanted: int, world: int) -> int:
+    """Parts of a batch: `wanted`, or the next multiple of the number of processes."""
+    return -(-wanted // world) * world
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of the batches of steps `first` to `last` - 1, made when they are asked for."""
+
+    parts: Sequence[Sequence[int]]
+    first: int
+    last: int
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.first, self.last):
+            for part in self.parts:
+                yield [(step, slot) for slot in part]
+
+    def __len__(self) -> int:
+        return len(self.parts) * max(0, self.last - self.first)
+
+
 def training_batches(
-    samples: Dataset[list[Example]], slots: int, first: int, last: int, workers: int
+    samples: Dataset[list[Example]],
+    parts: Sequence[Sequence[int]],
+    first: int,
+    last: int,
+    workers: int,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """The batches of steps `first` to `last` - 1, from a table indexed by (step, slot)."""
-    keys = [[(step, slot) for slot in range(slots)] for step in range(first, last)]
+    """The parts of the steps `first` to `last` - 1 in order, from a table indexed by (step, slot).
+
+    Args:
+        samples: the table.
+        parts: slots of each batch that this process passes in a step.
+        first, last: steps.
+        workers: processes that load; 0 for none.
+        pinned: whether batches lie in page-locked memory, from which a GPU copies while it
+            computes.
+    """
     return iter(
         DataLoader(
             samples,
-            batch_sampler=keys,
+            batch_sampler=Keys(parts, first, last),
             collate_fn=collate,
             num_workers=workers,
             worker_init_fn=_start_worker,
+            pin_memory=pinned,
         )
     )
 

@@ -15,6 +15,8 @@ from bonafide.bench.manifest import read_table, select
 from bonafide.bench.protocol import Protocol
 from bonafide.errors import InvalidInput
 from bonafide.train.pictures import History, Picture, Wanted, decode
+from bonafide.train.places import OnDisk
+from bonafide.train.readers import Table, open_table
 
 __all__ = [
     "Fingerprint", "History", "Pair", "Picture", "TrainingData", "fingerprint", "hold_out", "load",
@@ -73,7 +75,8 @@ def load(
     """Read tables, decode what is not in the cache yet, and hold groups out.
 
     Args:
-        manifest: labelled pictures; with pairs it may list bona fide ones alone.
+        manifest: labelled pictures, as a manifest, shards or a saved data set (see
+            `bonafide.train.readers`); with pairs it may list bona fide ones alone.
         protocol: says what labels and columns mean. Rows with a value under `composite` hold
             several pictures in one and are left out.
         cache: folder of decoded pictures; may be shared between trainings.
@@ -87,24 +90,25 @@ def load(
     Raises:
         InvalidInput: a table cannot be followed, or a class has too few groups to hold one out.
     """
-    rows = read_table(manifest)
+    opened = open_table(manifest, cache)
+    rows = opened.rows
     single = [row for row in rows if not row.get("composite")]
     left_out = {
         row.get("path", ""): "several pictures in one" for row in rows if row.get("composite")
     }
-    wanted = _labelled(single, protocol, manifest.parent, cache) if _both(single, protocol) else []
+    wanted = _labelled(single, protocol, opened, cache) if _both(single, protocol) else []
     if not wanted and not pairs:
         raise InvalidInput(
             f"{manifest} needs rows of both classes under protocol {protocol.name}, or --pairs"
         )
-    found_in = {table: _twins(table, rows, protocol, manifest.parent, cache) for table in pairs}
+    found_in = {table: _twins(table, opened, protocol, cache) for table in pairs}
     twins = [both for table in found_in.values() for both in table]
     every = [*wanted, *(side for both in twins for side in both)]
     found = decode(every, jobs, left_out, progress)
     pictures = [picture for picture in found[: len(wanted)] if picture]
     sides = found[len(wanted) :]
     aligned = _matching(zip(sides[::2], sides[1::2], strict=True), left_out)
-    tables = [fingerprint(manifest, len(pictures))]
+    tables = [Fingerprint(opened.name, opened.sha256, len(pictures))]
     tables += [fingerprint(table, len(listed)) for table, listed in found_in.items()]
     divide = _divide_labelled if pictures else _divide_pairs
     whole = TrainingData(tuple(pictures), tuple(aligned), (), (), left_out, tuple(tables))
@@ -189,12 +193,12 @@ def _both(rows: Sequence[Mapping[str, str]], protocol: Protocol) -> bool:
 
 
 def _labelled(
-    rows: Sequence[dict[str, str]], protocol: Protocol, folder: Path, cache: Path
+    rows: Sequence[dict[str, str]], protocol: Protocol, table: Table, cache: Path
 ) -> list[Wanted]:
-    chosen = select(rows, protocol, folder)
+    chosen = select(rows, protocol, table.folder)
     return [
         Wanted(
-            chosen.file(sample),
+            table.place(sample.path),
             sample.path,
             bool(sample.positive),
             sample.value("source") or sample.generator or sample.cluster,
@@ -206,14 +210,14 @@ def _labelled(
 
 
 def _twins(
-    table: Path, rows: Sequence[Mapping[str, str]], protocol: Protocol, folder: Path, cache: Path
+    table: Path, opened: Table, protocol: Protocol, cache: Path
 ) -> list[tuple[Wanted, Wanted]]:
     pairs = read_table(table)
     absent = [name for name in PAIR_COLUMNS if name not in pairs[0]]
     if absent:
         raise InvalidInput(f"{table} has no column {', '.join(absent)}")
     columns = protocol.columns.get("group", ("group",))
-    known = {row.get("path", ""): row for row in rows}
+    known = {row.get("path", ""): row for row in opened.rows}
     result = []
     for pair in pairs:
         name, maker = pair["original"], pair["autoencoder"]
@@ -227,8 +231,16 @@ def _twins(
         window, whole = (left, top, size), (0, 0, size)
         result.append(
             (
-                Wanted(folder / name, name, False, source, group, cache, window),
-                Wanted(table.parent / pair["path"], pair["path"], True, maker, group, cache, whole),
+                Wanted(opened.place(name), name, False, source, group, cache, window),
+                Wanted(
+                    OnDisk(table.parent / pair["path"]),
+                    pair["path"],
+                    True,
+                    maker,
+                    group,
+                    cache,
+                    whole,
+                ),
             )
         )
     return result

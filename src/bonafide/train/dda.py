@@ -19,7 +19,7 @@ What differs here
     A pair comes as one of its three copies, drawn at random, so that a step needs no third of its
     pictures to share content. What follows the resizing is done to the crop, not to the whole
     copy. Brightness, contrast and saturation are jittered, hue is not; quarter turns join the
-    flips. One pass is one step. transformers keeps query, key and value apart, which gives each
+    flips. transformers keeps query, key and value apart, which gives each
     an adapter of its own: 3,539,969 trained parameters instead of 3,146,753. Pictures are
     normalised as the backbone was trained, where the released code takes CLIP's numbers.
 
@@ -141,8 +141,9 @@ class Settings(recipe.Settings):
         enlarge: largest factor of the larger copy.
     """
 
-    steps: int = 7_400
-    batch: int = 96
+    steps: int = 1_850
+    batch: int = 384
+    accumulate: int = 4
     crop: int = 336
     schedule: str = "cosine"
     backbone: str = "facebook/dinov2-large"

@@ -1,4 +1,4 @@
-"""What a training writes down on its way: `log.csv`, and TensorBoard events where it is installed.
+"""What a training writes down on its way: `log.csv`, and trackers by name through accelerate.
 
 A training that goes on after a stop continues the same files; rows of steps that were lost with
 the stop are dropped, so that no step occurs twice.
@@ -7,26 +7,30 @@ the stop are dropped, so that no step occurs twice.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bonafide.errors import InvalidInput, MissingExtra
 from bonafide.files import atomic_write
 
 FIRST = ("step", "seconds", "learning_rate", "loss", "validation_auc")
+TRACKERS = ("tensorboard", "wandb")
 
 
 class Means:
     """Means of the loss and its parts since they were last taken."""
 
     def __init__(self) -> None:
-        self._rows: list[dict[str, float]] = []
+        self._rows: list[Mapping[str, float]] = []
 
-    def add(self, loss: float, parts: Mapping[str, float]) -> None:
-        """Count one step."""
-        self._rows.append({"": loss, **parts})
+    def add(self, values: Mapping[str, float]) -> None:
+        """Count the loss of a step, under "", or the parts of the loss of a pass."""
+        self._rows.append(values)
 
     def take(self) -> tuple[float, dict[str, float]]:
         """The mean loss and the mean parts; counting starts anew."""
@@ -41,8 +45,13 @@ class Means:
 class Log:
     """Rows of one training; columns are `FIRST` and the parts of the method's loss."""
 
-    def __init__(self, folder: Path, step: int) -> None:
-        """Open `folder`/log.csv and keep its rows up to `step`."""
+    def __init__(self, folder: Path, step: int, trackers: Sequence[str] = ()) -> None:
+        """Open `folder`/log.csv and keep its rows up to `step`; start trackers.
+
+        Raises:
+            InvalidInput: there is no such tracker.
+            MissingExtra: it is not installed.
+        """
         self.path = folder / "log.csv"
         self._columns, kept = _rows_until(self.path, step)
         if self._columns:
@@ -53,7 +62,7 @@ class Log:
                 writer = self._writer(stream)
                 writer.writeheader()
                 writer.writerows(kept)
-        self._board = _tensorboard(folder / "tensorboard", step)
+        self._trackers = [_tracker(name, folder, step) for name in trackers]
 
     def write(
         self,
@@ -89,15 +98,14 @@ class Log:
             if fresh:
                 writer.writeheader()
             writer.writerow(values)
-        if self._board is not None:
-            scalars = {"learning rate": learning_rate, "loss": loss, **parts}
-            for name, value in (scalars | ({} if auc is None else {"validation AUC": auc})).items():
-                self._board.add_scalar(name, value, step)
+        scalars = {"learning rate": learning_rate, "loss": loss, **parts}
+        for tracker in self._trackers:
+            tracker.log(scalars | ({} if auc is None else {"validation AUC": auc}), step=step)
 
     def close(self) -> None:
-        """Write out what TensorBoard holds back."""
-        if self._board is not None:
-            self._board.close()
+        """Write out what trackers hold back."""
+        for tracker in self._trackers:
+            tracker.finish()
 
     def _writer(self, stream: Any) -> csv.DictWriter[str]:
         return csv.DictWriter(
@@ -116,9 +124,19 @@ def _rows_until(path: Path, step: int) -> tuple[list[str], list[dict[str, str]]]
     return list(reader.fieldnames or ()), rows
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(folder, purge_step=step + 1)
+def _tracker(name: str, folder: Path, step: int) -> Any:
+    """A tracker of accelerate; a training that goes on continues what it wrote."""
+    if name not in TRACKERS:
+        raise InvalidInput(f"no tracker is called {name!r}; there are: {', '.join(TRACKERS)}")
+    package = {"tensorboard": "tensorboard", "wandb": "wandb"}[name]
+    if find_spec(package) is None:
+        raise MissingExtra("track", f"--log {name}")
+    from accelerate import tracking
+
+    if name == "tensorboard":
+        board = tracking.TensorBoardTracker("tensorboard", folder, purge_step=step + 1)
+    else:
+        same = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        board = tracking.WandBTracker("bonafide", dir=str(folder), id=same, resume="allow")
+    board.start()
+    return board

@@ -4,41 +4,43 @@ Everything random in a step is a function of the seed and the number of the step
 augmentations (see `bonafide.train.batches`) and what the network draws, such as dropout. A
 training that was stopped therefore goes on from its checkpoint as if it had not been, on a CPU to
 the last bit.
+
+A step's batch is that of all processes together. It is passed in parts (`accumulate` of them, or
+one for each process), whose gradients are added before the step is taken, so that a training on
+eight processes, or on one that accumulates over eight parts, takes the same steps but for
+rounding. Running batch statistics are those that the first process has seen.
 """
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import nn
 
 from bonafide.errors import BonafideError, InvalidInput
-from bonafide.files import atomic_write
-from bonafide.train.batches import Samples, Sampling, training_batches
+from bonafide.train import checkpoints
+from bonafide.train.activations import recomputed
+from bonafide.train.batches import Samples, Sampling, in_parts, training_batches
+from bonafide.train.checkpoints import BEST, CHECKPOINT, Progress
 from bonafide.train.data import TrainingData
 from bonafide.train.logs import Log, Means
 from bonafide.train.masked import MaskedSamples, validation_examples
 from bonafide.train.processes import Precision, Processes
 from bonafide.train.recipe import Recipe, Settings
+from bonafide.train.stopping import stop_signals
 from bonafide.train.tampering import Decoder, TamperingSettings
 from bonafide.train.validation import MaskValidation, Validated, Validation
 
-CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 ROWS_PER_VALIDATION = 10  # rows of the log between two validations
-_MAY_CHANGE = ("steps", "patience", "validate_every")  # by a training that goes on
 
 
 @dataclass(frozen=True)
@@ -47,33 +49,16 @@ class Machine:
 
     Attributes:
         precision: one of `bonafide.train.processes.PRECISIONS`.
-        workers: processes that load pictures beside the training; 0 for none.
+        workers: processes that load pictures beside each training process; 0 for none.
+        checkpointing: run blocks again for the gradient instead of keeping what they computed;
+            see `bonafide.train.activations`.
+        trackers: names of what gets the log beside `log.csv`, of `bonafide.train.logs.TRACKERS`.
     """
 
     precision: str = "auto"
     workers: int = 0
-
-
-@dataclass
-class Progress:
-    """How far a training has come.
-
-    Attributes:
-        step: steps done.
-        seconds: wall time spent on them.
-        loss: of the last step, NaN before the first.
-        auc: of the last validation, NaN before the first.
-        best_auc, best_step: of the best validation.
-        stale: validations since then.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    loss: float = math.nan
-    auc: float = math.nan
-    best_auc: float = -math.inf
-    best_step: int = 0
-    stale: int = 0
+    checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +121,9 @@ def fit(
         decoders: through which parts of pictures are regenerated for a method that learns masks.
 
     Raises:
-        InvalidInput: the data lack what the method needs, or the folder holds another training.
+        InvalidInput: the data lack what the method needs, the batch cannot be shared by the
+            processes, or the folder holds another training.
+        MissingExtra: a tracker is not installed.
         BonafideError: the loss is no longer finite.
     """
     settings, machine = recipe.settings, machine or Machine()
@@ -156,52 +143,56 @@ def fit(
         group.setdefault("initial_lr", group["lr"])
     kept = {"network": network, "average": average, "optimiser": optimiser,
             "scaler": precision.scaler}  # fmt: skip
-    about = _about(recipe, data, sampling)
+    about = checkpoints.identity(recipe, data, sampling)
     progress = Progress()
     if resume and (folder / CHECKPOINT).is_file():
-        progress = _restore(folder / CHECKPOINT, kept, about)
+        progress = checkpoints.restore(folder / CHECKPOINT, kept, about)
 
     samples, validate = _tables(recipe, data, sampling, decoders, processes, precision, machine)
+    parts = in_parts(samples.pairs_per_batch, samples.slots, settings.accumulate, processes.world)
+    own = range(processes.rank, len(parts), processes.world)
     batches = training_batches(
-        samples, samples.slots, progress.step, settings.steps, machine.workers
-    )
+        samples, [parts[number] for number in own], progress.step, settings.steps,
+        machine.workers, processes.device.type == "cuda",
+    )  # fmt: skip
     rate = recipe.rate if isinstance(recipe, OwnRate) else partial(rate_of, settings)
-    log = Log(folder, progress.step) if talks else None
+    log = Log(folder, progress.step, machine.trackers) if talks else None
     row_every = max(1, settings.validate_every // ROWS_PER_VALIDATION)
     recent = Means()
     early = _out_of_patience(progress, settings)
     began = time.monotonic() - progress.seconds
 
-    with _stop_signals() as stopping:
-        for batch in () if early else batches:
-            torch.manual_seed(_number(settings.seed, progress.step, processes.rank))
+    with stop_signals() as stopping, recomputed(network, machine.checkpointing):
+        while progress.step < settings.steps and not early:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * rate(progress.step)
-
             network.train()
-            with precision.autocast():
-                loss, parts = recipe.loss(network, batch.on(processes.device))
-            progress.loss = _finite(loss, progress.step)
             optimiser.zero_grad(set_to_none=True)
-            precision.backward(loss)
-            processes.mean_gradients(network.parameters())
-            if settings.clip:
-                precision.scaler.unscale_(optimiser)
-                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            precision.scaler.step(optimiser)
-            precision.scaler.update()
+            passed = 0.0
+            for number in own:
+                batch = next(batches).on(processes.device)
+                share = len(batch.label) / settings.batch
+                torch.manual_seed(_number(settings.seed, progress.step, number))
+                with precision.autocast():
+                    loss, named = recipe.loss(network, batch)
+                precision.backward(loss * share)
+                passed += float(loss.detach()) * share
+                recent.add(named)
+            total = processes.sum_gradients(network.parameters(), passed)
+            progress.loss = _finite(total, progress.step)
+            precision.step(optimiser, network, settings.clip)
             if settings.ema:
                 _follow(average, network, settings.ema, progress.step)
 
             progress.step += 1
-            recent.add(progress.loss, parts)
+            recent.add({"": progress.loss})
             stop = processes.any(stopping.is_set())
             due = progress.step % settings.validate_every == 0 or progress.step == settings.steps
             validated = due and bool(data.validation)
             if validated:
                 progress.auc = validate(average).auc
                 if _improved(progress) and talks:
-                    _save(folder / BEST, average.state_dict())
+                    checkpoints.save(folder / BEST, average.state_dict())
                 early = _out_of_patience(progress, settings)
             progress.seconds = time.monotonic() - began
             if log and (due or progress.step % row_every == 0):
@@ -209,10 +200,10 @@ def fit(
                 auc = progress.auc if validated else None
                 log.write(progress.step, progress.seconds, learning_rate, *recent.take(), auc)
             if talks and (due or stop):
-                _save(folder / CHECKPOINT, _contents(kept, progress, about))
+                checkpoints.save(folder / CHECKPOINT, checkpoints.contents(kept, progress, about))
             if talks and watch:
                 watch(progress)
-            if stop or early:
+            if stop:
                 break
 
     if log:
@@ -221,7 +212,7 @@ def fit(
     at_the_end = Validated(math.nan, {})
     if finished and data.validation:
         if talks and (folder / BEST).is_file():
-            average.load_state_dict(_load(folder / BEST))
+            average.load_state_dict(checkpoints.load(folder / BEST))
         at_the_end = validate(average)
     processes.leave()
     return Fitted(average.cpu().eval(), progress, finished, early, precision.name,
@@ -241,11 +232,11 @@ def _tables(
     if isinstance(sampling, TamperingSettings):
         shown = validation_examples(recipe, data, sampling, decoders)
         return (
-            MaskedSamples(recipe, data, sampling, processes.rank, decoders),
+            MaskedSamples(recipe, data, sampling, decoders),
             MaskValidation(shown, recipe.settings, processes, precision),
         )
     return (
-        Samples(recipe, data, sampling, processes.rank, processes.world),
+        Samples(recipe, data, sampling),
         Validation(data, recipe.settings, processes, precision, machine.workers),
     )
 
@@ -283,55 +274,6 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
         )
 
 
-def _about(
-    recipe: Recipe, data: TrainingData, sampling: Sampling | TamperingSettings
-) -> dict[str, Any]:
-    """What must be the same when a training goes on."""
-    settings = {
-        name: value for name, value in asdict(recipe.settings).items() if name not in _MAY_CHANGE
-    }
-    return {
-        "method": recipe.id,
-        "settings": settings,
-        "sampling": asdict(sampling),
-        "tables": [table.sha256 for table in data.tables],
-        "held_out": list(data.held_out),
-    }
-
-
-def _contents(
-    kept: Mapping[str, Any], progress: Progress, about: Mapping[str, Any]
-) -> dict[str, Any]:
-    states = {name: part.state_dict() for name, part in kept.items()}
-    if kept["average"] is kept["network"]:
-        del states["average"]
-    return {**states, "progress": asdict(progress), "about": dict(about)}
-
-
-def _restore(path: Path, kept: Mapping[str, Any], about: Mapping[str, Any]) -> Progress:
-    found = _load(path)
-    if found["about"] != about:
-        differing = [name for name in about if found["about"].get(name) != about[name]]
-        raise InvalidInput(
-            f"{path} is of another training ({', '.join(differing)} differ); of the settings only "
-            f"{', '.join(_MAY_CHANGE)} may change"
-        )
-    for name, part in kept.items():
-        if name in found:
-            part.load_state_dict(found[name])
-    return Progress(**found["progress"])
-
-
-def _save(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write a file that appears whole or not at all."""
-    with atomic_write(path, durable=True) as partial:
-        torch.save(contents, partial)
-
-
-def _load(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
 def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move averaged weights towards the network's; faster at first, since those are random."""
     share = 1 - min(decay, (1 + step) / (10 + step))
@@ -355,8 +297,7 @@ def _out_of_patience(progress: Progress, settings: Settings) -> bool:
     return 0 < settings.patience <= progress.stale
 
 
-def _finite(loss: torch.Tensor, step: int) -> float:
-    value = float(loss.detach())
+def _finite(value: float, step: int) -> float:
     if not math.isfinite(value):
         raise BonafideError(
             f"the loss of step {step} is {value}: try a lower learning_rate, or clip=1"
@@ -367,24 +308,3 @@ def _finite(loss: torch.Tensor, step: int) -> float:
 def _number(*parts: int) -> int:
     """A seed made of several numbers."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that is set by the first SIGTERM or Ctrl-C; a second Ctrl-C interrupts at once."""
-    stopping = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and stopping.is_set():
-            raise KeyboardInterrupt
-        stopping.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

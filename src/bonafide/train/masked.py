@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from bonafide.bench.manifest import read_table, select
+from bonafide.bench.manifest import select
 from bonafide.bench.protocol import Protocol
 from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, crop, level, turn
 from bonafide.train.batches import Example
-from bonafide.train.data import TrainingData, fingerprint, hold_out
+from bonafide.train.data import Fingerprint, TrainingData, hold_out
 from bonafide.train.pictures import Picture, Wanted, decode
+from bonafide.train.readers import open_table
 from bonafide.train.recipe import Recipe
 from bonafide.train.reconstruct import open_passage, spelled_out
 from bonafide.train.tampering import Decoder, Maker, TamperingSettings
@@ -43,7 +44,8 @@ def load(
     """Read a table, decode what is not in the cache yet, and hold groups out.
 
     Args:
-        manifest: bona fide pictures, edited ones with masks, or both.
+        manifest: bona fide pictures, edited ones with masks, or both: a manifest, shards or a
+            saved data set (see `bonafide.train.readers`).
         protocol: says what labels and columns mean.
         cache: folder of decoded pictures; may be shared between trainings.
         held_out: share of the pictures of each class to hold out, in [0, 1).
@@ -54,21 +56,22 @@ def load(
     Raises:
         InvalidInput: the table cannot be followed, or too few groups are there to hold one out.
     """
-    rows = read_table(manifest)
+    table = open_table(manifest, cache)
+    rows = table.rows
     single = [row for row in rows if not row.get("composite")]
     left_out = {row["path"]: "several pictures in one" for row in rows if row.get("composite")}
-    chosen = select(single, protocol, manifest.parent, both_classes=False)
+    chosen = select(single, protocol, table.folder, both_classes=False)
     wanted = []
     for sample in chosen.samples:
-        mask = chosen.mask(sample)
-        if sample.positive and mask is None:
+        if sample.positive and not sample.mask:
             left_out[sample.path] = "it has no mask"
             continue
         source = sample.value("source") or sample.cluster
         marks = sample.value("mask_marks") or "white"
         wanted.append(
-            Wanted(chosen.file(sample), sample.path, bool(sample.positive), source,
-                   sample.cluster, cache, None, mask, marks)
+            Wanted(table.place(sample.path), sample.path, bool(sample.positive), source,
+                   sample.cluster, cache, None,
+                   table.place(sample.mask) if sample.mask else None, marks)
         )  # fmt: skip
     pictures = [one for one in decode(wanted, jobs, left_out, progress) if one]
     if not pictures:
@@ -76,7 +79,12 @@ def load(
             f"{manifest} has no bona fide picture, and none with a mask, under {protocol.name}"
         )
     whole = TrainingData(
-        tuple(pictures), (), (), (), left_out, (fingerprint(manifest, len(pictures)),)
+        tuple(pictures),
+        (),
+        (),
+        (),
+        left_out,
+        (Fingerprint(table.name, table.sha256, len(pictures)),),
     )
     if not held_out:
         return whole
@@ -155,18 +163,16 @@ class MaskedSamples(Dataset[list[Example]]):
         recipe: Recipe,
         data: TrainingData,
         tampering: TamperingSettings,
-        rank: int = 0,
         decoders: Sequence[Decoder] = (),
     ) -> None:
         settings = recipe.settings
-        self.seed, self.slots, self.rank = settings.seed, settings.batch, rank
+        self.seed, self.slots, self.pairs_per_batch = settings.seed, settings.batch, 0
         self._mixed = _Mixed(recipe, data.pictures, tampering, decoders)
 
     def __getitem__(self, key: tuple[int, int]) -> list[Example]:
         """One sample, a function of seed, step and slot alone."""
         step, slot = key
-        number = self.rank * self.slots + slot
-        return [self._mixed.draw(np.random.default_rng((self.seed, step, number)))[0]]
+        return [self._mixed.draw(np.random.default_rng((self.seed, step, slot)))[0]]
 
 
 def validation_examples(

@@ -1,13 +1,15 @@
 """Pictures decoded once, through `bonafide.media`, and kept as arrays on disk by checksum.
 
-Large photographs cannot be decoded anew in every epoch. Nothing is resized: of a picture larger
-than `LARGEST` pixels a side, one window at native size is kept.
+Large photographs cannot be decoded anew in every epoch, nor hashed anew at every start: what a
+source was decoded to is remembered (`bonafide.train.decoded`) until its size or time changes.
+Nothing is resized: of a picture larger than `LARGEST` pixels a side, one window at native size is
+kept.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,11 @@ from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.signals.jpeg import estimate_quality
 from bonafide.train.augment import SUBSAMPLINGS, Pixels
+from bonafide.train.decoded import Index
+from bonafide.train.places import Place
 
 LARGEST = 1024  # pixels a side that are kept of a picture
+_NOTED_AT_ONCE = 500  # pictures
 
 
 @dataclass(frozen=True)
@@ -71,21 +76,21 @@ class Wanted:
     """A picture still to be decoded.
 
     Attributes:
-        file: where it lies.
+        place: where it lies.
         name, positive, source, group: as those of `Picture`.
         cache: folder of decoded pictures.
         window: (left, top, size) of what is wanted, None for the whole.
         mask: a picture that marks what was edited, as `marks` says (`bonafide.bench.masks`).
     """
 
-    file: Path
+    place: Place
     name: str
     positive: bool
     source: str
     group: str
     cache: Path
     window: tuple[int, int, int] | None = None
-    mask: Path | None = None
+    mask: Place | None = None
     marks: str = "white"
 
 
@@ -103,25 +108,94 @@ def decode(
         left_out: name → why a picture cannot be used; added to.
         progress: called with the numbers of files read and of all files.
     """
-    for folder in {one.cache for one in wanted}:
-        folder.mkdir(parents=True, exist_ok=True)
-    limits = Limits()
-    found: list[Picture | None] = []
-    for one, outcome in workers.run(_read, wanted, jobs or os.cpu_count() or 1, limits.seconds):
+    indices = {folder: Index(folder) for folder in {one.cache for one in wanted}}
+    stamps = [_stamp(one, left_out) for one in wanted]
+    found = _remembered(wanted, stamps, indices)
+    missing = [
+        number for number, stamp in enumerate(stamps) if stamp is not None and found[number] is None
+    ]
+    done = len(wanted) - len(missing)
+    if progress is not None:
+        progress(done, len(wanted))
+    fresh: dict[Path, dict[str, dict[str, Any]]] = {folder: {} for folder in indices}
+    work = workers.run(
+        _read, [wanted[number] for number in missing], jobs or os.cpu_count() or 1, Limits().seconds
+    )
+    for number, (one, outcome) in zip(missing, work, strict=True):
         if isinstance(outcome, workers.Lost):
             outcome = "reading it took too long" if outcome.timed_out else "reading it crashed"
         if isinstance(outcome, str):
             left_out[one.name] = outcome
-        found.append(None if isinstance(outcome, str) else outcome)
+        else:
+            found[number] = outcome
+            fresh[one.cache][str(stamps[number])] = _note(outcome)
+            if len(fresh[one.cache]) >= _NOTED_AT_ONCE:
+                indices[one.cache].add(fresh[one.cache])
+                fresh[one.cache].clear()
+        done += 1
         if progress is not None:
-            progress(len(found), len(wanted))
+            progress(done, len(wanted))
+    for folder, notes in fresh.items():
+        indices[folder].add(notes)
     return found
+
+
+def _stamp(wanted: Wanted, left_out: dict[str, str]) -> str | None:
+    """What the arrays of a picture depend on; None for a picture that is not there."""
+    try:
+        mask = wanted.mask.stamp() if wanted.mask else ""
+        return "|".join(
+            (wanted.place.stamp(), str(wanted.window), mask, wanted.marks, str(LARGEST))
+        )
+    except OSError as error:
+        left_out[wanted.name] = f"it cannot be read: {error.strerror}"
+        return None
+
+
+def _remembered(
+    wanted: Sequence[Wanted], stamps: Sequence[str | None], indices: Mapping[Path, Index]
+) -> list[Picture | None]:
+    """The pictures that the caches hold."""
+    known: dict[tuple[Path, str], dict[str, Any]] = {}
+    for folder, index in indices.items():
+        asked = [
+            stamp
+            for one, stamp in zip(wanted, stamps, strict=True)
+            if one.cache == folder and stamp is not None
+        ]
+        known |= {(folder, stamp): note for stamp, note in index.find(asked).items()}
+    return [
+        _picture(one, note) if stamp and (note := known.get((one.cache, stamp))) else None
+        for one, stamp in zip(wanted, stamps, strict=True)
+    ]
+
+
+def _note(picture: Picture) -> dict[str, Any]:
+    return {
+        "array": picture.array.name,
+        "history": picture.history and [picture.history.quality, picture.history.subsampling],
+        "place": [picture.left, picture.top],
+        "mask": picture.mask and picture.mask.name,
+    }
+
+
+def _picture(wanted: Wanted, note: Mapping[str, Any]) -> Picture | None:
+    """The picture that was noted, unless its arrays have gone."""
+    array = wanted.cache / note["array"]
+    mask = wanted.cache / note["mask"] if note["mask"] else None
+    if not array.exists() or (mask is not None and not mask.exists()):
+        return None
+    history = History(*note["history"]) if note["history"] else None
+    left, top = note["place"]
+    return Picture(
+        wanted.name, wanted.positive, wanted.source, wanted.group, array, history, left, top, mask
+    )
 
 
 def _read(wanted: Wanted) -> Picture | str:
     """Decode a picture into the cache unless it is there; a sentence says why it cannot be."""
     try:
-        data = wanted.file.read_bytes()
+        data = wanted.place.read()
         limits = Limits()
         limits.check(wanted.name, "file_bytes", len(data))
         image = Image(data, wanted.name, limits=limits)
@@ -157,7 +231,7 @@ def _mask(wanted: Wanted, image: Image, rows: slice, columns: slice, beside: Pat
         ValueError: it is not as large as the picture.
     """
     assert wanted.mask is not None
-    mask = Image(wanted.mask.read_bytes(), wanted.mask.name, limits=Limits())
+    mask = Image(wanted.mask.read(), f"the mask of {wanted.name}", limits=Limits())
     if (mask.width, mask.height) != (image.width, image.height):
         raise ValueError(
             f"its mask has {mask.width}×{mask.height} pixels, not those of the picture"

@@ -1,23 +1,31 @@
 """One process or many: device, precision, and the sums that many processes share.
 
-Under `torchrun` every process computes gradients on samples of its own and all of them take the
-same step. Gradients are summed here rather than by a wrapper around the network, so that methods
-see their own network and may call it as often as they like.
+Devices, precision and messages are those of accelerate, so that `torchrun` and `accelerate launch`
+both start a training. Gradients are summed here rather than by a wrapper around the network, so
+that methods see their own network and may call it as often as they like; plugins that shard
+weights (FSDP, DeepSpeed) are therefore not used.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast, broadcast_object_list, gather_object, reduce
+from torch import Tensor, nn
 
-from bonafide.errors import InvalidInput
+from bonafide.errors import BonafideError, InvalidInput
 
+T = TypeVar("T")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # those of accelerate
+_PATIENCE = timedelta(days=2)  # while the first process decodes
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Processes:
     """This process among those that train together.
 
     Attributes:
-        rank: its number; process 0 writes files and talks.
+        rank: its number; process 0 decodes, writes files and talks.
         world: how many there are.
         device: what it computes on.
     """
@@ -36,59 +44,78 @@ class Processes:
 
     @classmethod
     def join(cls) -> Processes:
-        """Meet the others that `torchrun` started, if it did."""
-        local = int(os.environ.get("LOCAL_RANK", 0))
-        cuda = torch.cuda.is_available()
-        device = torch.device("cuda", local) if cuda else torch.device("cpu")
-        if cuda:
-            torch.cuda.set_device(device)
-        world = int(os.environ.get("WORLD_SIZE", 1))
-        if world > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if cuda else "gloo")
-        return cls(int(os.environ.get("RANK", 0)) if world > 1 else 0, world, device)
+        """Meet the others that were started with this one, if any; may be called again."""
+        state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+        return cls(state.process_index, state.num_processes, state.device)
 
     def leave(self) -> None:
         """Part from the others."""
         if self.world > 1:
-            distributed.destroy_process_group()
+            PartialState().destroy_process_group()
+            PartialState._reset_state()
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What `make` returns in process 0, in every process; the others wait for it.
+
+        Raises:
+            InvalidInput: in the others, with the message of an error in process 0.
+        """
+        if self.world == 1:
+            return make()
+        box: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                box[0] = make()
+            except BonafideError as error:
+                broadcast_object_list([None, str(error)])
+                raise
+        broadcast_object_list(box)
+        if box[1] is not None:
+            raise InvalidInput(box[1])
+        made: T = box[0]
+        return made
 
     def share_weights(self, network: nn.Module) -> None:
         """Give every process the weights and buffers of process 0."""
         if self.world > 1:
             for value in network.state_dict().values():
-                distributed.broadcast(value, 0)
+                value.copy_(broadcast(value))
 
-    def mean_gradients(self, weights: Iterable[nn.Parameter]) -> None:
-        """Replace gradients by their mean over all processes; a missing one counts as zero."""
+    def sum_gradients(self, weights: Iterable[nn.Parameter], loss: float) -> float:
+        """Replace gradients by their sum over all processes; a missing one counts as zero.
+
+        Args:
+            weights: of the network.
+            loss: this process's share.
+
+        Returns:
+            The sum of the losses.
+        """
         if self.world == 1:
-            return
+            return loss
         trained = [weight for weight in weights if weight.requires_grad]
         gradients = [
             torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in trained
         ]
         # One message, since many small ones cost more than their content.
-        flat = torch.cat([gradient.reshape(-1).float() for gradient in gradients])
-        distributed.all_reduce(flat)
-        sizes = [gradient.numel() for gradient in gradients]
-        parts = torch.split(flat / self.world, sizes)
+        flat = torch.cat(
+            [torch.tensor([loss], device=self.device)]
+            + [gradient.reshape(-1).float() for gradient in gradients]
+        )
+        total, *parts = torch.split(reduce(flat, "sum"), [1, *(one.numel() for one in gradients)])
         for weight, part in zip(trained, parts, strict=True):
             weight.grad = part.view_as(weight).to(weight.dtype)
+        return float(total)
 
     def any(self, here: bool) -> bool:
         """Whether it is true in any process."""
         if self.world == 1:
             return here
-        flag = torch.tensor([float(here)], device=self.device)
-        distributed.all_reduce(flag)
-        return bool(flag.item())
+        return bool(reduce(torch.tensor([float(here)], device=self.device), "sum").item())
 
     def gather(self, here: Any) -> list[Any]:
         """What every process holds, by rank."""
-        if self.world == 1:
-            return [here]
-        everywhere: list[Any] = [None] * self.world
-        distributed.all_gather_object(everywhere, here)
-        return everywhere
+        return [here] if self.world == 1 else list(gather_object([here]))
 
 
 class Precision:
@@ -109,14 +136,28 @@ class Precision:
             half = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else ""
             choice = half or ("float16" if device.type == "cuda" else "float32")
         self.name = choice
-        self._device = device.type
-        self.scaler = torch.amp.GradScaler(device.type, enabled=choice == "float16")
+        # An earlier training of this process may have chosen another.
+        AcceleratorState._reset_state()
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=_NAMES[choice])
+        self.scaler: Any = self._accelerator.scaler  # None but for float16
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[None]:
         """The context in which networks are run."""
-        kind = torch.float16 if self.name == "float16" else torch.bfloat16
-        return torch.autocast(self._device, kind, enabled=self.name != "float32")
+        context: AbstractContextManager[None] = self._accelerator.autocast()
+        return context
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients, scaled."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        """Add gradients, scaled where they must be."""
+        self._accelerator.backward(loss)
+
+    def step(self, optimiser: torch.optim.Optimizer, network: nn.Module, clip: float) -> None:
+        """Take a step, with a gradient norm of `clip` at most unless that is 0."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimiser)
+        if clip:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+        if self.scaler is None:
+            optimiser.step()
+        else:
+            self.scaler.step(optimiser)
+            self.scaler.update()

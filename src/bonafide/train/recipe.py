@@ -30,9 +30,12 @@ class Settings:
     Attributes:
         seed: of weights, order, crops and augmentations.
         steps: optimiser steps; a step is one batch.
-        batch: pictures per step and process.
+        batch: pictures per step, of all processes together.
+        accumulate: parts in which a batch is passed, for memory; their gradients are added. More
+            are made where there are more processes. A loss that compares the pictures of a batch,
+            and batch norm, see one part at a time.
         crop: side of the square training crops, pixels.
-        learning_rate: its peak.
+        learning_rate: its peak, for `batch`; never scaled by the number of processes or parts.
         weight_decay: decoupled, as AdamW applies it.
         warmup: steps of linear warm-up.
         schedule: "constant" or "cosine" (to zero at `steps`).
@@ -49,6 +52,7 @@ class Settings:
     seed: int = 0
     steps: int = 10_000
     batch: int = 32
+    accumulate: int = 1
     crop: int = 224
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
@@ -61,7 +65,7 @@ class Settings:
     patience: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop"):
+        for name in ("steps", "batch", "accumulate", "crop"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("held_out", "ema"):
@@ -110,14 +114,21 @@ class Batch:
     mask: Tensor | None = None
 
     def on(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The same on a device; copied while it computes if the batch is pinned."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory; `torch.utils.data.DataLoader` calls it."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
-            self.pixels.to(device, non_blocking=True),
-            self.label.to(device),
-            self.pair.to(device),
-            None if self.replaced is None else self.replaced.to(device),
-            {name: value.to(device) for name, value in self.extra.items()},
-            None if self.mask is None else self.mask.to(device, non_blocking=True),
+            change(self.pixels),
+            change(self.label),
+            change(self.pair),
+            None if self.replaced is None else change(self.replaced),
+            {name: change(value) for name, value in self.extra.items()},
+            None if self.mask is None else change(self.mask),
         )
 
 

@@ -16,7 +16,14 @@ from torch.nn import functional
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.pixel_metrics import PixelScores, score_picture, summarise
 from bonafide.errors import BonafideError
-from bonafide.train.batches import Example, Views, collate, histories, validation_batches
+from bonafide.train.batches import (
+    Example,
+    Views,
+    collate,
+    histories,
+    passes,
+    validation_batches,
+)
 from bonafide.train.data import Picture, TrainingData
 from bonafide.train.processes import Precision, Processes
 from bonafide.train.recipe import Output, Settings
@@ -51,7 +58,7 @@ class Validation:
         self._pictures = data.validation
         own = range(processes.rank, len(data.validation), processes.world)
         self._views = Views(data.validation, own, settings.crop, histories(data), settings.seed)
-        self._batch, self._workers = settings.batch, workers
+        self._batch, self._workers = _per_pass(settings, processes), workers
         self._processes, self._precision = processes, precision
 
     def __call__(self, network: nn.Module) -> Validated:
@@ -89,7 +96,7 @@ class MaskValidation:
         precision: Precision,
     ) -> None:
         """Take the samples with their kinds."""
-        self._samples, self._batch = samples, settings.batch
+        self._samples, self._batch = samples, _per_pass(settings, processes)
         self._processes, self._precision = processes, precision
 
     def __call__(self, network: nn.Module) -> Validated:
@@ -138,6 +145,11 @@ class MaskValidation:
             ):
                 assert example.mask is not None
                 yield logit, score_picture(example.mask, heatmap)
+
+
+def _per_pass(settings: Settings, processes: Processes) -> int:
+    """Pictures that training passes at once, so that validation needs no more memory."""
+    return max(1, settings.batch // passes(settings.accumulate, processes.world))
 
 
 def _in_order(parts: Sequence[Sequence[Any]]) -> list[Any]:
