@@ -109,7 +109,7 @@ def test_a_batch_can_be_pinned(found: data.TrainingData, monkeypatch: pytest.Mon
     asked = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: asked.append(self) or self)
     assert torch.equal(made.pin_memory().pixels, made.pixels)
-    assert len(asked) == 3  # pixels, labels, pairs
+    assert len(asked) == 4  # pixels, labels, pairs, sources
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])

@@ -8,9 +8,8 @@ into parts, which the processes of a distributed training share out without talk
 from __future__ import annotations
 
 import signal
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -23,6 +22,7 @@ from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, level, resaved, tiled
 from bonafide.train.data import History, Pair, Picture, TrainingData
 from bonafide.train.recipe import Augment, Batch, Recipe
+from bonafide.train.weighted import Weighted
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,14 @@ class Example:
             method does not ask.
         mask: bool crop×crop, True where the picture was edited; None where the method does not
             ask.
+        source: number of its source among those of the training data, -1 where nobody asks.
     """
 
     pixels: Pixels
     label: float
     replaced: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
+    source: int = -1
 
 
 @dataclass(frozen=True)
@@ -94,24 +96,6 @@ class OwnPairs(Protocol):
         ...
 
 
-class Weighted:
-    """Pictures of one class, or pairs, drawn by source."""
-
-    def __init__(self, sources: Sequence[str], exponent: float) -> None:
-        members: dict[str, list[int]] = defaultdict(list)
-        for index, source in enumerate(sources):
-            members[source].append(index)
-        self._members = [members[source] for source in sorted(members)]
-        weights = np.array([len(group) for group in self._members], np.float64) ** exponent
-        self._bounds = np.cumsum(weights) / weights.sum()
-
-    def draw(self, random: np.random.Generator) -> int:
-        """An index into the sources given."""
-        chance, place = random.random(2)
-        group = self._members[int(np.searchsorted(self._bounds[:-1], chance, "right"))]
-        return group[int(place * len(group))]
-
-
 class Samples(Dataset[list[Example]]):
     """The endless table of training samples, indexed by (step, slot)."""
 
@@ -133,6 +117,12 @@ class Samples(Dataset[list[Example]]):
             Weighted([one.source for one in side], exponent) if side else None
             for side in self._classes
         ]
+        every = [
+            *data.pictures,
+            *(side for pair in data.pairs for side in (pair.original, pair.twin)),
+        ]
+        named = sorted({picture.source for picture in every})
+        self._sources = {name: number for number, name in enumerate(named)}
         self._by_maker = Weighted([pair.twin.source for pair in data.pairs] or [""], exponent)
         self._histories = histories(data)
 
@@ -156,7 +146,8 @@ class Samples(Dataset[list[Example]]):
     def _labelled(self, picture: Picture, random: np.random.Generator) -> Example:
         pixels, _, _ = self._window(picture.pixels(), random)
         pixels = with_history(pixels, picture, self._histories, self.sampling.equalised, random)
-        return Example(self.augment(pixels, random), float(picture.positive))
+        source = self._sources[picture.source]
+        return Example(self.augment(pixels, random), float(picture.positive), source=source)
 
     def _pair(self, pair: Pair, random: np.random.Generator) -> list[Example]:
         original, left, top = self._window(pair.original.pixels(), random)
@@ -165,8 +156,11 @@ class Samples(Dataset[list[Example]]):
         left, top = left + pair.original.left, top + pair.original.top
         twins = Twins(original, np.asarray(twin), pair.original.history, left, top)
         if self.own:
-            return list(self.own.examples(twins, random))
-        return alike(twins, self.augment, self.sampling.equalised, random)
+            made = list(self.own.examples(twins, random))
+        else:
+            made = alike(twins, self.augment, self.sampling.equalised, random)
+        sources = [self._sources[side.source] for side in (pair.original, pair.twin)]
+        return [replace(one, source=source) for one, source in zip(made, sources, strict=True)]
 
     def _window(self, pixels: Pixels, random: np.random.Generator) -> tuple[Pixels, int, int]:
         """A window at native size, copied from disk, and its left and top."""
@@ -347,7 +341,7 @@ def collate(samples: Sequence[Sequence[Example]]) -> Batch:
         label=torch.tensor([one.label for one in examples]),
         pair=torch.tensor([place for place, _ in flat]),
         replaced=_shares(examples),
-        extra={},
+        extra={"source": torch.tensor([one.source for one in examples])},
         mask=_masks(examples),
     )
 
