@@ -94,8 +94,8 @@ class Question(StrEnum):
         "generation", "AI-generated pictures", "✳", "#7a3e9d",
     )  # fmt: skip
     EDITED = (
-        "edited", Label.MANIPULATED, (Kind.IMAGE, Kind.VIDEO), "edited after capture",
-        "editing", "edited pictures", "✂", "#b3541e",
+        "edited", Label.MANIPULATED, (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO), "edited after capture",
+        "editing", "edited files", "✂", "#b3541e",
     )  # fmt: skip
     FACE_FORGED = (
         "face_forged", Label.FACE_FORGED, (Kind.IMAGE, Kind.VIDEO), "a forged face",

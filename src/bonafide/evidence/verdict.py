@@ -130,7 +130,7 @@ def _unaccused(
             Label.INCONCLUSIVE,
             answers,
             _once(sorted(because, key=lambda reason: -(reason.llr or 0.0)), contradictions),
-            _strongest_of(standing).why if standing else _CONTRADICTS,
+            _strongest_of(standing).why if standing else _why_open(contradictions),
         )
     against = sorted(
         (r for a in assessed for r in a.because if (r.llr or 0.0) < 0), key=lambda r: r.llr or 0.0
@@ -171,6 +171,15 @@ def _contradictions(findings: Sequence[Finding]) -> tuple[Reason, ...]:
 
 
 _CONTRADICTS = "What the file says of itself does not hold together, so it is not called clean."
+_UNWEIGHED = (
+    "A test found something that no calibration can weigh, so the file is neither accused nor "
+    "called clean."
+)
+
+
+def _why_open(contradictions: Sequence[Reason]) -> str:
+    said = any(one.question is Question.PROVENANCE for one in contradictions)
+    return _CONTRADICTS if said else _UNWEIGHED
 
 
 def _no_proof(assessed: Sequence[Answer]) -> str:
