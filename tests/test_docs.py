@@ -66,6 +66,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "manifest.csv").write_text("\n".join(rows))
     origins = [f"{row},{'origin' if number == 0 else number}" for number, row in enumerate(rows)]
     (folder / "sources.csv").write_text("\n".join(origins))
+    (folder / "npr").mkdir()
+    told = "method: npr\ndata: ../manifest.csv\nset: {steps: 2, batch: 4}\n"
+    (folder / "npr" / "run.yaml").write_text(told)
     return folder
 
 
