@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bonafide.bench import tables
+from bonafide.cli.bench_attack import attack
 from bonafide.cli.bench_calibration import calibrate, measure, regions
 from bonafide.cli.bench_options import (
     DONE,
@@ -41,7 +42,7 @@ def bench() -> None:
     """
 
 
-for _command in (measure, calibrate, regions, bench_feedback):
+for _command in (measure, calibrate, regions, attack, bench_feedback):
     bench.add_command(_command)
 
 
