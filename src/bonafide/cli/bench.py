@@ -12,7 +12,7 @@ import click
 
 from bonafide.bench import tables
 from bonafide.cli.bench_attack import attack
-from bonafide.cli.bench_calibration import calibrate, measure, regions
+from bonafide.cli.bench_calibration import calibrate, measure, operating_point, regions
 from bonafide.cli.bench_options import (
     DONE,
     SOME_FAILED,
@@ -26,6 +26,7 @@ from bonafide.cli.bench_options import (
     quiet_option,
     repeats_option,
 )
+from bonafide.cli.bench_release import release
 from bonafide.cli.feedback import bench_feedback
 
 
@@ -42,7 +43,7 @@ def bench() -> None:
     """
 
 
-for _command in (measure, calibrate, regions, attack, bench_feedback):
+for _command in (measure, calibrate, regions, operating_point, attack, release, bench_feedback):
     bench.add_command(_command)
 
 

@@ -1,8 +1,5 @@
 """Choose what counts as a mark for the default localiser, and write it into its file.
 
-    bonafide tamper heldout.csv --out made --count 500
-    python tools/operating_point.py jpeg_history-1.onnx made/manifest.csv photographs.csv
-
 The manifests must come from sources that the network was not trained on. Among all settings that
 mark anything in at most the given share of the authentic pictures, the one with the best mean
 pixel F1 on edited pictures is taken, what is not found counting as zero.
@@ -10,10 +7,9 @@ pixel F1 on edited pictures is taken, what is not found counting as zero.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,7 +23,8 @@ from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
 from bonafide.bench.protocol import load_protocol
 from bonafide.detectors.edited.jpeg_history import BLOCK, Local, Operating, decide, localise
-from bonafide.errors import MediaError
+from bonafide.errors import InvalidInput, MediaError
+from bonafide.files import atomic_write
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.networks import runtime
@@ -45,23 +42,53 @@ class Seen:
     mask: NDArray[np.bool_] | None
 
 
-def main() -> None:
-    """See the head of this file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Plain)
-    parser.add_argument("network", type=Path)
-    parser.add_argument("manifest", type=Path, nargs="+")
-    parser.add_argument("--false-regions", type=float, default=0.01, metavar="SHARE")
-    options = parser.parse_args()
-    session = runtime.open_session(runtime.Found(*_named(options.network), options.network, "own"))
-    seen = [one for table in options.manifest for one in look(session, table)]
-    chosen, f1, false = choose(seen, options.false_regions)
-    _write(options.network, chosen)
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen, and what it gives on the pictures that it was chosen on.
+
+    Attributes:
+        operating: the settings.
+        f1: mean pixel F1 over edited pictures.
+        false: share of authentic pictures with any mark.
+        edited, authentic: how many there were.
+    """
+
+    operating: Operating
+    f1: float
+    false: float
+    edited: int
+    authentic: int
+
+
+def set_operating_point(
+    network: Path, manifests: Sequence[Path], false_regions: float
+) -> tuple[Chosen, list[str]]:
+    """Choose the settings and write them into the card that the network's file carries.
+
+    Args:
+        network: ONNX file, named ID-VERSION.onnx.
+        manifests: edited pictures with masks, and authentic ones; JPEGs.
+        false_regions: share of authentic pictures in which anything may be marked.
+
+    Returns:
+        What was chosen, and "name: why" of pictures that could not be read.
+
+    Raises:
+        InvalidInput: there is no edited or no authentic JPEG.
+    """
+    found = runtime.Found(*_named(network), network, "own")
+    session = runtime.open_session(found)
+    left_out: list[str] = []
+    seen = [one for table in manifests for one in look(session, table, left_out)]
     edited = sum(one.mask is not None for one in seen)
-    print(f"{chosen}: pixel F1 {f1:.3f} on {edited} edited pictures, ", end="")
-    print(f"marks in {100 * false:.1f} % of {len(seen) - edited} authentic ones")
+    if not edited or edited == len(seen):
+        raise InvalidInput("an operating point is chosen on edited and on authentic JPEGs")
+    operating, f1, false = choose(seen, false_regions)
+    _write(network, operating)
+    return Chosen(operating, f1, false, edited, len(seen) - edited), left_out
 
 
-def look(session: runtime.Session, table: Path) -> list[Seen]:
+def look(session: runtime.Session, table: Path, left_out: list[str]) -> list[Seen]:
     """Every JPEG of a manifest that can be read, at the size of blocks."""
     chosen = select(read_table(table), load_protocol("edited"), table.parent, both_classes=False)
     seen = []
@@ -69,7 +96,7 @@ def look(session: runtime.Session, table: Path) -> list[Seen]:
         try:
             local = localise(session, _opened(chosen.file(sample)))
         except MediaError as error:
-            print(f"left out: {sample.path}: {error.why}", file=sys.stderr)
+            left_out.append(f"{sample.path}: {error.why}")
             continue
         if local is None:
             continue
@@ -120,14 +147,5 @@ def _write(path: Path, chosen: Operating) -> None:
     card = read_card(path) | {"operating": asdict(chosen)}
     del model.metadata_props[:]
     helper.set_model_props(model, {METADATA: json.dumps(card, ensure_ascii=False)})
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(path)
-
-
-class _Plain(argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the text above."""
-
-
-if __name__ == "__main__":
-    main()
+    with atomic_write(path) as partial:
+        partial.write_bytes(model.SerializeToString())
