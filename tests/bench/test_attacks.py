@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.bench.attacks import autoencoder, certified, figures, localiser, patch, run, surrogate
+from bonafide.bench.attacks import autoencoder, certified, figures, localiser, patch, run
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pool, attacks, chosen
 from bonafide.bench.attacks.boundary import FAR, distance
 from bonafide.bench.attacks.rephotograph import photographed
@@ -86,11 +86,11 @@ def outcome(
 def test_there_is_a_file_for_each_attack() -> None:
     assert set(attacks()) == {
         "adaptive", "autoencoder", "boundary", "jpeg_aware", "localiser", "low_frequency",
-        "patch", "rephotograph", "square", "surrogate",
+        "patch", "rephotograph", "square",
     }  # fmt: skip
     assert all(one.title and one.paper for one in attacks().values())
     with pytest.raises(InvalidInput, match="there are: adaptive"):
-        chosen(["guess"])
+        chosen(["guess"], {})
 
 
 @pytest.mark.parametrize("name", ["low_frequency", "square", "adaptive"])
@@ -221,73 +221,6 @@ def test_what_is_certain_cannot_be_turned() -> None:
             for changed in range(max(0, votes - reached), min(16, votes + reached) + 1)
         }
         assert found.certain == (after == {found.accused})
-
-
-def test_onnx_networks_have_gradients(tmp_path: Path) -> None:
-    onnx, torch = pytest.importorskip("onnx"), pytest.importorskip("torch")
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    from bonafide.bench.attacks.torch_graph import differentiable
-
-    random = np.random.default_rng(0)
-    values = {
-        "kernel16": random.normal(size=(6, 3, 4, 4)).astype(np.float16),
-        "bias": random.normal(size=6).astype(np.float32),
-        "flat": np.array([0, 6, 4], np.int64),
-        "scale": np.ones(6, np.float32) * 1.5,
-        "shift": np.zeros(6, np.float32),
-        "matrix": random.normal(size=(6, 6)).astype(np.float32),
-    }
-    steps = [
-        ("Cast", ["kernel16"], "kernel", {"to": TensorProto.FLOAT}),
-        ("Conv", ["x", "kernel", "bias"], "grid", {"strides": [4, 4]}),
-        ("Reshape", ["grid", "flat"], "columns", {}),
-        ("Transpose", ["columns"], "rows", {"perm": [0, 2, 1]}),
-        ("ReduceMean", ["rows"], "mean", {"axes": [1], "keepdims": 1}),
-        ("Concat", ["mean", "rows"], "tokens", {"axis": 1}),
-        ("LayerNormalization", ["tokens", "scale", "shift"], "normed",
-         {"axis": -1, "epsilon": 1e-5}),
-        ("MatMul", ["normed", "matrix"], "product", {}),
-        ("Softmax", ["product"], "soft", {"axis": -1}),
-        ("Sigmoid", ["product"], "gate", {}),
-        ("Mul", ["soft", "gate"], "gated", {}),
-        ("Add", ["gated", "normed"], "y", {}),
-    ]  # fmt: skip
-    nodes = [helper.make_node(kind, i, [o], **options) for kind, i, o, options in steps]
-    graph = helper.make_graph(
-        nodes, "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5, 6])],
-        [numpy_helper.from_array(value, name) for name, value in values.items()],
-    )  # fmt: skip
-    path = tmp_path / "g.onnx"
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(made, path)
-    pixels = random.random((2, 3, 8, 8), np.float32)
-    (expected,) = onnxruntime.InferenceSession(str(path)).run(None, {"x": pixels})
-    given = torch.from_numpy(pixels).requires_grad_(True)
-    found = differentiable(path, ["y"])(given)["y"]
-    assert np.allclose(found.detach().numpy(), expected, atol=1e-5)
-    (slope,) = torch.autograd.grad(found[..., 0].sum(), given)
-    assert slope.shape == given.shape and float(slope.abs().sum()) > 0
-    strange = helper.make_graph([helper.make_node("Erf", ["x"], ["y"])], "g", graph.input,
-                                graph.output)  # fmt: skip
-    onnx.save(helper.make_model(strange), path)
-    with pytest.raises(InvalidInput, match="Erf"):
-        differentiable(path, ["y"])
-
-
-def test_the_attackers_plane_points_to_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
-
-    def features(pictures: tuple[np.ndarray, ...]) -> np.ndarray:
-        brightness = np.array([one.mean() for one in pictures])[:, None]
-        return np.hstack([brightness / 10, random.normal(0, 1, (len(pictures), 5))])
-
-    monkeypatch.setattr(surrogate, "_features", features)
-    plane = surrogate.fitted(aim(143, Goal.HIDE).pool)
-    assert plane[0] < -0.5 and abs(float(np.linalg.norm(plane)) - 1) < 1e-5
 
 
 def write_set(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +18,11 @@ from bonafide.cli.bench_options import (
     manifests_argument,
     quiet_option,
 )
+from bonafide.errors import MissingExtra
 from bonafide.questions import Kind, Question
+
+if TYPE_CHECKING:
+    from bonafide.bench.attacks.attack import Attack
 
 
 @click.command()
@@ -87,7 +92,7 @@ def attack(
     from bonafide.types import Profile
 
     asked = Question(question)
-    attacks = chosen(listed(names))
+    attacks = chosen(listed(names), _with_gradients())
     if not names:
         masked = asked is Question.EDITED
         attacks = {name: one for name, one in attacks.items() if masked or not one.needs_mask}
@@ -112,6 +117,16 @@ def attack(
     )
     click.echo(json.dumps(found, indent=2) if as_json else str(page or out / "attacks.md"))
     sys.exit(SOME_FAILED if failed else DONE)
+
+
+def _with_gradients() -> dict[str, Attack]:
+    """The attack that needs PyTorch, where that is installed."""
+    from bonafide.cli.train import library
+
+    try:
+        return {"surrogate": library("surrogate").ATTACK}
+    except MissingExtra:
+        return {}
 
 
 def _certificate(text: str | None) -> tuple[str, float] | None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -39,7 +39,10 @@ _KEYS = {
               metavar="DIR", help="Copy the pages there, as docs/accuracy.md.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the commands and run none.")
 @quiet_option
-def release(folder: Path, out: Path, docs: Path | None, dry_run: bool, quiet: bool) -> None:
+@click.pass_context
+def release(
+    ctx: click.Context, folder: Path, out: Path, docs: Path | None, dry_run: bool, quiet: bool
+) -> None:
     """Fit everything that ships again, from a folder of labelled data.
 
     DIR holds release.yaml, which names manifests: probes to fit, files to calibrate on, edited
@@ -61,7 +64,7 @@ def release(folder: Path, out: Path, docs: Path | None, dry_run: bool, quiet: bo
     """
     commands = list(steps(read_plan(folder / PLAN), folder, out))
     for one in commands:
-        _check(one, folder / PLAN)
+        _check(one, folder / PLAN, ctx.parent)
     text = "".join(f"bonafide {shlex.join(one.words)}\n" for one in commands)
     if dry_run:
         click.echo(text, nl=False)
@@ -169,17 +172,18 @@ def steps(plan: Mapping[str, Any], folder: Path, out: Path) -> Iterator[Step]:
                     str(out / "maps"), "--out", str(out / CALIBRATION), *options))  # fmt: skip
 
 
-def _check(step: Step, plan: Path) -> None:
+def _check(step: Step, plan: Path, bench: click.Context | None) -> None:
     """See that a command takes its options, before hours go by.
 
     Raises:
         InvalidInput: it does not.
     """
-    from bonafide.cli.bench import bench
     from bonafide.cli.probe import probe
 
     group, verb = step.words[:2]
-    command = {"bench": bench, "probe": probe}[group].commands[verb]
+    assert bench is not None
+    commands = probe.commands if group == "probe" else cast(click.Group, bench.command).commands
+    command = commands[verb]
     known = {option for one in command.params for option in one.opts}
     unknown = [word for word in step.words if word.startswith("--") and word not in known]
     if unknown:
@@ -209,7 +213,7 @@ def _run(step: Step, out: Path, quiet: bool) -> bool:
     if step.makes is not None:
         for network in step.makes.glob("*.onnx"):
             shutil.copy(network, out / WEIGHTS)
-    return status == SOME_FAILED
+    return bool(status == SOME_FAILED)
 
 
 def _paths(names: Sequence[str], folder: Path) -> tuple[str, ...]:

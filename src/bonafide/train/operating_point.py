@@ -28,7 +28,8 @@ from bonafide.files import atomic_write
 from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.networks import runtime
-from bonafide.train.export import METADATA, read_card
+from bonafide.networks.runtime import METADATA
+from bonafide.train.export import read_card
 
 BIASES = np.arange(-1.0, 4.01, 0.25)
 SMALLEST = (4, 6, 10, 16)

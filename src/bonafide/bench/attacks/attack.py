@@ -114,13 +114,17 @@ def attacks() -> Mapping[str, Attack]:
     return found
 
 
-def chosen(names: Sequence[str]) -> dict[str, Attack]:
+def chosen(names: Sequence[str], more: Mapping[str, Attack]) -> dict[str, Attack]:
     """Attacks by name; all without any.
+
+    Args:
+        names: of those that are wanted.
+        more: further ones than those of this folder.
 
     Raises:
         InvalidInput: there is none of a name.
     """
-    known = attacks()
+    known = {**attacks(), **more}
     if unknown := [name for name in names if name not in known]:
         raise InvalidInput(f"no attack is called {unknown[0]!r}; there are: {', '.join(known)}")
     return {name: known[name] for name in names or known}

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pixels, Pool
 from bonafide.bench.attacks.target import Target
-from bonafide.bench.attacks.torch_graph import differentiable
-from bonafide.errors import MissingExtra
 from bonafide.networks import runtime
 from bonafide.networks.clip import BLOCKS, NETWORK, SIDE, class_tokens, square_view
+from bonafide.train.torch_graph import Run, differentiable
 
 _STEPS = 4
 _READ = BLOCKS[-2:]
@@ -40,12 +40,6 @@ class Surrogate(Attack):
         random: np.random.Generator,
     ) -> Iterator[Pixels]:
         """One picture; see `Attack`."""
-        try:
-            import torch
-            from torch.nn import functional
-        except ImportError:
-            raise MissingExtra("train", "the attack surrogate") from None
-
         if len(aim.pool.wanted) < 2 or len(aim.pool.alike) < 2:
             return
         plane = torch.from_numpy(fitted(aim.pool))
@@ -89,7 +83,7 @@ def _features(pictures: tuple[Pixels, ...]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _tower() -> Any:
+def _tower() -> Run:
     return differentiable(runtime.session(NETWORK).weights.path, _READ)
 
 
