@@ -135,6 +135,11 @@ class Checker:
                 return problem
         return None
 
+    def copies(self, statement: Statement) -> bool:
+        """Whether each of its sentences is one of what it cites, word for word."""
+        cited = [self.known[cite] for cite in statement.cites if cite in self.known]
+        return all(self._repeats(one, cited) for one in reading.sentences(statement.text))
+
     def _is_ours(self, statement: Statement) -> bool:
         """Whether it is a whole text of the report, which may be longer than a model's."""
         told = reading.plain(statement.text)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from bonafide.errors import InvalidInput
-from bonafide.explain import replies
+from bonafide.explain import reading, replies
 from bonafide.explain.cache import Cache, folder
 from bonafide.explain.check import Checker
 from bonafide.explain.endpoint import Endpoint, EndpointError, Reply, estimate
@@ -21,6 +22,9 @@ from bonafide.explain.sending import (
     Payload,
     Picture,
     Share,
+    item_payloads,
+    item_schema,
+    joined,
     payload,
     prompt,
     schema,
@@ -30,6 +34,18 @@ from bonafide.types import Dropped, Explained, Report, Statement
 ANSWER_TOKENS = 1_200  # of one answer
 STEP = 0.05  # by which the temperature rises with every further try
 HOTTEST = 0.5
+ITEM_TOKENS = 120  # of an answer about one item
+ITEM_STEP = 0.4  # the same as `STEP`, for one item: a small model repeats itself below that
+
+
+OVER = "the time for one file was over before every statement was made again"
+
+
+class By(StrEnum):
+    """What one request asks about."""
+
+    REPORT = "report"  # the whole report; for models that can follow it
+    ITEM = "item"  # one item of it; for small models
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,8 @@ class Asking:
         share: what may be sent.
         key: of the endpoint, "" for none.
         seed: of the sampling.
+        by: what one request asks about.
+        items: that a model is asked about one by one.
         tries: how often what failed is asked for again.
         timeout: of one request, seconds.
         seconds: wall time for one file, after which nothing more is asked.
@@ -55,6 +73,8 @@ class Asking:
     share: Share = Share.FINDINGS
     key: str = field(default="", repr=False)
     seed: int = 1
+    by: By = By.REPORT
+    items: int = 4
     tries: int = 2
     timeout: float = 60.0
     seconds: float = 180.0
@@ -65,6 +85,8 @@ class Asking:
     def __post_init__(self) -> None:
         if self.most_cost is not None and self.prices is None:
             raise InvalidInput("a bound on the cost needs the prices of the endpoint")
+        if self.by is By.ITEM and self.share is not Share.FINDINGS:
+            raise InvalidInput("a model that is asked by item is sent findings alone")
         Endpoint(self.url, self.model)  # refuses what is no address
 
     def cost(self, tokens_in: float, tokens_out: float) -> float | None:
@@ -105,29 +127,34 @@ def explain(
         MissingExtra: the package openai is not installed.
     """
     began = time.monotonic()
-    sent = payload(report, asking.share, pictures)
-    conversation = _Conversation(report, asking, sent, cache or Cache(folder()))
+    asked = _Asked(report, asking, cache or Cache(folder()))
+    if asking.by is By.ITEM:
+        parts = item_payloads(report, asking.items)
+    else:
+        parts = (payload(report, asking.share, pictures),)
+    sent = joined(parts)
+    conversations = [_Conversation(part, asked) for part in parts]
     kept: list[Statement] = []
     dropped: list[Dropped] = []
     failure = ""
     if announce is not None:
         announce(sent)
     try:
-        for attempt in range(asking.tries + 1):
-            if attempt and time.monotonic() - began > asking.seconds:
-                failure = "the time for one file was over before every statement was made again"
-                break
-            fresh, failed = conversation.round(attempt)
-            kept += fresh
-            dropped += failed
-            if len(kept) >= MOST_STATEMENTS or not conversation.open(failed):
-                break
+        for conversation in conversations:
+            for attempt in range(asking.tries + 1):
+                if (kept or dropped) and time.monotonic() - began > asking.seconds:
+                    raise EndpointError(OVER)
+                fresh, failed = conversation.round(attempt)
+                kept += fresh
+                dropped += failed
+                if len(kept) >= MOST_STATEMENTS or not conversation.open(failed):
+                    break
     except EndpointError as error:
         failure = str(error)
-    tally = conversation.tally
+    tally = asked.tally
     return Explained(
         model=asking.model,
-        endpoint=conversation.endpoint.host,
+        endpoint=asked.endpoint.host,
         share=asking.share.value,
         prompt=sent.prompt,
         sent=sent.digest,
@@ -144,57 +171,33 @@ def explain(
     )
 
 
-class _Conversation:
-    """The rounds of one explanation."""
+class _Asked:
+    """What all requests about one report share: the endpoint, the bounds, what was said."""
 
-    def __init__(self, report: Report, asking: Asking, sent: Payload, cache: Cache) -> None:
-        self.asking, self.sent, self.cache = asking, sent, cache
+    def __init__(self, report: Report, asking: Asking, cache: Cache) -> None:
+        self.asking, self.report, self.cache = asking, report, cache
         self.endpoint = Endpoint(asking.url, asking.model, asking.key, asking.timeout)
-        self.checker = Checker(report, sent.instructions)
-        self.messages = sent.messages()
-        self.schema = schema(sent.ids)
+        self.checker = Checker(report)
         self.tally = _Tally()
 
-    def round(self, attempt: int) -> tuple[list[Statement], list[Dropped]]:
-        """Ask once and check what comes.
+    def ask(
+        self,
+        messages: list[dict[str, Any]],
+        schema: dict[str, Any],
+        temperature: float,
+        seed: int,
+        most: int,
+    ) -> Reply:
+        """Ask, or find the answer in the cache.
 
         Raises:
             EndpointError: no usable answer, or a bound is reached.
         """
-        temperature = min(HOTTEST, STEP * attempt)
-        reply = self._ask(temperature, self.asking.seed + attempt)
-        made = replies.statements(reply.text, self.asking.model)
-        if not made and not attempt:
-            raise EndpointError("the answer holds no statement")
-        kept: list[Statement] = []
-        dropped: list[Dropped] = []
-        for statement in made:
-            problem = self.checker.problem(statement)
-            if problem is None:
-                self.checker.remember(statement)
-                kept.append(statement)
-            else:
-                dropped.append(Dropped(_bounded(statement), problem.reason, problem.why))
-        told = "\n".join(f"- {one.statement.text} ({one.why})" for one in dropped)
-        # The first data is sent again with every round; of the answers only the last one.
-        self.messages = [
-            *self.sent.messages(),
-            {"role": "assistant", "content": reply.text[: replies.LONGEST]},
-            {"role": "user", "content": prompt("again", dropped=told)},
-        ]
-        return kept, dropped
-
-    def open(self, dropped: list[Dropped]) -> bool:
-        """Whether something is worth asking for again."""
-        return any(one.reason != "repeated" for one in dropped)
-
-    def _ask(self, temperature: float, seed: int) -> Reply:
-        most = ANSWER_TOKENS
         key = self.cache.key(
             url=self.asking.url,
             model=self.asking.model,
-            messages=self.messages,
-            schema=self.schema,
+            messages=messages,
+            schema=schema,
             temperature=temperature,
             seed=seed,
             most=most,
@@ -204,24 +207,22 @@ class _Conversation:
             self.tally.requests += 1
             self.tally.cached += 1
             return reply
-        self._within_bounds(most)
-        reply = self.endpoint.ask(
-            self.messages, self.schema, seed=seed, temperature=temperature, most=most
-        )
+        self._within_bounds(messages, most)
+        reply = self.endpoint.ask(messages, schema, seed=seed, temperature=temperature, most=most)
         self.tally.requests += 1
         self.tally.tokens_in += reply.tokens_in
         self.tally.tokens_out += reply.tokens_out
         self.cache.put(key, reply)
         return reply
 
-    def _within_bounds(self, most: int) -> None:
+    def _within_bounds(self, messages: list[dict[str, Any]], most: int) -> None:
         """Refuse a request that could pass a bound.
 
         Raises:
             EndpointError: it could.
         """
         asking, tally = self.asking, self.tally
-        tokens_in = tally.tokens_in + estimate(self.messages)
+        tokens_in = tally.tokens_in + estimate(messages)
         tokens_out = tally.tokens_out + most
         if tokens_in + tokens_out > asking.most_tokens:
             raise EndpointError(
@@ -230,6 +231,53 @@ class _Conversation:
         cost = asking.cost(tokens_in, tokens_out)
         if asking.most_cost is not None and cost is not None and cost > asking.most_cost:
             raise EndpointError(f"another request could cost more than {asking.most_cost:g}")
+
+
+class _Conversation:
+    """The rounds of one request: what fails is asked for again, or, of one item, sampled again."""
+
+    def __init__(self, sent: Payload, asked: _Asked) -> None:
+        self.sent, self.asked = sent, asked
+        self.single = asked.asking.by is By.ITEM
+        self.messages = sent.messages()
+        self.schema = (item_schema if self.single else schema)(sent.ids)
+        asked.checker.secret = reading.plain(sent.instructions)
+
+    def round(self, attempt: int) -> tuple[list[Statement], list[Dropped]]:
+        """Ask once and check what comes.
+
+        Raises:
+            EndpointError: no usable answer, or a bound is reached.
+        """
+        asking = self.asked.asking
+        temperature = ITEM_STEP * attempt if self.single else min(HOTTEST, STEP * attempt)
+        most = ITEM_TOKENS if self.single else ANSWER_TOKENS
+        reply = self.asked.ask(self.messages, self.schema, temperature, asking.seed + attempt, most)
+        made = replies.statements(reply.text, asking.model)[: 1 if self.single else None]
+        if not made and not attempt and not self.single:
+            raise EndpointError("the answer holds no statement")
+        kept: list[Statement] = []
+        dropped: list[Dropped] = []
+        for statement in made:
+            problem = self.asked.checker.problem(statement)
+            if problem is None:
+                self.asked.checker.remember(statement)
+                kept.append(statement)
+            else:
+                dropped.append(Dropped(_bounded(statement), problem.reason, problem.why))
+        if not self.single:
+            told = "\n".join(f"- {one.statement.text} ({one.why})" for one in dropped)
+            # The first data is sent again with every round; of the answers only the last one.
+            self.messages = [
+                *self.sent.messages(),
+                {"role": "assistant", "content": reply.text[: replies.LONGEST]},
+                {"role": "user", "content": prompt("again", dropped=told)},
+            ]
+        return kept, dropped
+
+    def open(self, dropped: list[Dropped]) -> bool:
+        """Whether something is worth asking for again."""
+        return any(one.reason != "repeated" for one in dropped)
 
 
 def _bounded(statement: Statement) -> Statement:
@@ -245,4 +293,9 @@ def _rounded(cost: float | None) -> float | None:
 
 def options(asking: Asking) -> dict[str, Any]:
     """What of the settings decides an explanation, for keys of stored reports."""
-    return {"model": asking.model, "url": asking.url, "share": asking.share.value}
+    return {
+        "model": asking.model,
+        "url": asking.url,
+        "share": asking.share.value,
+        "by": asking.by.value,
+    }

@@ -19,8 +19,9 @@ from typing import Any
 from bonafide.explain.citable import Citable, Stance, citables
 from bonafide.types import Report
 
-VERSION = 1  # of the prompts in `prompts/`
 MOST_STATEMENTS = 8
+ITEM_VERSION = 2  # of the prompt for one item
+BRIEF = ("score", "threshold", "probability", "share", "width", "height")  # of a brief item
 MOST_ITEMS = 60  # of the report that are sent
 MOST_QUOTES = 6  # texts of the file, per item
 LONGEST_QUOTE = 80  # characters of a text of the file
@@ -108,9 +109,9 @@ class Payload:
         return "\n".join(lines)
 
 
-def prompt(name: str, **values: str | int) -> str:
+def prompt(name: str, version: int = 1, **values: str | int) -> str:
     """The text of a prompt, with its blanks filled."""
-    text = (Path(__file__).parent / "prompts" / f"{name}-{VERSION}.txt").read_text("utf-8")
+    text = (Path(__file__).parent / "prompts" / f"{name}-{version}.txt").read_text("utf-8")
     for blank, value in values.items():
         text = text.replace("{" + blank + "}", str(value))
     return text.strip()
@@ -130,15 +131,82 @@ def payload(
         The first request.
     """
     chosen = _chosen(citables(report))
-    lines = "\n".join(_line(one) for one in chosen)
-    key = hashlib.sha256(lines.encode()).hexdigest()[:16]
     return Payload(
         prompt(share.value, most=MOST_STATEMENTS),
-        f"<<<DATA {key}\n{lines}\nDATA {key}>>>",
+        block(chosen),
         tuple(pictures) if share is not Share.FINDINGS else (),
-        f"{share.value}-{VERSION}",
+        f"{share.value}-1",
         tuple(one.id for one in chosen),
     )
+
+
+def item_payloads(report: Report, most: int) -> tuple[Payload, ...]:
+    """What is sent about a report to a small model, which is asked of one item at a time.
+
+    Args:
+        report: to be explained.
+        most: items, the ones that matter most: what was found, what was not, the answers. The
+            verdict is none of them, since nothing can be added to its sentence.
+
+    Returns:
+        One request per item, with the item as its only data.
+    """
+    asked = [one for one in _chosen(citables(report)) if one.texts and _is_item(one)]
+    # Answers only repeat in general what findings say; they come after those that found something.
+    loud = (Stance.TRACE, Stance.WEAK)
+    asked.sort(
+        key=lambda one: (
+            one.stance not in loud or one.id.startswith("answer."),
+            one.stance is not Stance.CLEAR,
+        )
+    )
+    instructions = prompt("findings", ITEM_VERSION)
+    return tuple(
+        Payload(instructions, block([one], True), (), f"findings-{ITEM_VERSION}", (one.id,))
+        for one in asked[:most]
+    )
+
+
+def _is_item(one: Citable) -> bool:
+    # Regions of single detectors are in their findings.
+    return one.id.startswith(("finding.", "answer.")) or one.id.removeprefix("region.").isdigit()
+
+
+def joined(payloads: Sequence[Payload]) -> Payload:
+    """Several requests as one, to show and to sign for; it is not sent."""
+    first = payloads[0]
+    return Payload(
+        first.instructions,
+        "\n".join(one.data for one in payloads),
+        tuple(picture for one in payloads for picture in one.pictures),
+        first.prompt,
+        tuple(id_ for one in payloads for id_ in one.ids),
+    )
+
+
+def block(chosen: Sequence[Citable], brief: bool = False) -> str:
+    """Items of a report between two lines with a key that is made from them."""
+    lines = "\n".join(_line(one, brief) for one in chosen)
+    key = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return f"<<<DATA {key}\n{lines}\nDATA {key}>>>"
+
+
+def item_schema(ids: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of one statement; what it cites comes first, so that it is settled first."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["cites", "text"],
+        "properties": {
+            "cites": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": min(2, len(ids)),
+                "items": {"type": "string", "enum": list(ids)},
+            },
+            "text": {"type": "string", "maxLength": 240},
+        },
+    }
 
 
 def schema(ids: Sequence[str]) -> dict[str, Any]:
@@ -198,9 +266,12 @@ def _chosen(known: Mapping[str, Citable]) -> list[Citable]:
     return (ordered + facts)[:MOST_ITEMS]
 
 
-def _line(one: Citable) -> str:
+def _line(one: Citable, brief: bool = False) -> str:
+    """An item as JSON; a brief one has one sentence, and of the values those of `BRIEF`."""
     values: dict[str, Any] = {}
     for value in one.values:
+        if brief and value.role not in BRIEF:
+            continue
         name = value.role if value.role not in values else f"{value.role} {len(values) + 1}"
         if value.unit == "share":
             values[name] = f"{100 * value.number:.4g} %"
@@ -209,14 +280,14 @@ def _line(one: Citable) -> str:
             number = int(shown) if shown.is_integer() else shown
             values[name] = f"{number} {value.unit}" if value.unit else number
     told: dict[str, Any] = {"id": one.id, "is": one.label, "state": one.stance.value}
-    says = [text[:LONGEST_SAYING] for text in one.texts if text][:3]
+    says = [text[:LONGEST_SAYING] for text in one.texts if text][: 1 if brief else 3]
     if says:
         told["says"] = says
     if values:
         told["values"] = dict(list(values.items())[:8])
     if one.strength:
         told["strength"] = one.strength
-    if one.quotes:
+    if one.quotes and not brief:
         told["file_says"] = [text[:LONGEST_QUOTE] for text in one.quotes[:MOST_QUOTES]]
     if one.kind:
         told["kind"] = one.kind
