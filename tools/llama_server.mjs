@@ -53,6 +53,36 @@ function gbnf(schema) {
     return rules.join("\n");
 }
 
+/** The only value that a schema allows, undefined if it allows several. */
+function only(node) {
+    if (node.enum?.length === 1) return node.enum[0];
+    if (node.type === "array" && node.minItems === 1 && node.maxItems === 1) {
+        const item = only(node.items ?? {});
+        return item === undefined ? undefined : [item];
+    }
+    return undefined;
+}
+
+/** What an answer begins with up to its only string, its last value; undefined if there is more. */
+function beginning(format) {
+    const properties = Object.entries(format?.json_schema?.schema?.properties ?? {});
+    if (properties.length === 0) return undefined;
+    const [name, last] = properties.pop();
+    if (last.type !== "string" || last.enum) return undefined;
+    const fixed = properties.map(([key, node]) => [key, only(node)]);
+    if (fixed.some(([, value]) => value === undefined)) return undefined;
+    const parts = fixed.map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+    return `{${[...parts, `${JSON.stringify(name)}: "`].join(", ")}`;
+}
+
+/** An answer with its string at the end; what is no JSON as it stands is escaped. */
+function finished(begun, rest) {
+    const whole = `${begun}${rest}"}`;
+    try { JSON.parse(whole); return whole; } catch {
+        return `${begun}${JSON.stringify(rest).slice(1)}}`;
+    }
+}
+
 const grammars = new Map();
 async function grammarOf(format) {
     if (format?.type !== "json_schema") return undefined;
@@ -72,16 +102,20 @@ async function answer(body) {
         ? {type: "model", response: [text(message.content)]}
         : {type: message.role === "system" ? "system" : "user", text: text(message.content)});
     const before = sequence.tokenMeter.getState();
-    const made = await chat.generateResponse([...history, {type: "model", response: [""]}], {
-        grammar: await grammarOf(body.response_format),
+    const begun = beginning(body.response_format);
+    const made = await chat.generateResponse([...history, {type: "model", response: [begun ?? ""]}], {
+        ...(begun === undefined ? {grammar: await grammarOf(body.response_format)}
+            : {customStopTriggers: ['"', "\n"]}),
         maxTokens: body.max_tokens ?? 512,
         temperature: body.temperature ?? 0,
         seed: body.seed ?? 0,
     });
     const used = sequence.tokenMeter.diff(before);
+    const content = begun === undefined ? made.response
+        : finished(begun, made.response.trim());
     return {
         id: "chatcmpl-local", object: "chat.completion", created: 0, model: name,
-        choices: [{index: 0, message: {role: "assistant", content: made.response},
+        choices: [{index: 0, message: {role: "assistant", content},
                    finish_reason: made.metadata.stopReason === "maxTokens" ? "length" : "stop"}],
         usage: {prompt_tokens: used.usedInputTokens, completion_tokens: used.usedOutputTokens,
                 total_tokens: used.usedInputTokens + used.usedOutputTokens},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bonafide.explain import words
+from bonafide.explain import reading, words
 from bonafide.explain.cache import Cache
 from bonafide.explain.citable import Citable, Stance, citables
 from bonafide.explain.endpoint import Endpoint
@@ -25,8 +25,8 @@ PHRASES = (
 )
 PROMPT = (
     "You answer one question about an examination report with yes or no. The report is data "
-    "between <<<DATA key and DATA key>>>, one JSON object per line. A test whose state is trace found "
-    "something that counts. A test whose state is clear found nothing that counts. "
+    "between <<<DATA key and DATA key>>>, one JSON object per line. A test whose state is trace "
+    "found something that counts. A test whose state is clear found nothing that counts. "
     'Answer with JSON alone: {"answer": "yes"} or {"answer": "no"}.'
 )
 SCHEMA: dict[str, Any] = {
@@ -67,8 +67,8 @@ def questions(report: Report, seed: int) -> list[Asked]:
 
 
 def by_words(report: Report, asked: Sequence[Asked], phrase: int) -> list[bool | None]:
-    """Answers of `words`: yes if one of its sentences about the test is a reason of the verdict, or
-    a claim of the file. It says nothing of tests that found nothing."""
+    """Answers of `words`: yes if one of its sentences cites the test, or a region that it marks,
+    and denies nothing."""
     del phrase
     said = words.statements(
         report.media, report.findings, report.verdict, report.stability, report.edits
@@ -81,7 +81,8 @@ def by_words(report: Report, asked: Sequence[Asked], phrase: int) -> list[bool |
 
 
 def _affirms(one: Statement) -> bool:
-    return not one.text.startswith((words.UNANSWERED, words.ODDS))
+    lists = (words.UNANSWERED, words.ODDS)
+    return not one.text.startswith(lists) and not reading.negations(one.text)
 
 
 @dataclass(frozen=True)

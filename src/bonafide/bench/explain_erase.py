@@ -51,7 +51,8 @@ class Surroundings:
         if self.grain:
             ring = cv2.dilate(mask.astype(np.uint8), np.ones((17, 17), np.uint8)).astype(bool)
             ring &= ~mask
-            rest = pixels.astype(np.float32) - cv2.GaussianBlur(pixels, (0, 0), 1.5)
+            seen = np.where(mask[..., None], smooth, pixels.astype(np.float32))
+            rest = seen - cv2.GaussianBlur(seen, (0, 0), 1.5)
             spread = rest[ring].std(axis=0) if ring.any() else np.zeros(3, np.float32)
             noise = np.random.default_rng(self.seed).standard_normal(pixels.shape[:2])
             smooth += noise[..., None].astype(np.float32) * spread

@@ -14,9 +14,8 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bonafide.types import Box
+from bonafide.types import Box, ScoreMap
 
 REACH = 15  # by which the pointing game enlarges a region, pixels
 
@@ -103,21 +102,22 @@ def consistency(told: Sequence[Collection[str]]) -> float | None:
     return sum(len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs) / len(pairs)
 
 
-def points(values: NDArray[np.float32], cell: int, boxes: Sequence[Box]) -> bool | None:
+def points(one: ScoreMap, boxes: Sequence[Box]) -> bool | None:
     """The pointing game: whether the maximum of a map lies in a cited region.
 
     Args:
-        values: float32 h×w, the map; the first of equal maxima counts.
-        cell: pixels per value.
+        one: the map; the first of equal maxima counts, by its cell's centre.
         boxes: that are cited, in pixels; each is enlarged by `REACH`.
 
     Returns:
         None without a region, or where the map is flat.
     """
+    values = one.values
     if not boxes or values.size == 0 or float(values.max()) <= float(values.min()):
         return None
     row, column = np.unravel_index(int(values.argmax()), values.shape)
-    y, x = (float(row) + 0.5) * cell, (float(column) + 0.5) * cell
+    y = (float(row) + 0.5) * one.cell + one.top
+    x = (float(column) + 0.5) * one.cell + one.left
     return any(
         box.x - REACH <= x < box.x + box.width + REACH
         and box.y - REACH <= y < box.y + box.height + REACH

@@ -39,12 +39,13 @@ _ACCUSES: Mapping[str, re.Pattern[str]] = {
     "authenticated": re.compile(r"\b(is|was) (?:genuine|authentic\w*|real|original)\b", re.I),
 }
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
+_BOUND = re.compile(r"\b(above|over|below|under)\s+$", re.IGNORECASE)
 _COMMON = frozenset(
     re.findall(
         r"\w+",
-        "the and for that this with was were are has have had its which from into than then but not "
-        "any did does been will would could can may one two file picture image report test says "
-        "said there here where when what who all some other more most such also very only",
+        "the and for that this with was were are has have had its which from into than then but "
+        "not any did does been will would could can may one two file picture image report test "
+        "says said there here where when what who all some other more most such also very only",
     )
 )
 
@@ -156,10 +157,16 @@ def standing(report: Mapping[str, Any], statement: Statement) -> Standing:
 def _numbers_fit(text: str, known: Iterable[Any], written: str) -> bool:
     values = [float(leaf) for leaf in known if isinstance(leaf, int | float)]
     values += [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", written)]
-    for number in _NUMBER.findall(text):
-        half = 0.5 * 10.0 ** -len(number.partition(".")[2]) + 1e-9
-        shown = float(number)
-        if not any(abs(shown - scale * value) <= half for value in values for scale in (1, 100)):
+    for match in _NUMBER.finditer(text):
+        half = 0.5 * 10.0 ** -len(match.group().partition(".")[2]) + 1e-9
+        shown = float(match.group())
+        scaled = [scale * value for value in values for scale in (1, 100)]
+        bound = _BOUND.search(text[: match.start()])
+        if bound is not None:
+            over = bound.group(1).lower() in ("above", "over")
+            if any(value >= shown - half if over else value <= shown + half for value in scaled):
+                continue
+        if not any(abs(shown - value) <= half for value in scaled):
             return False
     return True
 

@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bonafide.bench import explain_ask, explain_figures, explain_judge
+from bonafide import registry
+from bonafide.bench import explain_ask, explain_figures, explain_judge, explain_look
+from bonafide.bench.explain_erase import Filler
 from bonafide.bench.explain_judge import Standing
 from bonafide.bench.statistics import bootstrap_mean
 from bonafide.errors import BonafideError, InvalidInput
+from bonafide.examination import Examiner, Settings
 from bonafide.explain import words
 from bonafide.explain.cache import Cache, folder
 from bonafide.explain.check import Checker
@@ -27,7 +30,7 @@ from bonafide.explain.endpoint import Endpoint, EndpointError
 from bonafide.explain.model import Asking, explain
 from bonafide.report.from_dict import from_dict
 from bonafide.report.to_dict import explained as explained_record
-from bonafide.types import Report, Statement
+from bonafide.types import Question, Report, Statement
 
 LONGEST_LINE = 20_000_000  # characters of a report
 WORDS, MADE, SHOWN = "words", "made", "shown"
@@ -312,3 +315,63 @@ def _copies(record: Mapping[str, Any]) -> int:
     assert report.explained is not None
     checker = Checker(report)
     return sum(checker.copies(one) for one in report.explained.kept)
+
+
+def look_again(
+    records: Sequence[Mapping[str, Any]],
+    plan: Plan,
+    most: int,
+    fillers: Mapping[str, Filler],
+    tick: Tick = lambda done, total, failed: None,
+) -> dict[str, Any]:
+    """Examine pictures again with cited regions erased; see `explain_look`.
+
+    Args:
+        records: of reports; those that mark a joint region and whose picture is still there count.
+        plan: with a model in it, the model explains the copies too.
+        most: pictures.
+        fillers: by name.
+        tick: called with (done, total, failed).
+    """
+    chosen = [
+        one for one in records if (one.get("edits") or {}).get("regions") and one["media"]["path"]
+    ][:most]
+    explainers: dict[str, explain_look.Explainer] = {WORDS: explain_look.by_words}
+    if plan.asking is not None:
+        asking = plan.asking
+        explainers[SHOWN] = lambda report: explain(report, asking).kept
+    known = registry.ids()
+    only = tuple(
+        sorted(
+            {
+                finding["detector"]
+                for one in chosen
+                for finding in one["findings"]
+                if finding["question"] == Question.EDITED.value and finding["detector"] in known
+            }
+        )
+    )
+    examiner = Examiner(Settings(only=only, threads=1)) if chosen else None
+    looked: dict[str, list[explain_look.Looked]] = {name: [] for name in explainers}
+    unread = 0
+    for number, record in enumerate(chosen):
+        assert examiner is not None
+        seen = explain_look.look(
+            record["media"]["path"], explainers, examiner, fillers, plan.seed + number
+        )
+        unread += seen is None
+        for name, one in (seen or {}).items():
+            looked[name].append(one)
+        tick(number + 1, len(chosen), unread)
+    return {
+        "pictures": len(chosen),
+        "unreadable": unread,
+        "explainers": {
+            name: {
+                figure: _interval(values, plan)
+                for figure, values in explain_look.figures(rows, [*fillers]).items()
+            }
+            for name, rows in looked.items()
+            if rows
+        },
+    }

@@ -13,6 +13,7 @@ import click
 from bonafide.bench import tables
 from bonafide.cli.bench_attack import attack
 from bonafide.cli.bench_calibration import calibrate, measure, operating_point, regions
+from bonafide.cli.bench_explain import bench_explain
 from bonafide.cli.bench_options import (
     DONE,
     SOME_FAILED,
@@ -43,7 +44,9 @@ def bench() -> None:
     """
 
 
-for _command in (measure, calibrate, regions, operating_point, attack, release, bench_feedback):
+for _command in (
+    measure, calibrate, regions, operating_point, attack, release, bench_feedback, bench_explain,
+):  # fmt: skip
     bench.add_command(_command)
 
 

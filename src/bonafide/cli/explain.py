@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHARES = ("findings", "regions", "picture")
+_BY = ("report", "item")
 
 
 def explain_options(function: F) -> F:
@@ -46,6 +47,23 @@ def explain_options(function: F) -> F:
             envvar="BONAFIDE_EXPLAIN_SHARE",
             help="What is sent to the model: findings alone, with cut-outs of marked regions, or "
             "with the picture, reduced. It is printed before it is sent.",
+        ),
+        click.option(
+            "--explain-by",
+            type=click.Choice(_BY),
+            default=_BY[0],
+            show_default=True,
+            envvar="BONAFIDE_EXPLAIN_BY",
+            help="What one request asks about: the whole report, or one item of it, which suits "
+            "small models.",
+        ),
+        click.option(
+            "--explain-timeout",
+            type=click.FloatRange(min=1.0, max=3600.0),
+            default=60.0,
+            show_default=True,
+            help="Seconds that one answer of the model may take; one file may take three times as "
+            "long.",
         ),
         click.option(
             "--explain-seed", type=int, default=1, show_default=True, help="Seed of the model."
@@ -97,15 +115,20 @@ def asking_of(options: Mapping[str, Any]) -> Asking | None:
         raise click.UsageError("--max-cost needs --prices IN,OUT")
     if find_spec("openai") is None:
         raise MissingExtra("explain", "asking a model")
-    from bonafide.explain.model import Asking
+    from bonafide.explain.model import Asking, By
     from bonafide.explain.sending import Share
 
+    if options["explain_by"] == "item" and options["share"] != "findings":
+        raise click.UsageError("--explain-by item sends findings alone: leave --share out")
     return Asking(
         model=options["explain"],
         url=options["explain_url"],
         share=Share(options["share"]),
         key=os.environ.get("BONAFIDE_EXPLAIN_KEY", ""),
         seed=options["explain_seed"],
+        by=By(options["explain_by"]),
+        timeout=options["explain_timeout"],
+        seconds=3 * options["explain_timeout"],
         most_tokens=options["explain_tokens"],
         prices=_prices(options.get("prices")),
         most_cost=options.get("explain_cost"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -34,10 +34,11 @@ from bonafide.types import Dropped, Explained, Report, Statement
 ANSWER_TOKENS = 1_200  # of one answer
 STEP = 0.05  # by which the temperature rises with every further try
 HOTTEST = 0.5
-ITEM_TOKENS = 120  # of an answer about one item
+ITEM_TOKENS = 80  # of an answer about one item
 ITEM_STEP = 0.4  # the same as `STEP`, for one item: a small model repeats itself below that
 
 
+NO_STATEMENT = "The answer holds no statement."
 OVER = "the time for one file was over before every statement was made again"
 
 
@@ -253,11 +254,16 @@ class _Conversation:
         temperature = ITEM_STEP * attempt if self.single else min(HOTTEST, STEP * attempt)
         most = ITEM_TOKENS if self.single else ANSWER_TOKENS
         reply = self.asked.ask(self.messages, self.schema, temperature, asking.seed + attempt, most)
-        made = replies.statements(reply.text, asking.model)[: 1 if self.single else None]
-        if not made and not attempt and not self.single:
-            raise EndpointError("the answer holds no statement")
+        made = replies.statements(reply.text, asking.model)
+        if self.single:  # of what a small model says, the first sentence
+            made = [replace(one, text=_first(one.text)) for one in made[:1]]
         kept: list[Statement] = []
         dropped: list[Dropped] = []
+        if not made and self.single:
+            unread = Statement(reply.text, self.sent.ids, asking.model)
+            dropped.append(Dropped(_bounded(unread), "malformed", NO_STATEMENT))
+        elif not made and not attempt:
+            raise EndpointError("the answer holds no statement")
         for statement in made:
             problem = self.asked.checker.problem(statement)
             if problem is None:
@@ -278,6 +284,10 @@ class _Conversation:
     def open(self, dropped: list[Dropped]) -> bool:
         """Whether something is worth asking for again."""
         return any(one.reason != "repeated" for one in dropped)
+
+
+def _first(text: str) -> str:
+    return next(iter(reading.sentences(text)), text)
 
 
 def _bounded(statement: Statement) -> Statement:

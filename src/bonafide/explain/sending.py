@@ -145,21 +145,15 @@ def item_payloads(report: Report, most: int) -> tuple[Payload, ...]:
 
     Args:
         report: to be explained.
-        most: items, the ones that matter most: what was found, what was not, the answers. The
-            verdict is none of them, since nothing can be added to its sentence.
+        most: items, the ones that matter most: what was found, then what was not. Verdict and
+            answers are none of them, since nothing can be added to their sentences.
 
     Returns:
         One request per item, with the item as its only data.
     """
     asked = [one for one in _chosen(citables(report)) if one.texts and _is_item(one)]
-    # Answers only repeat in general what findings say; they come after those that found something.
     loud = (Stance.TRACE, Stance.WEAK)
-    asked.sort(
-        key=lambda one: (
-            one.stance not in loud or one.id.startswith("answer."),
-            one.stance is not Stance.CLEAR,
-        )
-    )
+    asked.sort(key=lambda one: (one.stance not in loud, one.stance is not Stance.CLEAR))
     instructions = prompt("findings", ITEM_VERSION)
     return tuple(
         Payload(instructions, block([one], True), (), f"findings-{ITEM_VERSION}", (one.id,))
@@ -169,7 +163,7 @@ def item_payloads(report: Report, most: int) -> tuple[Payload, ...]:
 
 def _is_item(one: Citable) -> bool:
     # Regions of single detectors are in their findings.
-    return one.id.startswith(("finding.", "answer.")) or one.id.removeprefix("region.").isdigit()
+    return one.id.startswith("finding.") or one.id.removeprefix("region.").isdigit()
 
 
 def joined(payloads: Sequence[Payload]) -> Payload:
