@@ -99,7 +99,8 @@ def averaged(pixels: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
 
 def _pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
     rows, columns, depth = values.shape
-    return values.reshape(rows // 2, 2, columns // 2, 2, depth).sum((1, 3))
+    pooled: NDArray[np.float32] = values.reshape(rows // 2, 2, columns // 2, 2, depth).sum((1, 3))
+    return pooled
 
 
 def mask_of(boxes: Sequence[Box], shape: tuple[int, int]) -> Mask:
