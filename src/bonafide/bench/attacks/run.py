@@ -32,6 +32,7 @@ from bonafide.types import Question
 
 NONE, CERTIFIED = "none", "certified"
 _POOL = 24  # pictures of each kind
+_CHEAP = 12  # pictures that a cheap attack gets for one of a costly attack
 _STEPS = (0.25, 0.5, 1.0)  # of the queries, at which the best picture so far is handed in
 
 Record = dict[str, Any]
@@ -205,10 +206,12 @@ def _work(
         for name, attack in plan.attacks.items():
             these = edited if attack.needs_mask else aimed
             these = these[: plan.costly] if attack.costly else these
-            work += [(rank, name, one) for rank, one in enumerate(these)]
+            pace = _CHEAP if attack.costly else 1
+            work += [(pace * rank, name, one) for rank, one in enumerate(these)]
         if plan.certify is not None:
-            work += [(rank, CERTIFIED, one) for rank, one in enumerate(aimed[: 4 * plan.costly])]
-    # Picture by picture, so that a run that is stopped has as many of each attack.
+            these = aimed[: 4 * plan.costly]
+            work += [(_CHEAP // 4 * rank, CERTIFIED, one) for rank, one in enumerate(these)]
+    # Picture by picture, so that a run that is stopped has some of each attack.
     for _, name, one in sorted(work, key=lambda one: one[0]):
         if (name, one.file.path) not in known:
             yield name, one
