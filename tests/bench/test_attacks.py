@@ -271,9 +271,14 @@ def test_a_run_goes_on_where_it_was_and_is_tabulated(
     assert sum(parts) == pytest.approx(1)
     assert row["robust"] == pytest.approx(parts[0] * 5 / 6)
     page = (tmp_path / "out" / "attacks.md").read_text()
-    assert "| `square` | 20 queries | 2 |" in page and "bona fide, to be accused" in page
+    assert (
+        "| `square` | 20 queries | 2 |" in page
+        and "do not edit" in page
+        and "bona fide, to be accused" in page
+    )
     labels = [one.get("label") for (name, _), one in run.read(lines).items() if name == "adaptive"]
     assert all(labels) and len(labels) == 4
+    assert sum(found["headlines"]["adaptive, hide"].values()) == 2
 
 
 def test_a_shown_certificate_is_asked_for_rightly(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from bonafide.questions import Kind, Question
 
 if TYPE_CHECKING:
     from bonafide.bench.attacks.attack import Attack
+    from bonafide.bench.attacks.run import Plan
 
 
 @click.command()
@@ -113,10 +114,25 @@ def attack(
         failed = run.run(read_labelled(manifests), lines, plan, tick)
     found = figures.figures(run.read(lines), attacks)
     (page or out / "attacks.md").write_text(
-        figures.page(found, attacks, f"Attacks on the answer to {asked.value}"), "utf-8"
+        figures.page(
+            found, attacks, f"Attacks on the answer to the question {asked.value}", _about(plan)
+        ),
+        "utf-8",
     )
     click.echo(json.dumps(found, indent=2) if as_json else str(page or out / "attacks.md"))
     sys.exit(SOME_FAILED if failed else DONE)
+
+
+def _about(plan: Plan) -> str:
+    return (
+        f"Pictures are cut to {plan.side} pixels a side and asked about with "
+        f"{', '.join(plan.detectors)}. Those that are answered rightly are attacked: by cheap "
+        f"attacks all of them, by costly ones the first {plan.costly} of each class, with "
+        f"{plan.budget.queries} queries times the attack's share and changes of at most "
+        f"{plan.budget.epsilon} levels where an attack has such a bound. *Robust accuracy* is the "
+        "share of all pictures of the class that are still answered rightly. Intervals in "
+        "brackets are 95 % by Wilson, over pictures. A run that was stopped has fewer."
+    )
 
 
 def _with_gradients() -> dict[str, Attack]:

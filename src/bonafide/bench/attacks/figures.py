@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,14 +25,17 @@ def figures(
         attacks: by name.
 
     Returns:
-        `clean`, by goal; `attacks`, a row for each attack, goal and budget; `certified`, by goal.
+        `clean`, by goal; `attacks`, a row for each attack, goal and budget; `headlines` of the
+        whole verdict where an attack was run on it; `certified`, by goal.
         Shares come with Wilson intervals over pictures, which are too narrow where pictures of one
         source are alike.
     """
     clean, certified = defaultdict(list), defaultdict(list)
     rows: dict[tuple[str, str, float], list[Mapping[str, Any]]] = defaultdict(list)
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (name, _), record in records.items():
+    before: dict[tuple[str, str], list[float]] = defaultdict(list)
+    headlines: dict[str, Counter[str]] = defaultdict(Counter)
+    for (name, path), record in records.items():
         goal = record["goal"]
         if name == NONE:
             clean[goal].append(record["outcome"])
@@ -40,6 +43,11 @@ def figures(
             certified[goal].append(record)
         elif name in attacks:
             seconds[name, goal].append(record["seconds"])
+            untouched = records[NONE, path]
+            if "f1" in untouched:
+                before[name, goal].append(untouched["f1"])
+            if "label" in record:
+                headlines[f"{name}, {goal}"][record["label"]] += 1
             for result in record["results"]:
                 rows[name, goal, result["budget"]].append(result)
     return {
@@ -53,11 +61,13 @@ def figures(
                 "seconds": round(float(np.median(seconds[name, goal])), 2),
                 "rms": round(float(np.median([one["rms"] for one in found])), 1),
                 "f1": _mean([one["f1"] for one in found if "f1" in one]),
+                "f1_before": _mean(before[name, goal]),
                 "robust": _robust(_shares(clean[goal]), found),
                 **_shares([one["outcome"] for one in found]),
             }
             for (name, goal, budget), found in sorted(rows.items())
         ],
+        "headlines": {name: dict(counts) for name, counts in sorted(headlines.items())},
         "certified": {
             goal: {
                 "pictures": len(found),
@@ -69,9 +79,10 @@ def figures(
     }
 
 
-def page(found: Mapping[str, Any], attacks: Mapping[str, Attack], heading: str) -> str:
-    """The table in Markdown."""
-    lines = [f"# {heading}", "", "Before any attack:", ""]
+def page(found: Mapping[str, Any], attacks: Mapping[str, Attack], heading: str, about: str) -> str:
+    """The table in Markdown; `about` says in sentences how it was made."""
+    lines = [f"# {heading}", "", "Written by `bonafide bench attack`; do not edit.", "", about]
+    lines += ["", "Before any attack:", ""]
     lines += _table(
         ("Pictures", "number", "answered rightly", "inconclusive", "wrong"),
         [
@@ -83,10 +94,12 @@ def page(found: Mapping[str, Any], attacks: Mapping[str, Attack], heading: str) 
         rows = [one for one in found["attacks"] if one["goal"] == goal]
         if not rows:
             continue
+        marked = any(one["f1"] is not None for one in rows)
         lines += ["", f"## Pictures that are {words}", ""]
         lines += _table(
             ("Attack", "budget", "pictures", "still right", "inconclusive", "wrong",
-             "robust accuracy", "queries", "CPU s", "change, rms levels"),
+             "robust accuracy", "queries", "CPU s", "change, rms levels",
+             *(["pixel F1 before", "after"] if marked else [])),
             [
                 (
                     f"`{one['attack']}`",
@@ -97,10 +110,17 @@ def page(found: Mapping[str, Any], attacks: Mapping[str, Attack], heading: str) 
                     f"{one['queries']:.0f}",
                     f"{one['seconds']:.1f}",
                     f"{one['rms']:.1f}",
+                    *((_number(one["f1_before"]), _number(one["f1"])) if marked else ()),
                 )
                 for one in rows
             ],
         )  # fmt: skip
+    if found["headlines"]:
+        lines += ["", "The whole verdict, with all detectors and changed copies, at the end:", ""]
+        lines += [
+            f"- {name}: " + ", ".join(f"{count} `{label}`" for label, count in counts.items())
+            for name, counts in found["headlines"].items()
+        ]
     if found["certified"]:
         lines += ["", "## Certified against patches", ""]
         lines += _table(
@@ -142,6 +162,10 @@ def _robust(clean: Mapping[str, Any], found: list[Mapping[str, Any]]) -> float:
 
 def _mean(values: list[float]) -> float | None:
     return round(float(np.mean(values)), 4) if values else None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _budget(budget: float, attack: Attack) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pixels, Pool
 from bonafide.bench.attacks.boundary import distance
 from bonafide.bench.attacks.certified import certify
-from bonafide.bench.attacks.target import Goal, Spent, Target
+from bonafide.bench.attacks.target import Answered, Goal, Spent, Target
 from bonafide.bench.labelled import Labelled
 from bonafide.bench.masks import marked
 from bonafide.bench.pixel_metrics import count_pixels
@@ -230,12 +230,8 @@ def _target(
 def _asked(one: Shown, target: Target) -> Record:
     target.begin()
     began = time.process_time()
-    answered = target.ask(one.pixels)
-    return _about(NONE, one) | {
-        "outcome": one.goal.outcome(answered.decision),
-        "score": round(answered.score, 3),
-        "seconds": round(time.process_time() - began, 3),
-    }
+    told = _told(one, target.ask(one.pixels))
+    return _about(NONE, one) | told | {"seconds": round(time.process_time() - began, 3)}
 
 
 def _attacked(
@@ -276,20 +272,24 @@ def _attacked(
 
 
 def _result(one: Shown, target: Target, shown: Pixels) -> Record:
-    answered = target.ask(shown)
-    result = {
-        "outcome": one.goal.outcome(answered.decision),
-        "score": round(answered.score, 3),
+    return _told(one, target.ask(shown)) | {
         "rms": round(distance(shown, one.pixels), 2),
         "changed": round(float((shown != one.pixels).any(2).mean()), 4),
     }
+
+
+def _told(one: Shown, answered: Answered) -> Record:
+    """What an answer says, and how well it outlines an edit whose mask is known."""
+    told: Record = {
+        "outcome": one.goal.outcome(answered.decision),
+        "score": round(answered.score, 3),
+    }
     edits = answered.report.edits
     if one.mask is not None and one.mask.any():
-        shape = one.mask.shape
         heatmap = edits.map.enlarge() if edits is not None and edits.map is not None else None
-        if heatmap is None or heatmap.shape == shape:
-            result["f1"] = round(count_pixels(one.mask, heatmap).f1, 4)
-    return result
+        if heatmap is None or heatmap.shape == one.mask.shape:
+            told["f1"] = round(count_pixels(one.mask, heatmap).f1, 4)
+    return told
 
 
 def _certified(one: Shown, plan: Plan) -> Record:
