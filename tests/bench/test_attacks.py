@@ -42,6 +42,9 @@ class Toy:
     def begin(self, queries: float = np.inf) -> None:
         self.queries, self.most = 0, queries
 
+    def asked(self, pixels: np.ndarray) -> Answered | None:
+        return None
+
     def ask(self, pixels: np.ndarray) -> Answered:
         if self.queries >= self.most:
             raise Spent
@@ -296,6 +299,7 @@ def test_the_target_counts_and_strips_metadata() -> None:
     answered = target.ask(np.ascontiguousarray(data.astronaut()[:96, :96]))
     assert answered.decision in Decision and 0 <= answered.probability <= 1
     assert target.encode(flat(100))[:2] == b"\xff\xd8"
+    assert target.asked(flat(100)) is None
     with pytest.raises(Spent):
         target.ask(flat(100))
 

@@ -92,5 +92,5 @@ ATTACK = Surrogate(
     "A. Madry et al., ICLR 2018 (PGD); N. Papernot et al., 2016 (transfer)",
     "nothing",
     costly=True,
-    strengths=(1.0, 4.0, 16.0),
+    strengths=(4.0, 16.0),
 )

@@ -92,5 +92,4 @@ ATTACK = Boundary(
     "J. Chen, M. Jordan, M. Wainwright, HopSkipJumpAttack, IEEE S&P 2020",
     "decisions",
     costly=True,
-    share=2.0,
 )

@@ -107,5 +107,4 @@ ATTACK = Patch(
     "Z. Chen et al., Query-Efficient Decision-Based Black-Box Patch Attack, IEEE TIFS 2023",
     "decisions",
     costly=True,
-    share=2.0,
 )

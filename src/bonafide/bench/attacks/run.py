@@ -31,7 +31,7 @@ from bonafide.media.source import open_media
 from bonafide.types import Question
 
 NONE, CERTIFIED = "none", "certified"
-_POOL = 24  # pictures of each kind
+_POOL = 12  # pictures of each kind
 _CHEAP = 12  # pictures that a cheap attack gets for one of a costly attack
 _STEPS = (0.25, 0.5, 1.0)  # of the queries, at which the best picture so far is handed in
 
@@ -199,20 +199,20 @@ def _work(
     right: Sequence[Shown], plan: Plan, known: Mapping[tuple[str, str], Record]
 ) -> Iterator[tuple[str, Shown]]:
     """What is still to be done: cheap attacks on all, costly ones on the first of each goal."""
-    work: list[tuple[int, str, Shown]] = []
+    work: list[tuple[int, int, str, Shown]] = []
     for goal in Goal:
         aimed = [one for one in right if one.goal is goal]
         edited = [one for one in aimed if one.mask is not None and one.mask.any()]
-        for name, attack in plan.attacks.items():
+        for place, (name, attack) in enumerate(plan.attacks.items()):
             these = edited if attack.needs_mask else aimed
             these = these[: plan.costly] if attack.costly else these
             pace = _CHEAP if attack.costly else 1
-            work += [(pace * rank, name, one) for rank, one in enumerate(these)]
+            work += [(pace * rank, place, name, one) for rank, one in enumerate(these)]
         if plan.certify is not None:
             these = aimed[: 4 * plan.costly]
-            work += [(_CHEAP // 4 * rank, CERTIFIED, one) for rank, one in enumerate(these)]
+            work += [(_CHEAP // 4 * rank, 0, CERTIFIED, one) for rank, one in enumerate(these)]
     # Picture by picture, so that a run that is stopped has some of each attack.
-    for _, name, one in sorted(work, key=lambda one: one[0]):
+    for _, _, name, one in sorted(work, key=lambda one: one[:2]):
         if (name, one.file.path) not in known:
             yield name, one
 
@@ -249,7 +249,10 @@ def _attacked(
         budget = replace(plan.budget, queries=queries)
         with suppress(Spent):
             for shown in attack.run(target, aim, budget, strength, random):
-                kept.append((target.queries, shown))  # noqa: PERF401, what it raises comes between
+                kept.append((target.queries, shown))
+                answered = target.asked(shown)
+                if answered is not None and answered.decision is one.goal.wrong:
+                    break  # more queries cannot make the answer more wrong
         spent = target.queries
         target.begin()
         if attack.strengths:
@@ -272,7 +275,7 @@ def _attacked(
 
 
 def _result(one: Shown, target: Target, shown: Pixels) -> Record:
-    return _told(one, target.ask(shown)) | {
+    return _told(one, target.asked(shown) or target.ask(shown)) | {
         "rms": round(distance(shown, one.pixels), 2),
         "changed": round(float((shown != one.pixels).any(2).mean()), 4),
     }

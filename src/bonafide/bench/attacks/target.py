@@ -83,6 +83,7 @@ class Target:
     ) -> None:
         self.question, self.quality = question, quality
         self.queries = 0
+        self._last: tuple[Pixels, Answered] | None = None
         self.most = math.inf
         self._examiner = Examiner(Settings(only=tuple(detectors), stability=stability, threads=1))
 
@@ -110,13 +111,19 @@ class Target:
         copies = report.stability.variants if report.stability else ()
         held = [copy.probabilities[self.question] for copy in copies
                 if self.question in copy.probabilities]  # fmt: skip
-        return Answered(
+        answered = Answered(
             decision,
             self._score(report.findings),
             max(known, default=0.5),
             float(np.mean(held)) if held else None,
             report,
         )
+        self._last = pixels, answered
+        return answered
+
+    def asked(self, pixels: Pixels) -> Answered | None:
+        """The answer about this very array, if it was the last that was asked about."""
+        return self._last[1] if self._last is not None and self._last[0] is pixels else None
 
     def encode(self, pixels: Pixels) -> bytes:
         """The file that is handed in, without metadata."""
