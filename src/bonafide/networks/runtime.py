@@ -32,6 +32,7 @@ import numpy as np
 
 from bonafide.errors import DamagedWeights, InvalidInput, MissingWeights, UnverifiedWeights
 from bonafide.files import user_data
+from bonafide.networks.onnx_runtime import library
 from bonafide.signals.tiles import Tile, cut
 
 if TYPE_CHECKING:
@@ -135,9 +136,7 @@ class Session:
 @cache
 def _run_options() -> Any:
     """Give working memory back after each run; a session would keep the most that it ever used."""
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
+    options = library().RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
@@ -364,9 +363,7 @@ def _inputs(names: Iterable[str]) -> str:
 
 
 def _open(path: Path) -> Any:
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     options.inter_op_num_threads = 1
@@ -387,11 +384,9 @@ def _threads() -> int:
 
 
 def _providers() -> list[str]:
-    import onnxruntime
-
     device = os.environ.get("BONAFIDE_DEVICE", "cpu").lower()
     if device not in _PROVIDERS:
         raise InvalidInput(f"BONAFIDE_DEVICE must be cpu or cuda, not {device!r}")
-    if not set(_PROVIDERS[device]) <= set(onnxruntime.get_available_providers()):
+    if not set(_PROVIDERS[device]) <= set(library().get_available_providers()):
         raise InvalidInput(f"BONAFIDE_DEVICE={device} needs another build: onnxruntime-gpu")
     return _PROVIDERS[device]

@@ -19,12 +19,12 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
 import bonafide
 from bonafide.errors import BonafideError
 from bonafide.files import atomic_write
+from bonafide.networks.onnx_runtime import library
 from bonafide.networks.runtime import METADATA
 from bonafide.train.data import Fingerprint
 from bonafide.train.recipe import Output, Recipe
@@ -279,7 +279,7 @@ def _halve(model: onnx.ModelProto) -> None:
 
 def _difference(network: _Flat, data: bytes, inputs: Sequence[NDArray[np.float32]]) -> float:
     """Largest |ONNX - PyTorch| / (1 + |PyTorch|) over all outputs; NaN counts as infinite."""
-    session = InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = library().InferenceSession(data, providers=["CPUExecutionProvider"])
     largest = 0.0
     for pixels in inputs:
         tensors = network.inputs(torch.from_numpy(pixels))

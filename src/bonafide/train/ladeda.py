@@ -34,12 +34,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.errors import InvalidInput
+from bonafide.networks.onnx_runtime import library
 from bonafide.train import npr
 from bonafide.train.npr import IMAGENET_DEVIATION, Bottleneck, initialise, neighbour_residual
 from bonafide.train.recipe import Batch, Output
@@ -171,7 +171,7 @@ class Method(npr.Method):
         if not path.is_file():
             raise InvalidInput(f"teacher={path}: there is no such file; train ladeda first")
         try:
-            session = onnxruntime.InferenceSession(str(path))
+            session = library().InferenceSession(str(path))
         except Exception as error:  # the runtime's errors have no public common type
             raise InvalidInput(f"teacher={path}: this is no exported network") from error
         if "map" not in {output.name for output in session.get_outputs()}:

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from bonafide.errors import InvalidInput, MediaError, MissingExtra
 from bonafide.files import atomic_write
+from bonafide.networks.onnx_runtime import library
 from bonafide.train import originals, upscalers
 from bonafide.train.originals import Crop, Original
 
@@ -301,9 +302,7 @@ def _enlarger(kernel: str, factor: int) -> Passage:
 def _network(path: Path, factor: int) -> Callable[[Pixels], Pixels]:
     """A network: float32 (1, 3, h, w) in [0, 1] → (1, 3, factor·h, factor·w)."""
     try:
-        session = importlib.import_module("onnxruntime").InferenceSession(
-            str(path), providers=["CPUExecutionProvider"]
-        )
+        session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except ImportError:
         raise MissingExtra("train", f"enlarging by {path}") from None
     except Exception as error:  # ONNX Runtime has no common error class

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from bonafide.errors import InvalidInput
+from bonafide.networks.onnx_runtime import library
 from bonafide.train.augment import Pixels
 from bonafide.train.tampering_edits import Mask
 
@@ -70,8 +71,7 @@ class OnnxFiller:
         return filled
 
     def _opened(self) -> Any:
-        import onnxruntime
-
+        onnxruntime = library()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # many processes make pictures at once
         try:
