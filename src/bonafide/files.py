@@ -36,10 +36,16 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             _flush(partial, os.O_RDWR)
         partial.replace(path)
-        if durable and os.name == "posix":  # elsewhere a folder cannot be opened
-            _flush(path.parent, os.O_RDONLY)
+        if durable:
+            flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush(folder: Path) -> None:
+    """Have the names of files in a folder outlive a power failure."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        _flush(folder, os.O_RDONLY)
 
 
 def _flush(path: Path, mode: int) -> None:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bonafide import Settings
@@ -51,6 +53,58 @@ def test_a_rerun_examines_what_changed(
     assert (again.examined, again.copies, again.known) == (1, 2, COUNT - 3)
     assert len(read_lines(out / "reports.jsonl")) == COUNT
     assert len(read_lines(out / "failures.jsonl")) == 2
+
+
+def test_copies_within_a_run_are_examined_once(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines
+) -> None:
+    for name in range(12):
+        (pictures / f"again{name}.png").write_bytes((pictures / "05.png").read_bytes())
+        (pictures / f"half{name}.png").write_bytes((pictures / "damaged.png").read_bytes())
+    tally = batch(pictures, tmp_path / "out")
+    # Of the damaged ones each is a failure, of which one was examined.
+    assert (tally.examined, tally.names) == (COUNT - 1, COUNT + 24)
+    reports = read_lines(tmp_path / "out" / "reports.jsonl")
+    assert sum(report["status"] == "ok" for report in reports) == COUNT - 2
+    assert len(read_lines(tmp_path / "out" / "failures.jsonl")) == 13
+
+
+def test_copies_of_what_kills_its_process_are_tried_themselves(
+    pictures: Path, tmp_path: Path, read_lines: ReadLines
+) -> None:
+    def engine(tasks: Iterator[work.Task | None], *_: Any) -> Iterator[work.Answer]:
+        """The first name dies at both tries; the second finds that its content is taken."""
+        first, second = next(tasks), next(tasks)
+        assert first and second
+        yield work.Answer(second.path, "stamp", b"x" * 32, None)
+        lost = work.answer_lost(first, workers.Lost(False, -signal.SIGKILL, 1.0))
+        yield replace(lost, dropped=(b"x" * 32,))
+        again = next(task for task in tasks if task)
+        assert again.path == second.path
+        yield work.perform(again, np.empty(0, work.DIGEST))
+        assert list(tasks) == []
+
+    names = [str(pictures / "00.png"), str(pictures / "copy.png")]
+    tally = run(names, SETTINGS, tmp_path / "out", Form.JSONL, engine)
+    assert (tally.names, tally.failed, tally.examined) == (2, 1, 2)
+    (report,) = read_lines(tmp_path / "out" / "reports.jsonl")
+    assert report["media"]["name"] == "copy.png"
+
+
+def test_names_are_listed_once_and_counted_meanwhile(pictures: Path, tmp_path: Path) -> None:
+    listed, totals = [], []
+
+    def names() -> Iterator[str]:
+        for path in sorted(pictures.iterdir()):
+            listed.append(path)
+            yield str(path)
+
+    tally = run(
+        names(), SETTINGS, tmp_path / "out", Form.JSONL, local(1),
+        watch=lambda tally: totals.append(tally.total),
+    )  # fmt: skip
+    assert len(listed) == COUNT and tally.total == COUNT
+    assert COUNT in totals[:-1]  # it was known before the end
 
 
 def test_kill_at_any_moment(pictures: Path, tmp_path: Path, read_lines: ReadLines) -> None:
@@ -177,8 +231,6 @@ def test_the_store_a_batch_went_into_is_known_again(pictures: Path, tmp_path: Pa
 
 def test_other_settings_are_another_batch(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from dataclasses import replace
-
     from pyarrow import parquet
 
     names = [str(pictures / "00.png"), str(pictures / "missing.png")]

@@ -13,7 +13,7 @@ from typing import Any
 
 from bonafide.batch import workers
 from bonafide.batch.run import Engine
-from bonafide.batch.work import Answer, Contents, Task, answer_lost, mapped
+from bonafide.batch.work import Answer, Contents, Task, answer_lost, shared
 from bonafide.errors import BonafideError, InvalidInput, MissingExtra
 from bonafide.examination import Settings, key
 
@@ -153,9 +153,9 @@ class Examiner:
             self._like = False
         contents = ray.get(known) if isinstance(known, ray.ObjectRef) else known
         self._queue: deque[Task] = deque()
-        self._mapped = mapped(contents)  # kept, or its temporary file would go
+        self._shared = shared(contents)  # kept, or its temporary file would go
         self._results = workers.stream(
-            self._mapped.__enter__(),
+            self._shared.__enter__()[0],
             lambda: self._queue.popleft() if self._queue else None,
             lambda: False,
             jobs=1,

@@ -78,12 +78,6 @@ def _walk(folder: str, depth: int, without: str) -> Iterator[str]:
             yield from _walk(below, depth - 1, without)
 
 
-def repeatable(given: Iterable[str]) -> bool:
-    """Whether the names can be had twice: no list among them is a pipe, which is read once."""
-    lists = [name[1:] for name in given if name.startswith("@") and not os.path.lexists(name)]
-    return all(remote.is_url(file) or Path(file).is_file() for file in lists)
-
-
 def listed(file: str, column: str) -> Iterator[str]:
     """Yield the names in a list: one a line, or the column of a table in CSV or Parquet.
 

@@ -71,7 +71,7 @@ class Results:
     def finish(self) -> tuple[int, int]:
         """Turn waiting lines into a Parquet part; return as `append` does."""
         if self.form is Form.PARQUET and self._pending:
-            self._write_part(self._part(self.parts + 1))
+            write_part(self._lines, self._part(self.parts + 1))
             self.parts, self.size, self._pending = self.parts + 1, 0, 0
         return self.parts, self.size
 
@@ -96,17 +96,28 @@ class Results:
     def _part(self, number: int) -> Path:
         return self._folder / f"part-{number:06}.parquet"
 
-    def _write_part(self, path: Path) -> None:
-        import pyarrow
-        from pyarrow import parquet
 
-        kinds = dict.fromkeys(_WHOLE, pyarrow.int64()) | dict.fromkeys(_REAL, pyarrow.float64())
-        schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
-        with self._lines.open("rb") as file:
-            rows = [_row(line) for line in file]
-        table = pyarrow.Table.from_pylist(rows, schema)
-        with atomic_write(path, durable=True) as partial:
-            parquet.write_table(table, partial, compression="zstd")
+def write_part(lines: Path, path: Path, size: int | None = None) -> None:
+    """Write the first `size` bytes of a file of lines, or all, as Parquet; durable and atomic.
+
+    Raises:
+        InvalidInput: the file is shorter.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = dict.fromkeys(_WHOLE, pyarrow.int64()) | dict.fromkeys(_REAL, pyarrow.float64())
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+    try:
+        data = lines.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    if len(data) < (size or 0):
+        raise InvalidInput(f"{lines} is shorter than it was: lines that were written are missing")
+    rows = [_row(line) for line in data[:size].splitlines()]
+    table = pyarrow.Table.from_pylist(rows, schema)
+    with atomic_write(path, durable=True) as partial:
+        parquet.write_table(table, partial, compression="zstd")
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Protocol
 
 from bonafide.batch import workers
+from bonafide.batch.ahead import Ahead
 from bonafide.batch.journal import Journal, Keep
 from bonafide.batch.results import Form
 from bonafide.batch.work import (
@@ -21,13 +20,12 @@ from bonafide.batch.work import (
     Task,
     answer_lost,
     answer_missing,
-    mapped,
+    shared,
     stamp_of,
 )
 from bonafide.examination import Settings, key
 from bonafide.media import remote
 
-AHEAD = 1_000  # names that are taken before they are needed
 LOOK_SECONDS = 0.1  # without a name, or of names that need nothing, before results are looked for
 
 
@@ -42,6 +40,7 @@ class Tally:
         known: are as they were at an earlier run.
         failed: could not be examined, now or then.
         verdicts: value of a `types.Label` → names, now or then.
+        total: names that there are, None until all are listed.
     """
 
     names: int = 0
@@ -50,6 +49,7 @@ class Tally:
     known: int = 0
     failed: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
+    total: int | None = None
 
     def add(self, verdict: str | None) -> None:
         """Count one name."""
@@ -96,7 +96,7 @@ def run(
     32 MB per million contents that earlier runs examined.
 
     Args:
-        names: paths and addresses, taken as they are needed.
+        names: paths and addresses; each is taken once, ahead of its use, and kept on disk.
         settings: the same for all.
         folder: see `bonafide.batch.journal`.
         form: of the results.
@@ -111,75 +111,92 @@ def run(
     """
     settings = replace(settings, threads=1)
     journal = Journal(folder, key(settings), form, keep)
-    tally = Tally()
-    under_way = 0
+    return _Run(journal, settings, hashed, watch).over(Ahead(names, folder, LOOK_SECONDS), engine)
 
-    def count(answer: Answer) -> None:
+
+class _Run:
+    """One run over all names, with one journal."""
+
+    def __init__(
+        self, journal: Journal, settings: Settings, hashed: bool, watch: Callable[[Tally], None]
+    ) -> None:
+        self.journal, self.settings, self.hashed, self.watch = journal, settings, hashed, watch
+        self.tally = Tally()
+        self.under_way = 0
+        # Copies of contents that are being examined, and those of which that came to nothing.
+        self.waiting: dict[bytes, list[Answer]] = {}
+        self.again: deque[Task] = deque()
+
+    def over(self, names: Ahead, engine: Engine) -> Tally:
+        journal = self.journal
+        try:
+            tasks = self.tasks(names)
+            for answer in engine(tasks, journal.contents(), self.settings, journal.commit_if_due):
+                self.under_way -= 1
+                self.take(answer)
+        except BaseException:
+            journal.release()  # half an answer must not be committed
+            raise
+        journal.close()
+        return self.tally
+
+    def take(self, answer: Answer) -> None:
+        """Remember an answer, and those that waited for it; or wait for another."""
+        digest = answer.sha256
+        if answer.outcome is None and digest is not None and not self.journal.known(digest):
+            seen = self.journal.seen(answer.path)
+            if seen is None or seen.sha256 != digest:
+                self.waiting.setdefault(digest, []).append(answer)
+                return
+        self.count(answer)
+        if digest is not None:
+            for copy in self.waiting.pop(digest, ()):
+                self.count(copy)
+        for dropped in answer.dropped:
+            for copy in self.waiting.pop(dropped, ()):
+                self.again.append(Task(copy.path, None, self.settings, self.hashed))
+
+    def count(self, answer: Answer) -> None:
         fresh = answer.outcome is not None
-        tally.examined += fresh
-        tally.copies += not fresh
-        tally.add(journal.add(answer))
-        watch(tally)
+        self.tally.examined += fresh
+        self.tally.copies += not fresh
+        self.tally.add(self.journal.add(answer))
+        self.watch(self.tally)
 
-    def tasks() -> Iterator[Task | None]:
-        nonlocal under_way
+    def tasks(self, names: Ahead) -> Iterator[Task | None]:
         looked = time.monotonic()
-        for name in _arriving(names):
-            if name is None or (under_way and time.monotonic() - looked > LOOK_SECONDS):
+        for name in names:
+            self.tally.total = names.total
+            if self.again:
+                yield self.given(self.again.popleft())
+            if name is None or (self.under_way and time.monotonic() - looked > LOOK_SECONDS):
                 yield None
                 looked = time.monotonic()
-            if name is None:
-                continue
-            path = name if remote.is_url(name) else os.path.abspath(name)  # noqa: PTH100, links stay
-            seen, local = journal.seen(path), not remote.is_url(path)
-            stamp = stamp_of(path) if local else None
-            if seen and stamp is not None and stamp == seen.stamp:
-                tally.known += 1
-                tally.add(seen.verdict)
-                watch(tally)
-            elif local and stamp is None and not os.path.lexists(path):
-                count(answer_missing(path))
-            else:
-                under_way += 1
-                yield Task(path, seen, settings, hashed)
+            if name is not None and (task := self.task(name)):
+                yield self.given(task)
                 looked = time.monotonic()
+        self.tally.total = names.total
+        while self.waiting or self.again:
+            yield self.given(self.again.popleft()) if self.again else None
 
-    try:
-        for answer in engine(tasks(), journal.contents(), settings, journal.commit_if_due):
-            under_way -= 1
-            count(answer)
-    except BaseException:
-        journal.release()  # half an answer must not be committed
-        raise
-    journal.close()
-    return tally
+    def given(self, task: Task) -> Task:
+        self.under_way += 1
+        return task
 
-
-def _arriving(names: Iterable[str]) -> Iterator[str | None]:
-    """The same names, taken ahead by a thread, and None whenever the next one is slow to come."""
-    ahead: Queue[str | BaseException | None] = Queue(AHEAD)
-
-    def take() -> None:
-        try:
-            for name in names:
-                ahead.put(name)
-        except BaseException as error:
-            ahead.put(error)
-        else:
-            ahead.put(None)
-
-    threading.Thread(target=take, daemon=True).start()
-    while True:
-        try:
-            found = ahead.get(timeout=LOOK_SECONDS)
-        except Empty:
-            yield None
-            continue
-        if found is None:
-            return
-        if isinstance(found, BaseException):
-            raise found
-        yield found
+    def task(self, name: str) -> Task | None:
+        """What is to be done about a name; None if it is dealt with."""
+        path = name if remote.is_url(name) else os.path.abspath(name)  # noqa: PTH100, links stay
+        seen, local = self.journal.seen(path), not remote.is_url(path)
+        stamp = stamp_of(path) if local else None
+        if seen and stamp is not None and stamp == seen.stamp:
+            self.tally.known += 1
+            self.tally.add(seen.verdict)
+            self.watch(self.tally)
+            return None
+        if local and stamp is None and not os.path.lexists(path):
+            self.count(answer_missing(path))
+            return None
+        return Task(path, seen, self.settings, self.hashed)
 
 
 def local(jobs: int, quiet: bool = True) -> Engine:
@@ -211,8 +228,11 @@ def local(jobs: int, quiet: bool = True) -> Engine:
             return ended
 
         seconds = settings.limits.seconds
-        with mapped(contents) as work:
+        with shared(contents) as (work, claims):
             for task, result in workers.stream(work, claim, stopped, count, seconds, quiet=quiet):
-                yield answer_lost(task, result) if isinstance(result, workers.Lost) else result
+                answer = answer_lost(task, result) if isinstance(result, workers.Lost) else result
+                if answer.sha256 is None:
+                    answer = replace(answer, dropped=claims.drop(task.path))
+                yield answer
 
     return engine

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.batch import workers
+from bonafide.batch.claims import Claims, claims_of_this_process
 from bonafide.batch.job import Job, Outcome, heard, lost, told
 from bonafide.batch.job import perform as examine_job
 from bonafide.errors import BonafideError, InvalidInput, MediaError
@@ -70,24 +71,27 @@ class Answer:
         stamp: of the file, taken before it was read, so that a later change is seen; None if the
             name is to be tried again next time.
         sha256: of its bytes, 32 bytes; None if they could not be read.
-        outcome: None if the content was examined before.
+        outcome: None if the content was examined before, or is by another process.
+        dropped: SHA-256 of contents that were this name's to examine and have no outcome.
     """
 
     path: str
     stamp: str | None
     sha256: bytes | None
     outcome: Outcome | None
+    dropped: tuple[bytes, ...] = ()
 
 
-def perform(task: Task, contents: Contents) -> Answer:
+def perform(task: Task, contents: Contents, claims: Claims | None = None) -> Answer:
     """Look at one name in this process; examine it unless its content is known; never raises.
 
     Args:
         task: the name.
         contents: sorted SHA-256 of what was examined before, dtype `DIGEST`.
+        claims: of all processes of this run.
     """
     try:
-        return _perform(task, contents)
+        return _perform(task, contents, claims)
     except BonafideError as error:
         why, kind = str(error), type(error).__name__
     except Exception as error:  # a bug, or no memory, costs one file, not the night
@@ -96,20 +100,25 @@ def perform(task: Task, contents: Contents) -> Answer:
 
 
 @contextmanager
-def mapped(contents: Contents) -> Iterator[workers.InJson[Task, Answer]]:
-    """`perform` for worker processes, which map `contents` from one temporary file.
+def shared(contents: Contents) -> Iterator[tuple[workers.InJson[Task, Answer], Claims]]:
+    """`perform` for worker processes, which map `contents` from one temporary file; their claims.
 
     Sent to them, each would hold a copy.
     """
     # On Windows a file cannot be removed while a process that was just ended still maps it.
     with TemporaryDirectory(prefix="bonafide-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "contents.npy")
+        path, claims = Path(folder, "contents.npy"), Path(folder, "claims.sqlite")
         np.save(path, contents)
-        yield workers.InJson(partial(_perform_mapped, path=str(path)), _answer)
+        opened = Claims(claims)
+        work = partial(_perform_mapped, path=str(path), claims=str(claims))
+        try:
+            yield workers.InJson(work, _answer), opened
+        finally:
+            opened.close()
 
 
-def _perform_mapped(task: Task, path: str) -> dict[str, Any]:
-    answer = perform(task, _map(path))
+def _perform_mapped(task: Task, path: str, claims: str) -> dict[str, Any]:
+    answer = perform(task, _map(path), claims_of_this_process(claims))
     return {
         "stamp": answer.stamp,
         "sha256": answer.sha256.hex() if answer.sha256 else None,
@@ -140,7 +149,7 @@ def _map(path: str) -> Contents:
     return contents
 
 
-def _perform(task: Task, contents: Contents) -> Answer:
+def _perform(task: Task, contents: Contents, claims: Claims | None) -> Answer:
     seen, name = task.seen, name_of(task.path)
     stamp = stamp_of(task.path)
     if seen and stamp is not None and stamp == seen.stamp:
@@ -150,7 +159,7 @@ def _perform(task: Task, contents: Contents) -> Answer:
         digest = bytes.fromhex(source.sha256)
     except MediaError as error:
         return Answer(task.path, None, None, _failed(task.path, type(error).__name__, error.why))
-    if has(contents, digest):
+    if has(contents, digest) or (claims and not claims.take(digest, task.path)):
         return Answer(task.path, stamp, digest, None)
     job = Job(task.path, source, name, task.settings, hashed=task.hashed)
     return Answer(task.path, stamp, digest, examine_job(job))

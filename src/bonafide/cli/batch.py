@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,10 +55,9 @@ def batch_options(function: F) -> F:
 
 
 def run_batch(
-    names: Callable[[], Iterator[str]],
+    names: Iterator[str],
     settings: Settings,
     *,
-    countable: bool,
     out: str,
     jsonl: bool,
     store: str | None,
@@ -73,9 +71,8 @@ def run_batch(
     """Run a batch and print its summary on standard error.
 
     Args:
-        names: gives all names, each time it is called.
+        names: all of them.
         settings: the same for all.
-        countable: whether the names can be had twice; they are counted for the time left.
         out: folder of the results.
         jsonl: write JSON Lines instead of Parquet.
         store, keep: as for `bonafide scan`; then reports go into the store instead of files.
@@ -101,10 +98,10 @@ def run_batch(
         engine = local(jobs, not debug)
     form = Form.STORE if kept else Form.JSONL if jsonl else Form.PARQUET
     keeper = Keeper(open_store(store) if kept else None, sign, settings, quiet=True)
-    progress = _Progress(names if countable else None, quiet)
+    progress = _Progress(quiet)
     with progress:
         tally = run(
-            names(),
+            names,
             settings,
             Path(out),
             form,
@@ -119,13 +116,11 @@ def run_batch(
 
 
 class _Progress:
-    """A progress bar on a terminal, a line per minute elsewhere; the total is counted meanwhile."""
+    """A progress bar on a terminal, a line per minute elsewhere."""
 
-    def __init__(self, names: Callable[[], Iterator[str]] | None, quiet: bool) -> None:
-        self._names, self._quiet = names, quiet
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
         self._began = self._said = self._drawn = time.monotonic()
-        self._total: int | None = None
-        self._counting = self._over = False
 
     def __enter__(self) -> _Progress:
         self._bar = None
@@ -142,20 +137,15 @@ class _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over = True
         if self._bar:
             self._bar.stop()
 
     def __call__(self, tally: Tally) -> None:
-        if self._names and not self._counting and not self._quiet:
-            # Not before the first answer, so that counting delays no worker.
-            self._counting = True
-            threading.Thread(target=self._count, args=(self._names,), daemon=True).start()
         now = time.monotonic()
         if self._bar and now - self._drawn >= _DRAW_SECONDS:
             self._drawn = now
             self._bar.update(
-                self._task, completed=tally.names, total=self._total, description=self._rate(tally)
+                self._task, completed=tally.names, total=tally.total, description=self._rate(tally)
             )
         elif not self._bar and not self._quiet and now - self._said >= _LOG_SECONDS:
             self._said = now
@@ -165,27 +155,16 @@ class _Progress:
         """Since the batch began."""
         return time.monotonic() - self._began
 
-    def _count(self, names: Callable[[], Iterator[str]]) -> None:
-        count = 0
-        try:
-            for _ in names():
-                count += 1
-                if self._over:
-                    return
-        except Exception:
-            return  # the batch itself says what is wrong
-        self._total = count
-
     def _rate(self, tally: Tally) -> str:
         rate = (tally.names - tally.known) / max(self.seconds(), 1e-3)
         return f"{rate:,.1f}/s, {tally.failed:,} failed"
 
     def _line(self, tally: Tally) -> str:
-        known = f" of {self._total:,}" if self._total else ""
+        known = f" of {tally.total:,}" if tally.total else ""
         line = f"{tally.names:,}{known}, {self._rate(tally)}"
         rate = tally.names / max(self.seconds(), 1e-3)
-        if self._total:
-            left = max(0, self._total - tally.names) / max(rate, 1e-3)
+        if tally.total:
+            left = max(0, tally.total - tally.names) / max(rate, 1e-3)
             line += f", about {_duration(left)} left"
         return line
 

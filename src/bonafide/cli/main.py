@@ -166,7 +166,7 @@ def scan(
 
     if out:
         workers.prepare("bonafide.batch.work")  # while this process imports what it needs
-    from bonafide.batch.names import expand, repeatable
+    from bonafide.batch.names import expand
     from bonafide.cli import output
     from bonafide.cli.batch import run_batch
     from bonafide.cli.report_sink import Keeper
@@ -191,9 +191,8 @@ def scan(
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
         counted = run_batch(
-            lambda: expand(given, column, settings.limits, without=out),
+            expand(given, column, settings.limits, without=out),
             settings,
-            countable=repeatable(given),
             out=out,
             jsonl=jsonl,
             store=store,
