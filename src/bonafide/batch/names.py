@@ -91,19 +91,15 @@ def listed(file: str, column: str) -> Iterator[str]:
         MissingExtra: it needs a package that is not installed.
     """
     kind = Path(file).suffix.lower()
-    try:
-        with _opened(file) as stream:
-            if kind == ".parquet":
-                rows = _parquet(stream, file, column)
-            elif kind == ".csv":
-                rows = _csv(stream, file, column)
-            else:
-                rows = _lines(stream, file)
-            for name in rows:
-                yield _beside(file, name) if kind in (".csv", ".parquet") else name
-    except (OSError, SourceError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InvalidInput(f"the list {file} cannot be read: {why}") from error
+    with _readable(file), _opened(file) as stream:
+        if kind == ".parquet":
+            rows = _parquet(stream, file, column)
+        elif kind == ".csv":
+            rows = _csv(stream, file, column)
+        else:
+            rows = _lines(stream, file)
+        for name in rows:
+            yield _beside(file, name) if kind in (".csv", ".parquet") else name
 
 
 @contextmanager
@@ -147,17 +143,59 @@ def _csv(stream: IO[bytes], file: str, column: str) -> Iterator[str]:
         raise InvalidInput(f"{file}, line {rows.line_num}: {error}") from error
 
 
-def _parquet(stream: IO[bytes], file: str, column: str) -> Iterator[str]:
+def groups(file: str) -> int:
+    """How many groups of rows a Parquet file has.
+
+    Raises:
+        InvalidInput: it cannot be read.
+        MissingExtra: it needs a package that is not installed.
+    """
+    with _readable(file), _opened(file) as stream:
+        return int(_table(stream, file).num_row_groups)
+
+
+def group_rows(file: str, column: str, group: int) -> Iterator[str]:
+    """Names in one group of rows of a Parquet file.
+
+    Raises:
+        InvalidInput, MissingExtra: as `listed`.
+    """
+    with _readable(file), _opened(file) as stream:
+        for name in _parquet(stream, file, column, [group]):
+            yield _beside(file, name)
+
+
+@contextmanager
+def _readable(file: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SourceError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"the list {file} cannot be read: {why}") from error
+
+
+def _table(stream: IO[bytes], file: str) -> Any:
     try:
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
         raise MissingExtra("bench", "reading Parquet") from None
     try:
-        table = parquet.ParquetFile(stream)
+        return parquet.ParquetFile(stream)
+    except pyarrow.ArrowException as error:
+        raise InvalidInput(f"{file} is not a readable Parquet file: {error}") from error
+
+
+def _parquet(
+    stream: IO[bytes], file: str, column: str, chosen: list[int] | None = None
+) -> Iterator[str]:
+    table = _table(stream, file)
+    import pyarrow
+
+    try:
         if column not in table.schema_arrow.names:
             raise _no_column(file, column, table.schema_arrow.names)
-        for rows in table.iter_batches(_ROWS, columns=[column]):
+        for rows in table.iter_batches(_ROWS, row_groups=chosen, columns=[column]):
             names = rows.column(0).to_pylist()
             if not all(isinstance(name, str | bytes | None) for name in names):
                 raise InvalidInput(f"{file}: the column {column!r} does not hold text")

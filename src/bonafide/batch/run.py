@@ -114,6 +114,11 @@ def run(
     return _Run(journal, settings, hashed, watch).over(Ahead(names, folder, LOOK_SECONDS), engine)
 
 
+def path_of(name: str) -> str:
+    """The absolute path, or the address, that a name stands for."""
+    return name if remote.is_url(name) else os.path.abspath(name)  # noqa: PTH100, links stay
+
+
 class _Run:
     """One run over all names, with one journal."""
 
@@ -185,7 +190,7 @@ class _Run:
 
     def task(self, name: str) -> Task | None:
         """What is to be done about a name; None if it is dealt with."""
-        path = name if remote.is_url(name) else os.path.abspath(name)  # noqa: PTH100, links stay
+        path = path_of(name)
         seen, local = self.journal.seen(path), not remote.is_url(path)
         stamp = stamp_of(path) if local else None
         if seen and stamp is not None and stamp == seen.stamp:

@@ -56,7 +56,13 @@ class Stream:
             os.fsync(file.fileno())
             self._place = Place(number - 1, file.tell())
         self._rows += len(records)
-        if self._rows >= results.PART_ROWS:
+        return self.finish() if self._rows >= results.PART_ROWS else self._place
+
+    def finish(self) -> Place:
+        """Make a part of the lines that wait; what will count once the batch has committed it."""
+        if self._rows:
+            number = self._place.parts + 1
+            lines = pending(self._folder, self.name, number)
             results.write_part(lines, hidden(self._folder, self.name, number))
             self._place, self._rows = Place(number), 0
         return self._place

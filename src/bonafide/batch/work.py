@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,14 +18,16 @@ from bonafide.batch import workers
 from bonafide.batch.claims import Claims, claims_of_this_process
 from bonafide.batch.job import Job, Outcome, heard, lost, told
 from bonafide.batch.job import perform as examine_job
-from bonafide.errors import BonafideError, InvalidInput, MediaError
+from bonafide.errors import BonafideError, InvalidInput, MediaError, SourceError
 from bonafide.examination import Settings
 from bonafide.media import remote
 from bonafide.media.source import open_source
+from bonafide.media.sources import Source
 from bonafide.report.to_dict import to_dict
 from bonafide.types import Failure
 
 DIGEST = np.dtype("S32")
+_HELD = 256 * 1024**2  # bytes
 
 Contents = NDArray[np.bytes_]
 
@@ -54,12 +56,19 @@ class Task:
         seen: what is known of it.
         settings: how to examine it.
         hashed: whether to compute its perceptual hash.
+        expected: SHA-256 of the content that is to be examined; None for whatever is there.
     """
 
     path: str
     seen: Seen | None
     settings: Settings
     hashed: bool
+    expected: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Glance(Task):
+    """A name of which only the content is asked for."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,14 @@ def perform(task: Task, contents: Contents, claims: Claims | None = None) -> Ans
         contents: sorted SHA-256 of what was examined before, dtype `DIGEST`.
         claims: of all processes of this run.
     """
+    return _guarded(task, lambda: _perform(task, contents, claims))
+
+
+def _guarded(task: Task, work: Callable[[], Answer]) -> Answer:
     try:
-        return _perform(task, contents, claims)
+        return work()
+    except MediaError as error:
+        why, kind = error.why, type(error).__name__
     except BonafideError as error:
         why, kind = str(error), type(error).__name__
     except Exception as error:  # a bug, or no memory, costs one file, not the night
@@ -118,7 +133,10 @@ def shared(contents: Contents) -> Iterator[tuple[workers.InJson[Task, Answer], C
 
 
 def _perform_mapped(task: Task, path: str, claims: str) -> dict[str, Any]:
-    answer = perform(task, _map(path), claims_of_this_process(claims))
+    return _told(perform(task, _map(path), claims_of_this_process(claims)))
+
+
+def _told(answer: Answer) -> dict[str, Any]:
     return {
         "stamp": answer.stamp,
         "sha256": answer.sha256.hex() if answer.sha256 else None,
@@ -149,16 +167,64 @@ def _map(path: str) -> Contents:
     return contents
 
 
+def _perform_apart(task: Task) -> dict[str, Any]:
+    """Look or examine for a worker that does not decide which of the two."""
+    work = _glance if isinstance(task, Glance) else _examine
+    return _told(_guarded(task, lambda: work(task)))
+
+
+APART = workers.InJson(_perform_apart, _answer)
+
+
+def _glance(task: Task) -> Answer:
+    seen, stamp = task.seen, stamp_of(task.path)
+    if seen and stamp is not None and stamp == seen.stamp:
+        return Answer(task.path, stamp, seen.sha256, None)
+    source = open_source(task.path, name_of(task.path), task.settings.limits)
+    digest = bytes.fromhex(source.sha256)
+    if remote.is_url(task.path):
+        _held.keep(task.path, source)
+    return Answer(task.path, stamp, digest, None)
+
+
+def _examine(task: Task) -> Answer:
+    """Raises `MediaError` for other content than is expected: another name may have that."""
+    name = name_of(task.path)
+    stamp, source = stamp_of(task.path), _held.take(task.path)
+    if source is None:
+        source = open_source(task.path, name, task.settings.limits)
+    digest = bytes.fromhex(source.sha256)
+    if digest != task.expected:
+        raise SourceError(name, "the file changed while it was examined")
+    job = Job(task.path, source, name, task.settings, hashed=task.hashed)
+    return Answer(task.path, stamp, digest, examine_job(job))
+
+
+class _Held:
+    """Files behind addresses, kept between the two times that they are needed."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, Source] = {}
+
+    def keep(self, path: str, source: Source) -> None:
+        self._sources[path] = source
+        while sum(one.size for one in self._sources.values()) > _HELD:
+            self._sources.pop(next(iter(self._sources)))
+
+    def take(self, path: str) -> Source | None:
+        return self._sources.pop(path, None)
+
+
+_held = _Held()
+
+
 def _perform(task: Task, contents: Contents, claims: Claims | None) -> Answer:
     seen, name = task.seen, name_of(task.path)
     stamp = stamp_of(task.path)
     if seen and stamp is not None and stamp == seen.stamp:
         return Answer(task.path, stamp, seen.sha256, None)
-    try:
-        source = open_source(task.path, name, task.settings.limits)
-        digest = bytes.fromhex(source.sha256)
-    except MediaError as error:
-        return Answer(task.path, None, None, _failed(task.path, type(error).__name__, error.why))
+    source = open_source(task.path, name, task.settings.limits)
+    digest = bytes.fromhex(source.sha256)
     if has(contents, digest) or (claims and not claims.take(digest, task.path)):
         return Answer(task.path, stamp, digest, None)
     job = Job(task.path, source, name, task.settings, hashed=task.hashed)
@@ -173,6 +239,15 @@ def answer_lost(task: Task, how: workers.Lost) -> Answer:
     outcome = lost(Job(task.path, None, name_of(task.path), task.settings), how)
     stamp = None if how.killed else stamp_of(task.path)
     return Answer(task.path, stamp, None, outcome)
+
+
+def answer_killed(path: str) -> Answer:
+    """The answer for a file with which a whole worker of a cluster died, twice.
+
+    It is tried again next time: its machine may be why.
+    """
+    why = "the worker that examined it died, and so did the next; it may need too much memory"
+    return Answer(path, None, None, _failed(path, "DecodeError", why))
 
 
 def answer_missing(path: str) -> Answer:

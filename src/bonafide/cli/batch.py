@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +55,8 @@ def batch_options(function: F) -> F:
 
 
 def run_batch(
-    names: Iterator[str],
+    given: Sequence[str],
+    column: str,
     settings: Settings,
     *,
     out: str,
@@ -71,7 +72,8 @@ def run_batch(
     """Run a batch and print its summary on standard error.
 
     Args:
-        names: all of them.
+        given: what the user names.
+        column: of tables among it.
         settings: the same for all.
         out: folder of the results.
         jsonl: write JSON Lines instead of Parquet.
@@ -82,6 +84,7 @@ def run_batch(
         quiet: print nothing.
         debug: print warnings of decoders.
     """
+    from bonafide.batch.names import expand
     from bonafide.batch.results import Form
     from bonafide.batch.run import local, run
     from bonafide.cli.report_sink import Keeper
@@ -90,26 +93,24 @@ def run_batch(
     kept = bool(keep or store)
     if kept and jsonl:
         raise click.UsageError("with --out, give --jsonl or --store, not both")
-    if ray:
-        from bonafide.batch.cluster import engine as cluster
-
-        engine = cluster(ray, jobs)
-    else:
-        engine = local(jobs, not debug)
     form = Form.STORE if kept else Form.JSONL if jsonl else Form.PARQUET
     keeper = Keeper(open_store(store) if kept else None, sign, settings, quiet=True)
     progress = _Progress(quiet)
     with progress:
-        tally = run(
-            names,
-            settings,
-            Path(out),
-            form,
-            engine,
-            hashed=kept,
-            keep=keeper,
-            watch=progress,
-        )
+        if ray:
+            from bonafide.batch import cluster
+
+            told = keeper if kept or sign else None
+            where = Path(out), form, ray, jobs
+            tally = cluster.run(
+                given, column, settings, *where, hashed=kept, keep=told, watch=progress
+            )
+        else:
+            names = expand(given, column, settings.limits, without=out)
+            engine = local(jobs, not debug)
+            tally = run(
+                names, settings, Path(out), form, engine, hashed=kept, keep=keeper, watch=progress
+            )
     if not quiet:
         click.echo(_summary(tally, progress.seconds(), out), err=True)
     return tally

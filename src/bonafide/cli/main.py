@@ -191,7 +191,8 @@ def scan(
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
         counted = run_batch(
-            expand(given, column, settings.limits, without=out),
+            given,
+            column,
             settings,
             out=out,
             jsonl=jsonl,

@@ -83,6 +83,48 @@ def expand(url: str, depth: int) -> Iterator[str]:
             yield url
 
 
+def entries(url: str, depth: int) -> Iterator[tuple[str, bool]]:
+    """Addresses right below a folder and whether each is a folder; as `expand`, one level of it.
+
+    Of S3 one page of a thousand keys is held at a time; other systems tell a folder as a whole.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+        MissingExtra: as for `opened`.
+    """
+    system, path = open_system(url)
+    with _plainly(url, "it cannot be listed"):
+        if any(sign in path for sign in "*?["):
+            for found in expand(url, depth):
+                yield found, False
+        elif depth < 0 or not system.isdir(path):
+            yield url, False
+        else:
+            for name, is_folder in _level(system, path):
+                if name and not name.startswith("."):
+                    yield system.unstrip_protocol(f"{path.rstrip('/')}/{name}"), is_folder
+
+
+def _level(system: Any, path: str) -> Iterator[tuple[str, bool]]:
+    """Names in a folder, and whether each is one."""
+    if not hasattr(system, "call_s3"):
+        for entry in system.ls(path, detail=True):
+            yield entry["name"].rstrip("/").rpartition("/")[2], entry["type"] == "directory"
+        return
+    bucket, key, _ = system.split_path(path)
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    asked = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+    while True:
+        page = system.call_s3("list_objects_v2", **asked)
+        for found in page.get("CommonPrefixes", ()):
+            yield found["Prefix"].removeprefix(prefix).rstrip("/"), True
+        for found in page.get("Contents", ()):
+            yield found["Key"].removeprefix(prefix), False
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+
+
 def open_system(url: str) -> tuple[Any, str]:
     """The fsspec file system that `url` lies on, and its path there.
 
