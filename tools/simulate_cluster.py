@@ -55,7 +55,8 @@ class World:
         call: seconds of processor time of the driver for each call of a worker, beside what is
             measured here.
         drivers: how often the driver is killed.
-        cores: workers on one machine; the rest of the fleet lives on when it is preempted.
+        timed: whether the driver's own computing takes time; if not, all is reproducible.
+        seed: of everything that is drawn.
     """
 
     names: int
@@ -71,6 +72,7 @@ class World:
     start: float = 30.0
     call: float = 0.0007
     drivers: int = 2
+    timed: bool = True
     seed: int = 0
 
 
@@ -87,10 +89,12 @@ class Files:
 
     @staticmethod
     def path(number: int) -> str:
+        """The name with a number."""
         return f"/archive/{number % 9973:04}/{number:010}.jpg"
 
     @staticmethod
     def number(path: str) -> int:
+        """The number of a name."""
         return int(path[-14:-4])
 
     def content(self, number: int) -> int:
@@ -101,14 +105,17 @@ class Files:
         return number
 
     def sha256(self, content: int) -> bytes:
+        """Of a content."""
         return hashlib.sha256(content.to_bytes(8, "big")).digest()
 
     def seconds(self, content: int) -> float:
+        """That it takes to examine a content."""
         if self._share(content, 1) < self.world.hangs:
             return self.world.hang
         return float(self._seconds[content * 40503 & 0xFFFF])
 
     def kills(self, content: int) -> bool:
+        """Whether a content kills its worker."""
         return self._share(content, 2) < self.world.poison
 
     @staticmethod
@@ -119,23 +126,28 @@ class Files:
 class Driver:
     """The process that runs the batch: what `bonafide.batch.cluster` does, without Ray."""
 
-    def __init__(self, world: World, files: Files, folder: Path, wrote: Callable[[Any], None]) -> None:
+    def __init__(
+        self, world: World, files: Files, folder: Path, wrote: Callable[[Any], None]
+    ) -> None:
         self.world, self.files, self.wrote = world, files, wrote
         self.journal = Journal(folder, "k", Form.PARQUET, None, 256)
-        self.scheduler = Scheduler(self.journal.known)
+        self.scheduler = Scheduler(self.journal.known_all)
         self.next = 0  # name to list
         self.parts: dict[str, int] = {}
         self.again: int = 0
 
     def list(self) -> None:
+        """Offer names as far as there is room."""
         room = len(self.scheduler._of) * 1_000 + 10_000 - self.scheduler.waiting
         numbers = range(self.next, min(self.world.names, self.next + max(0, room)))
-        paths = map(self.files.path, numbers)
-        self.scheduler.offer(Name(path, self.journal.seen(path)) for path in paths)
+        paths = list(map(self.files.path, numbers))
+        seen = self.journal.seen_all(paths)
+        self.scheduler.offer(Name(path, seen.get(path)) for path in paths)
         self.next = max(self.next, numbers.stop)
         self.scheduler.listed = self.next >= self.world.names
 
     def looked(self, block: Block, now: float) -> tuple[list[Look], list[Copy]]:
+        """Deal with what a worker saw; what it is to do."""
         looks, settled = [], []
         for name in block.names:
             number = self.files.number(name.path)
@@ -147,6 +159,7 @@ class Driver:
         return self.scheduler.looked(block, looks, now)
 
     def worked(self, block: Block, entries: list[Entry], seconds: float, now: float) -> None:
+        """Remember what a worker did."""
         done = {entry.path for entry in entries}
         self.parts[block.worker] = part = self.parts.get(block.worker, 0) + 1
         if entries:
@@ -193,9 +206,10 @@ class Simulation:
             now = max(moment, self.free)
             began = time.process_time()
             calls = self.calls
-            getattr(self, f"on_{kind}")(what, now)
+            getattr(self, f"_on_{kind}")(what, now)
             if kind in ("looked", "worked", "care", "ready", "died"):
-                spent = time.process_time() - began + (self.calls - calls) * world.call
+                spent = (self.calls - calls) * world.call
+                spent += time.process_time() - began if world.timed else 0.0
                 self.spent += spent
                 self.free = now + spent
         self.driver.journal.close()
@@ -205,30 +219,36 @@ class Simulation:
     def ideal(self) -> float:
         """Seconds in which so many workers can do it at best."""
         contents = np.arange(min(self.world.names, 200_000))
-        mean = np.mean([self.files.seconds(int(one)) for one in contents if self.files.content(int(one)) == one])
+        mean = np.mean(
+            [
+                self.files.seconds(int(one))
+                for one in contents
+                if self.files.content(int(one)) == one
+            ]
+        )
         unique = 1.0 - self.world.copies
         return float(self.world.names * (unique * mean + self.world.look) / self.world.workers)
 
-    def on_worker(self, _: Any, now: float) -> None:
+    def _on_worker(self, _: Any, now: float) -> None:
         name = f"{next(self.named):012x}"
         self.busy[name] = now
         self._at(now, "ready", name)
         self._at(now + self.draw.expovariate(1 / self.world.life), "death", (name, True))
 
-    def on_ready(self, worker: str, now: float) -> None:
+    def _on_ready(self, worker: str, now: float) -> None:
         self.driver.scheduler.add_worker(worker)
         self.driver.list()
         self._give(worker, now)
 
-    def on_death(self, what: tuple[str, bool], now: float) -> None:
-        worker, blamed = what
+    def _on_death(self, what: tuple[str, bool], now: float) -> None:
+        worker, _ = what
         if worker in self.busy:
             del self.busy[worker]
             self.deaths += 1
             self._at(now, "died", what)
             self._at(now + self.world.start, "worker", None)
 
-    def on_died(self, what: tuple[str, bool], now: float) -> None:
+    def _on_died(self, what: tuple[str, bool], now: float) -> None:
         for name in self.driver.scheduler.lost(*what):
             self.killed += 1
             entry = Entry(name.path, None, None, None, '{"media": {"path": "x"}}', None)
@@ -237,11 +257,11 @@ class Simulation:
         for worker in list(self.busy):
             self._give(worker, now)
 
-    def on_preempt(self, _: None, now: float) -> None:
+    def _on_preempt(self, _: None, now: float) -> None:
         for worker in self.draw.sample(sorted(self.busy), len(self.busy) // 4):
-            self.on_death((worker, False), now)
+            self._on_death((worker, False), now)
 
-    def on_driver(self, _: None, now: float) -> None:
+    def _on_driver(self, _: None, now: float) -> None:
         """The driver is killed: what it had not committed is lost, and all workers with it."""
         self.driver.journal.release()
         self.fresh.clear()
@@ -251,11 +271,11 @@ class Simulation:
         self.plans.clear()
         began = time.process_time()
         self.driver = self._driver()
-        self.free = now + 30.0 + time.process_time() - began
+        self.free = now + 30.0 + (time.process_time() - began if self.world.timed else 0.0)
         for _ in range(self.world.workers):
             self._at(self.free + self.draw.random() * 5, "worker", None)
 
-    def on_care(self, _: None, now: float) -> None:
+    def _on_care(self, _: None, now: float) -> None:
         for block in self.driver.scheduler.overdue(now):
             self.calls += 1
             self.shed[block.number] = now
@@ -264,7 +284,7 @@ class Simulation:
         self._commit_if_done()
         self._at(now + 1.0, "care", None)
 
-    def on_looked(self, block: Block, now: float) -> None:
+    def _on_looked(self, block: Block, now: float) -> None:
         if not self._lives(block):
             return
         self.plans[block.number] = plan = self.driver.looked(block, now)
@@ -289,7 +309,7 @@ class Simulation:
         self.driver.list()
         self._give(block.worker, now)
 
-    def on_shed(self, block: Block, now: float) -> None:
+    def _on_shed(self, block: Block, now: float) -> None:
         """A worker gives up what it has not begun with."""
         if not self._lives(block) or self.began.get(block.number, now) >= now:
             return
@@ -305,10 +325,8 @@ class Simulation:
             self.busy[block.worker] = end
             self._at(end, "worked", (block, end - self.began[block.number]))
 
-    def on_worked(self, what: tuple[Block, float], now: float) -> None:
+    def _on_worked(self, what: tuple[Block, float], now: float) -> None:
         block, seconds = what
-        if not self._lives(block) or self.busy[block.worker] - now > 1e-6 and block.shed:
-            pass
         if not self._lives(block):
             return
         looks, copies = self.plans.pop(block.number)
@@ -391,11 +409,13 @@ def simulate(world: World, folder: Path) -> Outcome:
 def lines(world: World, found: Outcome) -> Iterator[str]:
     """What is printed."""
     yield f"{world.names:,} names, {world.workers:,} workers, {world.mean:g} s a file"
-    yield f"makespan {found.makespan:,.0f} s, ideal {found.ideal:,.0f} s: {found.makespan / found.ideal:.3f}"
+    ratio = found.makespan / found.ideal
+    yield f"makespan {found.makespan:,.0f} s, ideal {found.ideal:,.0f} s: {ratio:.3f}"
+    each = 1e6 * found.driver / world.names
     share = found.driver / found.makespan
     yield (
-        f"driver: {found.driver:,.0f} s of processor time, {1e6 * found.driver / world.names:.1f} µs"
-        f" a name, {share:.0%} of one core; {found.calls:,} calls, {found.memory // 1024:,} MiB"
+        f"driver: {found.driver:,.0f} s of processor time, {each:.1f} µs a name"
+        f", {share:.0%} of one core; {found.calls:,} calls, {found.memory // 1024:,} MiB"
     )
     yield f"workers that died: {found.deaths:,}; files recorded as killers: {found.recorded}"
     yield f"names lost {found.lost}, written twice {found.doubled}"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bonafide.batch.cluster import Examiner
-from bonafide.batch.work import DIGEST
-from bonafide.examination import Settings
+from bonafide.batch.examiner import Examiner, Order, Ready
+from bonafide.batch.scheduler import Look, Name
+from bonafide.batch.work import Seen
+from bonafide.examination import Settings, key
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.cluster
@@ -73,8 +72,44 @@ def test_no_cluster_is_wrong_usage(pictures: Path, tmp_path: Path) -> None:
     assert done.returncode == 2 and "no Ray cluster" in done.stderr
 
 
+def test_kills_of_workers_machines_and_the_batch_itself(pictures: Path, tmp_path: Path) -> None:
+    for number in range(60):  # copies, and pictures that need a moment each
+        (pictures / f"copy{number}.png").write_bytes(
+            (pictures / f"{number % 9:02}.png").read_bytes()
+        )
+    kills = "--actors 1 --drivers 1 --raylets 1 --pause 0 0.3 --only ela,noise_level"
+    command = [sys.executable, "tools/kill_cluster.py", pictures, tmp_path / "work"]
+    done = subprocess.run([*command, *kills.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("trust", [None, "nowhere.pem"])
 def test_a_machine_that_would_examine_otherwise_refuses(trust: str | None) -> None:
     """Because its key is another one, or because a file that the key covers is missing there."""
-    examiner = Examiner(np.empty(0, DIGEST), Settings(trust=trust), "0" * 64)
-    assert pickle.loads(examiner({"task": [b""]})["answer"][0]) is None
+    order = Order(Settings(trust=trust), "0" * 64, False, None, "token")
+    assert not Examiner(order).ready().like
+
+
+def test_a_worker_that_does_not_see_the_folder_sends_its_rows(tmp_path: Path) -> None:
+    settings = Settings(only=("ela",))
+    order = Order(settings, key(settings), False, tmp_path, "token")
+    assert Examiner(order).ready() == Ready(True, None, None)
+    (tmp_path / "token").touch()
+    assert Examiner(order).ready().stream
+
+
+def test_a_worker_looks_and_works(pictures: Path, tmp_path: Path) -> None:
+    settings = Settings(only=("ela",), threads=1)
+    worker = Examiner(Order(settings, key(settings), False, None, "token"))
+    names = [str(pictures / name) for name in ("00.png", "01.png", "absent.png")]
+    first, second, absent = worker.look([Name(name) for name in names])
+    assert first.sha256 and second.sha256 and first.outcome is None
+    assert absent.outcome and absent.outcome.record["why"] == "no such file"
+    seen = Name(names[0], Seen(first.stamp, first.sha256, "v"))
+    assert worker.look([seen])[0] == first
+    (pictures / "01.png").write_bytes((pictures / "02.png").read_bytes())  # meanwhile
+    looks = [Look(one.path, one.stamp, one.sha256) for one in (first, second) if one.sha256]
+    good, changed = worker.work(looks, []).answers
+    assert good.outcome and good.outcome.record["status"] == "ok"
+    assert changed.stamp is None and changed.outcome
+    assert "changed while" in changed.outcome.record["why"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bonafide.batch import progress
+from bonafide.batch.entries import Entry
 from bonafide.batch.progress import Progress
 from bonafide.batch.work import Seen
 from bonafide.errors import InvalidInput
@@ -39,8 +40,8 @@ def fill(opened: Progress) -> None:
     for number in range(COUNT):
         opened.begin()
         bad = failure(f"/{number}") if number % 50 == 0 else None
-        opened.put_name(f"/{number}", "s", digest(number), None if bad else "v", bad)
-        opened.put_content(digest(number), f"/{number}", f"summary {number}")
+        verdict, summary = None if bad else "v", f"summary {number}"
+        opened.put([Entry(f"/{number}", "s", digest(number), verdict, bad, summary)])
         if number % 10 == 9:
             opened.commit()
             opened.move_if_many()
@@ -49,9 +50,11 @@ def fill(opened: Progress) -> None:
 def check(opened: Progress) -> None:
     for number in range(COUNT):
         verdict = None if number % 50 == 0 else "v"
-        assert opened.seen(f"/{number}") == Seen("s", digest(number), verdict)
-        assert opened.known(digest(number)) == (b"/%d" % number, f"summary {number}")
-    assert opened.seen("/absent") is None and opened.known(digest(-1)) is None
+        assert opened.seen([f"/{number}"]) == {f"/{number}": Seen("s", digest(number), verdict)}
+        known = {digest(number): (b"/%d" % number, f"summary {number}")}
+        assert opened.known([digest(number), digest(-1)]) == known
+    assert len(opened.seen([f"/{number}" for number in range(2 * COUNT)])) == COUNT
+    assert len(opened.known([digest(number) for number in range(2 * COUNT)])) == COUNT
     assert [bytes(one) for one in opened.contents()] == sorted(
         digest(number).rstrip(b"\0") for number in range(COUNT)
     )
@@ -67,7 +70,7 @@ def test_all_is_known_and_spread(moved: Progress, tmp_path: Path) -> None:
     assert min(sizes)[0] > 0
     moved.close()
     check(Progress(tmp_path, "k"))
-    assert Progress(tmp_path, "another").seen("/1") is None
+    assert Progress(tmp_path, "another").seen(["/1"]) == {}
 
 
 @pytest.mark.parametrize("where", ["_move_names", "_move_contents"])
@@ -103,11 +106,11 @@ def test_a_move_that_is_cut_short_loses_and_doubles_nothing(
 
 def test_what_is_recent_counts_before_what_moved(moved: Progress) -> None:
     moved.begin()
-    moved.put_name("/50", "later", digest(50), "v", None)  # it failed before
+    moved.put([Entry("/50", "later", digest(50), "v", None, None)])  # it failed before
     moved.put_stamp("/100", "touched")
     moved.commit()
-    assert moved.seen("/50") == Seen("later", digest(50), "v")
-    assert moved.seen("/100") == Seen("touched", digest(100), None)
+    assert moved.seen(["/50"]) == {"/50": Seen("later", digest(50), "v")}
+    assert moved.seen(["/100"]) == {"/100": Seen("touched", digest(100), None)}
     assert len(list(moved.failures())) == COUNT // 50 - 1
 
 

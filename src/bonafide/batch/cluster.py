@@ -109,7 +109,7 @@ class _Run:
         watch: Callable[[Tally], None],
     ) -> None:
         self.ray, self.journal, self.order, self.feed, self.watch = ray, journal, order, feed, watch
-        self.scheduler = Scheduler(journal.known)
+        self.scheduler = Scheduler(journal.known_all)
         self.fleet = Fleet(ray, order, jobs)
         self.calls: dict[Any, tuple[str, str, Block | None]] = {}  # reference → what, worker, block
         self.tally = Tally()
@@ -242,7 +242,7 @@ class _Run:
             if answer.outcome is not None:
                 self.count(self.journal.add(answer), examined=1)
                 settled.append(answer.path)
-            elif last and (answer.sha256 is None or answer.sha256 == last.sha256):
+            elif last and answer.sha256 == last.sha256:
                 if answer.stamp == last.stamp:
                     self.count(last.verdict, known=1)
                 else:
@@ -250,6 +250,7 @@ class _Run:
                     self.count(verdict, copies=1)
                 settled.append(answer.path)
             else:
+                assert answer.sha256 is not None, "a name without a failure has a content"
                 looks.append(Look(answer.path, answer.stamp, answer.sha256))
         self.scheduler.settled(settled, block)
         self.watch(self.tally)

@@ -1,7 +1,7 @@
 """The worker of a cluster: one process that examines, and a stream that it writes to.
 
-It runs as an actor; nothing but the id of its machine comes from Ray. A hostile file brings down its
-process, not it.
+It runs as an actor; nothing but the id of its machine comes from Ray. A hostile file brings down
+its process, not it.
 """
 
 from __future__ import annotations

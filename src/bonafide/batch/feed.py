@@ -63,7 +63,8 @@ class Feed:
         if room > 0:
             self._list(room)
         paths = [path_of(self._names.popleft()) for _ in range(min(room, len(self._names)))]
-        return [Name(path, journal.seen(path)) for path in paths]
+        seen = journal.seen_all(paths)
+        return [Name(path, seen.get(path)) for path in paths]
 
     def hear(self, reference: Any) -> None:
         """Take the answer of a lister.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,11 +96,19 @@ class Journal:
 
     def seen(self, path: str) -> Seen | None:
         """What is known of a name under this key."""
-        return self._progress.seen(path)
+        return self._progress.seen([path]).get(path)
+
+    def seen_all(self, paths: Sequence[str]) -> dict[str, Seen]:
+        """What is known of names under this key; those of which nothing is are left out."""
+        return self._progress.seen(paths)
 
     def known(self, sha256: bytes | None) -> tuple[bytes, str] | None:
         """The name under which a content was first examined, and what came out."""
-        return self._progress.known(sha256)
+        return None if sha256 is None else self._progress.known([sha256]).get(sha256)
+
+    def known_all(self, contents: Sequence[bytes]) -> dict[bytes, tuple[bytes, str]]:
+        """The same of several contents; those that were not examined are left out."""
+        return self._progress.known(contents)
 
     def contents(self) -> Contents:
         """Sorted SHA-256 of what was examined under this key; 32 bytes each."""
@@ -121,7 +129,7 @@ class Journal:
         entry = entry_of(answer, record, copy=known is not None)
         if entry.failure is None:
             self._fresh.append(record)
-        self._put(entry)
+        self._put([entry])
         self.commit_if_due()
         return entry.verdict
 
@@ -132,7 +140,7 @@ class Journal:
         self.commit_if_due()
         return verdict
 
-    def add_written(self, entries: Iterable[Entry], stream: str, place: Place) -> None:
+    def add_written(self, entries: Sequence[Entry], stream: str, place: Place) -> None:
         """Remember names whose rows a worker wrote into its stream.
 
         Args:
@@ -141,8 +149,7 @@ class Journal:
             place: what counts of the stream with these rows.
         """
         self._progress.begin()
-        for entry in entries:
-            self._put(entry)
+        self._put(entries)
         self._streams[stream] = place
         self.commit_if_due()
 
@@ -161,13 +168,13 @@ class Journal:
         _append(self._failures, self._failed)
         parts, size = self._results.append(self._fresh)
         self._progress.tell(parts=parts, bytes=size)
-        before = self._places()
         self._place(self._streams)
         self._mark()
         self._progress.commit()
         self._results.cut()
-        moved = {name: (before.get(name, Place()), now) for name, now in self._streams.items()}
+        moved = {name: (self._known.get(name, Place()), now) for name, now in self._streams.items()}
         streams.publish(self._folder, moved)
+        self._known |= self._streams
         self._fresh, self._failed, self._streams = [], [], {}
         self._progress.move_if_many()
         self._committed = time.monotonic()
@@ -189,13 +196,9 @@ class Journal:
         self._progress.close()
         self._lock.close()
 
-    def _put(self, entry: Entry) -> None:
-        if entry.failure is not None:
-            self._failed.append(entry.failure)
-        if entry.summary is not None:
-            assert entry.sha256 is not None
-            self._progress.put_content(entry.sha256, entry.path, entry.summary)
-        self._progress.put_name(entry.path, entry.stamp, entry.sha256, entry.verdict, entry.failure)
+    def _put(self, entries: Sequence[Entry]) -> None:
+        self._failed += [entry.failure for entry in entries if entry.failure is not None]
+        self._progress.put(entries)
 
     def _examined(self, answer: Answer) -> dict[str, Any]:
         assert answer.outcome is not None, "a content is known only if it is in the database"
@@ -206,16 +209,15 @@ class Journal:
 
     def _recover(self) -> None:
         """Make whole parts of what workers of an earlier run, or of this one, left."""
-        found = streams.recover(self._folder, self._places())
+        rows = self._progress.run("SELECT name, parts, bytes FROM streams")
+        self._known = {name: Place(parts, size) for name, parts, size in rows}
+        found = streams.recover(self._folder, self._known)
         if found:
             self._progress.begin()
             self._place(found)
             self._progress.commit()
-        streams.clean(self._folder, self._places())
-
-    def _places(self) -> dict[str, Place]:
-        rows = self._progress.run("SELECT name, parts, bytes FROM streams")
-        return {name: Place(parts, size) for name, parts, size in rows}
+            self._known |= found
+        streams.clean(self._folder, self._known)
 
     def _place(self, places: Mapping[str, Place]) -> None:
         for name, place in places.items():

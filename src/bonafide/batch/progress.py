@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from bonafide.batch.entries import Entry
 from bonafide.batch.work import DIGEST, Contents, Seen
 from bonafide.errors import InvalidInput
 
@@ -54,6 +55,8 @@ CREATE TABLE IF NOT EXISTS contents (
 CREATE TABLE IF NOT EXISTS said (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL, summary TEXT NOT NULL);
 """
+_WHOLE = "contents JOIN said ON said.id = contents.said"
+_ASKED = 500  # values in one question
 Row = tuple[Any, ...]
 
 
@@ -82,33 +85,38 @@ class Progress:
         ((self._key,),) = self.run("SELECT id FROM keys WHERE key = ?", key)
         ((self._recent,),) = self.run("SELECT count(*) FROM names")
 
-    def seen(self, path: str) -> Seen | None:
-        """What is known of a name."""
-        name = os.fsencode(path)
-        asked = "SELECT stamp, sha256, verdict FROM names WHERE key = ? AND "
-        for row in self.run(f"{asked} path = ?", self._key, name):
-            return Seen(*row)
+    def seen(self, paths: Sequence[str]) -> dict[str, Seen]:
+        """What is known of names; those of which nothing is are left out."""
+        encoded = {os.fsencode(path): path for path in paths}
+        columns = "stamp, sha256, verdict"
+        found = {
+            encoded[name]: Seen(*row)
+            for name, *row in self._look_up(self._main, "names", "path", columns, encoded)
+        }
         if self._shards:
-            digest = _digest(name)
-            for row in self._ask(_shard(digest), f"{asked} name = ?", self._key, digest):
-                return Seen(*row)
-        return None
+            digests = {_digest(name): path for name, path in encoded.items() if path not in found}
+            for shard, some in _apart(digests):
+                for digest, *row in self._look_up(
+                    self._shards[shard], "names", "name", columns, some
+                ):
+                    found[digests[digest]] = Seen(*row)
+        return found
 
-    def known(self, sha256: bytes | None) -> tuple[bytes, str] | None:
-        """The name under which a content was first examined, and what came out, as JSON."""
-        if sha256 is None:
-            return None
-        asked = "SELECT path, summary FROM contents WHERE key = ? AND sha256 = ?"
-        for row in self.run(asked, self._key, sha256):
-            return row  # type: ignore[no-any-return]
+    def known(self, contents: Sequence[bytes]) -> dict[bytes, tuple[bytes, str]]:
+        """SHA-256 → the name under which a content was first examined, and what came out as JSON.
+
+        Contents that were not examined are left out.
+        """
+        columns = "path, summary"
+        rows = self._look_up(self._main, "contents", "sha256", columns, contents)
+        found = {sha256: (path, summary) for sha256, path, summary in rows}
         if self._shards:
-            asked = (
-                "SELECT path, summary FROM contents JOIN said ON said.id = contents.said "
-                "WHERE key = ? AND sha256 = ?"
-            )
-            for row in self._ask(_shard(sha256), asked, self._key, sha256):
-                return row  # type: ignore[no-any-return]
-        return None
+            for shard, some in _apart(one for one in contents if one not in found):
+                for sha256, path, summary in self._look_up(
+                    self._shards[shard], _WHOLE, "sha256", columns, some
+                ):
+                    found[sha256] = (path, summary)
+        return found
 
     def contents(self) -> Contents:
         """Sorted SHA-256 of what was examined; 32 bytes each."""
@@ -147,18 +155,19 @@ class Progress:
         """Make what was written outlive a kill."""
         self.run("COMMIT")
 
-    def put_name(
-        self,
-        path: str,
-        stamp: str | None,
-        sha256: bytes | None,
-        verdict: str | None,
-        failure: str | None,
-    ) -> None:
-        """Write what became of a name."""
-        values = (self._key, os.fsencode(path), stamp, sha256, verdict, failure)
-        self.run("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)", *values)
-        self._recent += 1
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Write what became of names, and what came out of contents that were not known."""
+        names, contents = [], []
+        for entry in entries:
+            name = os.fsencode(entry.path)
+            names.append((self._key, name, entry.stamp, entry.sha256, entry.verdict, entry.failure))
+            if entry.summary is not None:
+                contents.append((self._key, entry.sha256, name, entry.summary))
+        with self._plainly():
+            put = self._main.executemany
+            put("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)", names)
+            put("INSERT INTO contents VALUES (?, ?, ?, ?)", contents)
+        self._recent += len(names)
 
     def put_stamp(self, path: str, stamp: str | None) -> None:
         """Write another stamp of a name that is known, and keep the rest."""
@@ -171,13 +180,9 @@ class Progress:
             return
         digest = _digest(name)
         asked = "SELECT sha256, verdict, failure FROM names WHERE key = ? AND name = ?"
-        for row in self._ask(_shard(digest), asked, self._key, digest):
-            self.put_name(path, stamp, *row)
-
-    def put_content(self, sha256: bytes, path: str, summary: str) -> None:
-        """Write what came out of a content that was not known."""
-        values = (self._key, sha256, os.fsencode(path), summary)
-        self.run("INSERT INTO contents VALUES (?, ?, ?, ?)", *values)
+        with self._plainly():
+            rows = list(self._shards[_shard(digest)].execute(asked, (self._key, digest)))
+        self.put(Entry(path, stamp, row[0], row[1], row[2], None) for row in rows)
 
     def meta(self, name: str) -> int:
         """A number that is kept under a name, 0 where there is none."""
@@ -195,8 +200,10 @@ class Progress:
         Raises:
             InvalidInput: it cannot be used.
         """
-        with self._plainly():
+        try:
             return self._main.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
 
     def close(self) -> None:
         """Let go of the files."""
@@ -253,9 +260,24 @@ class Progress:
                 shard.executescript(_SHARD_TABLES)
                 self._shards.append(shard)
 
-    def _ask(self, shard: int, statement: str, *values: Any) -> Iterator[Any]:
-        with self._plainly():
-            return self._shards[shard].execute(statement, values)
+    def _look_up(
+        self,
+        database: sqlite3.Connection,
+        table: str,
+        column: str,
+        columns: str,
+        values: Iterable[bytes],
+    ) -> Iterator[Row]:
+        """Rows under this key whose column has one of some values: that, and other columns."""
+        left = list(values)
+        for start in range(0, len(left), _ASKED):
+            some = left[start : start + _ASKED]
+            marks = ", ".join("?" * len(some))
+            asked = (
+                f"SELECT {column}, {columns} FROM {table} WHERE key = ? AND {column} IN ({marks})"
+            )
+            with self._plainly():
+                yield from database.execute(asked, (self._key, *some))
 
     def _check(self) -> None:
         if self.meta("schema") > SCHEMA:
@@ -267,9 +289,10 @@ class Progress:
         try:
             yield
         except sqlite3.Error as error:
-            raise InvalidInput(
-                f"the progress file in {self._folder} cannot be used: {error}"
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.Error) -> InvalidInput:
+        return InvalidInput(f"the progress file in {self._folder} cannot be used: {error}")
 
 
 def _opened(path: Path, kibibytes: int) -> sqlite3.Connection:
@@ -298,6 +321,12 @@ def _digest(name: bytes) -> bytes:
 
 def _shard(digest: bytes) -> int:
     return digest[0] * SHARDS >> 8
+
+
+def _apart(digests: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Digests by shard."""
+    for shard, some in groupby(sorted(digests), _shard):
+        yield shard, list(some)
 
 
 def _by_shard(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bonafide.batch.work import Seen
@@ -36,11 +36,11 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a worker saw of a name: stamp and SHA-256; None where the content need not be asked."""
+    """What a worker saw of a name: its stamp, None where there is none, and its SHA-256."""
 
     path: str
     stamp: str | None
-    sha256: bytes | None
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class Block:
     shed: bool = False
 
 
-Known = Callable[[bytes], tuple[bytes, str] | None]
+Known = Callable[[Sequence[bytes]], Mapping[bytes, tuple[bytes, str]]]
 
 
 class Scheduler:
     """Names that wait, and blocks that are under way.
 
     Args:
-        known: SHA-256 → what is known of a content that was examined.
+        known: SHA-256 of contents → of those that were examined, the name and what came out.
         seconds: that a block should take; None for what suits the number of workers.
     """
 
@@ -167,7 +167,7 @@ class Scheduler:
         return block
 
     def looked(
-        self, block: Block, looks: Iterable[Look], now: float
+        self, block: Block, looks: Sequence[Look], now: float
     ) -> tuple[list[Look], list[Copy]]:
         """What the worker is to examine, and whose rows it is to write as copies.
 
@@ -177,9 +177,9 @@ class Scheduler:
             now: seconds.
         """
         tasks = []
+        known = self._known([look.sha256 for look in looks])
         for look in looks:
-            assert look.sha256 is not None
-            found = self._known(look.sha256)
+            found = known.get(look.sha256)
             if found is not None:
                 block.copies.append(Copy(look, *found))
             elif look.sha256 in self._claims:
@@ -214,7 +214,7 @@ class Scheduler:
             block: that it had.
             paths: of names and copies that it dealt with; what it was not asked to do or did not
                 come to goes to others.
-            contents: that it examined.
+            contents: that it examined and that are known now.
             seconds: for which it worked.
             now: seconds.
         """
@@ -228,12 +228,9 @@ class Scheduler:
         for content in contents:
             self._claims.pop(content, None)
             block.claims.discard(content)
-            found = self._known(content)
-            for look in self._waiting.pop(content, ()):
-                if found is None:
-                    self._again([Name(look.path)])
-                else:
-                    self._copies.append(Copy(look, *found))
+            if content in self._waiting:
+                found = self._known([content])[content]
+                self._copies.extend(Copy(look, *found) for look in self._waiting.pop(content))
         self._release(block)
         undone = [copy for copy in block.copies if copy.look.path not in paths]
         self._copies.extend(undone)
