@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pixels
 from bonafide.bench.attacks.target import Target
 from bonafide.errors import InvalidInput
+from bonafide.networks.onnx_runtime import library
 
 SIDE, STRIDE = 8, 2  # pixels
 
@@ -63,15 +64,11 @@ class Through(Attack):
         random: np.random.Generator,
     ) -> Iterator[Pixels]:
         """What the network makes of the picture; sides are padded to multiples of 32."""
-        import onnxruntime
-
         height, width = aim.pixels.shape[:2]
         padded = np.pad(aim.pixels, ((0, -height % 32), (0, -width % 32), (0, 0)), "reflect")
         batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / 255
         try:
-            session = onnxruntime.InferenceSession(
-                str(self.path), providers=["CPUExecutionProvider"]
-            )
+            session = library().InferenceSession(str(self.path), providers=["CPUExecutionProvider"])
             (made,) = session.run(None, {session.get_inputs()[0].name: batch})
         except Exception as error:  # ONNX Runtime has no common error class
             raise InvalidInput(f"{self.path} cannot be used: {error}") from None
