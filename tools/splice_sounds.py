@@ -50,7 +50,7 @@ CHANNELS = (
     ("pcm", "pcm_s16le", "wav", 16_000, 0),
     ("mp3 64", "libmp3lame", "mp3", 16_000, 64_000),
     ("mp3 128", "libmp3lame", "mp3", 44_100, 128_000),
-    ("aac 64", "aac", "m4a", 44_100, 64_000),
+    ("aac 64", "aac", "aac", 44_100, 64_000),
     ("opus 16", "libopus", "ogg", 48_000, 16_000),
     ("telephone", "pcm_mulaw", "wav", 8_000, 0),
 )

@@ -288,6 +288,44 @@ def fit(
         click.echo(figures)
 
 
+@probe.command("continue")
+@manifests_argument
+@click.option("--features", "kept", required=True, metavar="FILE.npz",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="What `bonafide probe features --voices` wrote of the new voices.")  # fmt: skip
+@click.option("--probe", "plane", required=True, metavar="FILE.onnx",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The probe that goes on learning.")  # fmt: skip
+@click.option("--known", required=True, metavar="OLD.npz",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Features of the voices that it was fitted on.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              metavar="DIR", help="Folder for the probe and its table.")  # fmt: skip
+@most_option
+@quiet_option
+def go_on(
+    manifests: tuple[Path, ...],
+    kept: Path,
+    plane: Path,
+    known: Path,
+    out: Path,
+    most: int,
+    quiet: bool,
+) -> None:
+    """Continue the probe of voices on new ones, and forget little of the old ones.
+
+    The new voices need both classes. Old ones are needed as features alone, without labels. DIR
+    gets the network and `figures.md`, which compares it with plain gradient descent. Calibrate it
+    again before you use it.
+    """
+    from bonafide.bench.labelled import read_labelled
+
+    new = library("voice_features").load(kept, read_labelled(manifests, most=most))
+    figures = library("voice_continue").run(new, plane, known, out)
+    if not quiet:
+        click.echo(figures)
+
+
 def _of_pictures_only(ctx: click.Context, *names: str) -> None:
     """Refuse options that --voices leaves without a meaning."""
     for option in ctx.command.params:

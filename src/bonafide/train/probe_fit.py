@@ -96,7 +96,7 @@ class Subspace:
     @classmethod
     def _fitted(cls, last: Floats) -> Subspace:
         mean = last.mean(0)
-        count = max(1, min(COMPONENTS, len(last) // 4))
+        count = max(1, min(COMPONENTS, len(last) // 4, last.shape[1]))
         parts = PCA(count, svd_solver="covariance_eigh").fit(last).components_
         return cls(mean, np.asarray(parts.T, np.float32), 1.0)
 
