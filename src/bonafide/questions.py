@@ -238,6 +238,27 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A call of a tool that a model made before it explained a report.
+
+    Attributes:
+        tool: its name.
+        arguments: that it was called with.
+        summary: the beginning of the result, or why there is none.
+        digest: SHA-256 of the whole result, its pictures included.
+        bytes: of the result.
+        trouble: whether the call could not be made.
+    """
+
+    tool: str
+    arguments: Mapping[str, int | str]
+    summary: str
+    digest: str
+    bytes: int
+    trouble: bool = False
+
+
+@dataclass(frozen=True)
 class Explained:
     """What a model added to an explanation, after every statement was checked.
 
@@ -256,6 +277,8 @@ class Explained:
         cached: whether the answers come from the cache, in which case nothing was sent.
         failure: why there is nothing or less, one sentence; "" if all went well.
         seconds: wall time.
+        steps: calls of tools that the model made first, in order.
+        stopped: why it made no more: "finished", a bound, or a sentence; "" where it had none.
     """
 
     model: str
@@ -273,6 +296,8 @@ class Explained:
     cached: bool = False
     failure: str = ""
     seconds: float = 0.0
+    steps: tuple[Step, ...] = ()
+    stopped: str = ""
 
     @property
     def made(self) -> int:

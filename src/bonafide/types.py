@@ -33,6 +33,7 @@ from bonafide.questions import Label as Label
 from bonafide.questions import Question as Question
 from bonafide.questions import Reason as Reason
 from bonafide.questions import Statement as Statement
+from bonafide.questions import Step as Step
 from bonafide.questions import Verdict as Verdict
 from bonafide.regions import WHOLE as WHOLE
 from bonafide.regions import Box as Box

@@ -284,6 +284,26 @@ def _again(record: dict[str, Any], file: str, settings: Any) -> Iterator[Check]:
         yield Check("processor", None, "is another one: last digits may differ")
     for one in compare.other_versions(record, now):
         yield Check(one.where, None, f"{_shown(one.then)} then, {_shown(one.now)} now")
+    yield from _calls(record, file, settings, compare.other_processor(record, now))
+
+
+def _calls(record: dict[str, Any], file: str, settings: Any, elsewhere: bool) -> Iterator[Check]:
+    """The tools that a model called, called again; on another processor digests may differ."""
+    from bonafide.report.from_dict import from_dict
+
+    added = from_dict(record).explained if record.get("explained") else None
+    if added is None or not added.steps:
+        return
+    from bonafide.batch.instruments import replay
+    from bonafide.report.explained import called
+
+    again = replay(file, settings, added.steps)
+    for step, result, equal in again:
+        if not equal:
+            told = f"SHA-256 {step.digest} then, {result.digest} now"
+            yield Check(_shown(called(step)), None if elsewhere else False, told)
+    if all(equal for _, _, equal in again):
+        yield Check("tools", True, f"{len(again)} tool calls of the model, made again")
 
 
 def _shown(value: Any) -> str:

@@ -13,8 +13,11 @@ from bonafide.types import Failure
 
 if TYPE_CHECKING:
     from bonafide.batch.job import Outcome
+    from bonafide.examination import Settings
+    from bonafide.explain.agent import Toolbox
     from bonafide.explain.model import Asking
     from bonafide.explain.sending import Payload
+    from bonafide.types import Report, Step
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHARES = ("findings", "regions", "picture")
@@ -56,6 +59,14 @@ def explain_options(function: F) -> F:
             envvar="BONAFIDE_EXPLAIN_BY",
             help="What one request asks about: the whole report, or one item of it, which suits "
             "small models.",
+        ),
+        click.option(
+            "--explain-steps",
+            type=click.IntRange(min=0, max=20),
+            default=0,
+            show_default=True,
+            help="Tools that the model may call before it writes: single detectors, provenance, "
+            "measures of a part; with --share picture also zoom, noise and spectrum.",
         ),
         click.option(
             "--explain-timeout",
@@ -120,6 +131,8 @@ def asking_of(options: Mapping[str, Any]) -> Asking | None:
 
     if options["explain_by"] == "item" and options["share"] != "findings":
         raise click.UsageError("--explain-by item sends findings alone: leave --share out")
+    if options["explain_by"] == "item" and options["explain_steps"]:
+        raise click.UsageError("--explain-steps needs --explain-by report")
     return Asking(
         model=options["explain"],
         url=options["explain_url"],
@@ -153,22 +166,55 @@ class Explainer:
     Args:
         asking: how the model is asked.
         quiet: print less of what is sent: its size, and not its text.
+        settings: of the examination, for the tools.
+        steps: calls of tools that the model may make for one file.
     """
 
-    def __init__(self, asking: Asking, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        quiet: bool = False,
+        settings: Settings | None = None,
+        steps: int = 0,
+    ) -> None:
         self.asking, self.quiet = asking, quiet
+        self.settings, self.steps = settings, steps
 
     def __call__(self, outcome: Outcome) -> Outcome:
         """Explain a report; failures are passed on as they are."""
         if isinstance(outcome.report, Failure):
             return outcome
         from bonafide.batch.job import with_explained
+        from bonafide.explain.agent import Bounds
         from bonafide.explain.model import explain
 
-        added = explain(outcome.report, self.asking, outcome.pictures, self.announce)
+        added = explain(
+            outcome.report,
+            self.asking,
+            outcome.pictures,
+            self.announce,
+            toolbox=self._tools(outcome.report),
+            bounds=Bounds(self.steps, seconds=self.asking.seconds),
+            watch=self.watch,
+        )
         if added.failure:
             click.echo(f"warning: {self.asking.model}: {_shown(added.failure)}", err=True)
         return with_explained(replace(outcome, pictures=()), added)
+
+    def _tools(self, report: Report) -> Toolbox | None:
+        """The tools for a file; none where none were asked for, or it has no place."""
+        path = report.media.path
+        if not self.steps or self.settings is None or path is None:
+            return None
+        from bonafide.batch.instruments import Instruments
+
+        return Instruments(path, self.settings, self.asking.share == "picture")
+
+    def watch(self, step: Step) -> None:
+        """Say what the model called; its result is sent back to it."""
+        from bonafide.report.explained import called
+
+        click.echo(f"{_shown(self.asking.model)} calls {_shown(called(step))}", err=True)
 
     def announce(self, payload: Payload) -> None:
         """Say what is about to be sent, and where."""

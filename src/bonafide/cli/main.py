@@ -220,7 +220,7 @@ def scan(
         files, settings, count, maps, bool(html), debug, bool(opened), fork=True, share=share
     )
     if asking:
-        outcomes = map(Explainer(asking, quiet), outcomes)
+        outcomes = map(Explainer(asking, quiet, settings, options["explain_steps"]), outcomes)
     outcomes = map(kept, outcomes)
     show = output.chosen("json" if as_json else "jsonl" if jsonl else "text", len(files) > 1)
     tally = _Tally()

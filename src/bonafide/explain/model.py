@@ -14,6 +14,7 @@ from typing import Any
 
 from bonafide.errors import InvalidInput
 from bonafide.explain import reading, replies
+from bonafide.explain.agent import Bounds, Seen, Toolbox, investigate
 from bonafide.explain.cache import Cache, folder
 from bonafide.explain.check import Checker
 from bonafide.explain.endpoint import Endpoint, EndpointError, Reply, estimate
@@ -29,7 +30,7 @@ from bonafide.explain.sending import (
     prompt,
     schema,
 )
-from bonafide.types import Dropped, Explained, Report, Statement
+from bonafide.types import Dropped, Explained, Report, Statement, Step
 
 ANSWER_TOKENS = 1_200  # of one answer
 STEP = 0.05  # by which the temperature rises with every further try
@@ -111,6 +112,9 @@ def explain(
     pictures: Iterable[Picture] = (),
     announce: Callable[[Payload], None] | None = None,
     cache: Cache | None = None,
+    toolbox: Toolbox | None = None,
+    bounds: Bounds | None = None,
+    watch: Callable[[Step], None] | None = None,
 ) -> Explained:
     """Ask a model to explain a report, and keep the statements that hold.
 
@@ -120,6 +124,9 @@ def explain(
         pictures: what `asking.share` allows; ignored if it allows findings alone.
         announce: called with what will be sent, before it is.
         cache: of answers; the user's own by default.
+        toolbox: what the model may call first; nothing by default.
+        bounds: on what it calls.
+        watch: called with each call that it made.
 
     Returns:
         What became of it; trouble with the endpoint is its `failure`, never an exception.
@@ -134,14 +141,18 @@ def explain(
     else:
         parts = (payload(report, asking.share, pictures),)
     sent = joined(parts)
-    conversations = [_Conversation(part, asked) for part in parts]
     kept: list[Statement] = []
     dropped: list[Dropped] = []
     failure = ""
     if announce is not None:
         announce(sent)
+    seen = Seen((), "", "")
+    if toolbox is not None and asking.by is By.REPORT:
+        seen = investigate(sent, toolbox, asked.act, bounds or Bounds(), watch)
+        if seen.data:  # what it saw goes along, and is no part of what can be cited
+            parts = (replace(sent, data=f"{sent.data}\n{seen.data}"),)
     try:
-        for conversation in conversations:
+        for conversation in [_Conversation(part, asked) for part in parts]:
             for attempt in range(asking.tries + 1):
                 if (kept or dropped) and time.monotonic() - began > asking.seconds:
                     raise EndpointError(OVER)
@@ -169,6 +180,8 @@ def explain(
         cached=bool(tally.cached) and tally.cached == tally.requests,
         failure=failure,
         seconds=round(time.monotonic() - began, 3),
+        steps=seen.steps,
+        stopped=seen.stopped,
     )
 
 
@@ -215,6 +228,14 @@ class _Asked:
         self.tally.tokens_out += reply.tokens_out
         self.cache.put(key, reply)
         return reply
+
+    def act(self, messages: list[dict[str, Any]], schema: dict[str, Any], most: int) -> Reply:
+        """Ask for a call of a tool.
+
+        Raises:
+            EndpointError: no usable answer, or a bound is reached.
+        """
+        return self.ask(messages, schema, 0.0, self.asking.seed, most)
 
     def _within_bounds(self, messages: list[dict[str, Any]], most: int) -> None:
         """Refuse a request that could pass a bound.

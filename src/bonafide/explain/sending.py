@@ -180,7 +180,12 @@ def joined(payloads: Sequence[Payload]) -> Payload:
 
 def block(chosen: Sequence[Citable], brief: bool = False) -> str:
     """Items of a report between two lines with a key that is made from them."""
-    lines = "\n".join(_line(one, brief) for one in chosen)
+    return fenced("\n".join(_line(one, brief) for one in chosen))
+
+
+def fenced(lines: str) -> str:
+    """Text as data: without angle brackets, between two lines with a key made from it."""
+    lines = lines.replace("<", "\\u003c").replace(">", "\\u003e")
     key = hashlib.sha256(lines.encode()).hexdigest()[:16]
     return f"<<<DATA {key}\n{lines}\nDATA {key}>>>"
 

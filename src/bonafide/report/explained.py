@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bonafide.explain.citable import Citable, citables
 from bonafide.explain.sending import Picture, Share
 from bonafide.report import preview, wording
-from bonafide.types import EditedRegion, Explained, Report, Statement
+from bonafide.types import EditedRegion, Explained, Report, Statement, Step
 
 if TYPE_CHECKING:
     from bonafide.media.image import Image
@@ -156,6 +156,27 @@ def effort(explained: Explained) -> str:
     return (
         f"{requests}{cached}, {explained.tokens_in:,} tokens in, {explained.tokens_out:,} out{cost}"
     )
+
+
+def tools(explained: Explained) -> str:
+    """How many tools the model called and why it ended, one sentence; "" where it called none."""
+    count = len(explained.steps)
+    if not count and not explained.stopped:
+        return ""
+    ends = {
+        "finished": "it had seen enough",
+        "steps": "that was all it was allowed",
+        "seconds": "the time was over",
+        "bytes": "the results were too large",
+    }
+    why = ends.get(explained.stopped, explained.stopped)
+    return f"Before it wrote, it called {count} tool{'s' * (count != 1)}; {why}."
+
+
+def called(step: Step) -> str:
+    """A call as it would be written: "zoom(x=1, y=2)"."""
+    given = ", ".join(f"{name}={value}" for name, value in step.arguments.items())
+    return f"{step.tool}({given})"
 
 
 def _list(parts: Iterable[str]) -> str:

@@ -41,6 +41,7 @@ from bonafide.types import (
     Stability,
     Statement,
     Status,
+    Step,
     Variant,
     Verdict,
     Where,
@@ -178,6 +179,9 @@ def _explained(record: Mapping[str, Any] | None) -> Explained | None:
             Dropped(_statement(one), str(one["reason"]), str(one["why"]))
             for one in record["dropped"]
         ),
+        # Reports of before have no steps.
+        steps=tuple(_made(Step, one) for one in record.get("steps", [])),
+        stopped=str(record.get("stopped", "")),
     )
 
 

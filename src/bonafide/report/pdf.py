@@ -232,6 +232,10 @@ class _Page(Sheet):
         self.heading("In the words of a model")
         self.ink(8, colour=GREY)
         self.paragraph(explained.origin(added))
+        for step in added.steps:
+            self.paragraph(
+                f"{explained.called(step)}: {step.summary[:120]} (SHA-256 {step.digest})"
+            )
         self.ink(9)
         for statement in added.kept:
             self.paragraph(f"{statement.text} ({', '.join(statement.cites)})")

@@ -188,6 +188,12 @@ def _print_explained(added: Explained, console: Console) -> None:
     """What a model added, with what each sentence rests on."""
     console.print(Text("Explained by a model", "bold"))
     console.print(Text(wording.one_line(explained.origin(added)), "dim"))
+    if tools := explained.tools(added):
+        console.print(Text(wording.one_line(tools), "dim"))
+    for number, step in enumerate(added.steps, 1):
+        result = wording.one_line(step.summary, 60)
+        told = f"{number}. {wording.one_line(explained.called(step))}: {result}"
+        console.print(Text(told, "dim"))
     for statement in added.kept:
         row = Table.grid(padding=(0, 1))
         cites = ", ".join(statement.cites)

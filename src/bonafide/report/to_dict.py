@@ -31,7 +31,7 @@ from bonafide.types import (
 )
 
 SCHEMA = 2
-_LISTS = ("kept", "dropped")
+_LISTS = ("kept", "dropped", "steps")
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
@@ -244,6 +244,7 @@ def explained(added: Explained | None) -> dict[str, Any] | None:
             for one in added.dropped
         ],
         "reasons": dict(added.reasons),
+        "steps": [_json(vars(one)) for one in added.steps],
     }
 
 
