@@ -148,6 +148,9 @@ def train(
     \b
     Exit status: 0 done · 2 wrong usage · 130 stopped.
     """
+    if method == "explainer":
+        _train_explainer(data, out, chosen, show, quiet)
+        return
     told = (*ctx.meta.get(_SETTINGS, ()), *chosen)
     recipe, sampling = _configured(_method(method), told, show)
     if show:
@@ -212,6 +215,30 @@ def train(
     (folder / "run.json").write_text(text + "\n", "utf-8")
     if not quiet:
         _tell_result(fitted, exported, data)
+
+
+def _train_explainer(
+    data: str | None, out: str | None, chosen: tuple[str, ...], show: bool, quiet: bool
+) -> None:
+    """Train adapters of a model for images and text on records of `bench explain`."""
+    module = library("explainer")
+    from bonafide.train import settings
+
+    given = settings.split(chosen)
+    settings.check_names(given, module.Settings)
+    if show:
+        click.echo(settings.describe(module.Settings(model="FOLDER")))
+        return
+    if not data or not out:
+        raise click.UsageError("give --data RECORDS.jsonl and --out DIR")
+    own = settings.build(module.Settings, given)
+    with _bar("training", quiet) as tick:
+        fitted = module.fit(own, module.read(Path(data)), Path(out), tick)
+    if not quiet:
+        click.echo(
+            f"loss {fitted.losses[0]:.3f} to {fitted.losses[-1]:.3f}; {fitted.left_out} records "
+            f"left out; adapters in {fitted.adapter}"
+        )
 
 
 def _method(name: str) -> type[Recipe]:
