@@ -205,6 +205,12 @@ def test_a_small_model_is_asked_about_one_item_at_a_time(report: Report) -> None
         Asking("m", served.url, by=By.ITEM, share="picture")  # type: ignore[arg-type]
 
 
+def test_a_sentence_that_repeats_itself_is_dropped(report: Report) -> None:
+    over = "JPEG ghosts " + "mark a part of the picture, " * 4 + "and no more."
+    problem = Checker(report).problem(said(over, "finding.jpeg_ghost"))
+    assert problem is not None and problem.reason == "malformed" and "repeats" in problem.why
+
+
 def test_reports_are_explained_measured_and_not_asked_about_again(
     report: Report, tmp_path: Path
 ) -> None:

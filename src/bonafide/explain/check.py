@@ -23,7 +23,7 @@ MOST_CITES = 8
 LONGEST_QUOTE = 80  # characters
 
 REASONS: Mapping[str, str] = {
-    "malformed": "it is empty, too long, or holds characters that steer a terminal or a page",
+    "malformed": "it is empty, too long, repeats itself, or holds characters that steer a terminal",
     "address": "it holds an address, markup or code",
     "uncited": "it cites nothing, or names a test that it does not cite",
     "unknown": "it cites what the report does not have",
@@ -112,6 +112,8 @@ class Checker:
             return Problem("malformed", f"It has {len(text)} characters, not 1 to {LONGEST}.")
         if _UNSAFE.search(text):
             return Problem("malformed", "It holds a control character.")
+        if _stutters(text) and not self._is_ours(statement):
+            return Problem("malformed", "It repeats itself.")
         if not statement.cites or (
             len(statement.cites) > MOST_CITES and not self._is_ours(statement)
         ):
@@ -281,6 +283,13 @@ class Checker:
             if not any(name.lower() in text for text in said):
                 return Problem("unsupported", f"Nothing that it cites speaks of “{name}”.")
         return None
+
+
+def _stutters(text: str) -> bool:
+    """Whether three words in a row come at least three times, as small models do."""
+    spoken = reading.words(text)
+    runs = [tuple(spoken[at : at + 3]) for at in range(len(spoken) - 2)]
+    return any(runs.count(run) >= 3 for run in set(runs))
 
 
 def _is_list(told: str, cited: list[Citable]) -> bool:
