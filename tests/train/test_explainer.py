@@ -137,8 +137,8 @@ def test_imitation_then_preference_on_records_of_bonafide(
         lines = (tmp_path / out / "log.csv").read_text().splitlines()[1:]
         return [float(line.split(",")[1]) for line in lines]
 
-    losses = train("sft", "steps=30", "batch=2", "learning_rate=0.02", "rank=16", "alpha=32")
-    assert losses[-1] < 0.6 * losses[0]
+    losses = train("sft", "steps=40", "batch=2", "learning_rate=0.01", "rank=16", "alpha=32")
+    assert losses[-1] < 0.8 * losses[0]
     settings = Settings(model=str(model), adapter=str(tmp_path / "sft" / "adapter"))
     told = explainer.say(settings, records[0], most=60)
     shown = check(report, replies.statements(told, "tiny"))
