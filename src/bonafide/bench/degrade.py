@@ -247,6 +247,16 @@ def _gamma(state: _State, exponent: float) -> None:
     state.pixels = np.rint(levels).astype(np.uint8)[state.pixels]
 
 
+def _denoise(state: _State, strength: float) -> None:
+    state.pixels = cv2.bilateralFilter(state.pixels, 7, strength, 3.0)
+
+
+def _tone(state: _State, limit: float) -> None:
+    light, *colour = cv2.split(cv2.cvtColor(state.pixels, cv2.COLOR_RGB2YCrCb))
+    light = cv2.createCLAHE(limit, (8, 8)).apply(light)
+    state.pixels = cv2.cvtColor(cv2.merge((light, *colour)), cv2.COLOR_YCrCb2RGB)
+
+
 def _screenshot(state: _State) -> None:
     height, width = state.pixels.shape[:2]
     screens = _PHONES if height > width else _SCREENS
@@ -323,6 +333,18 @@ _KINDS = (
         "raise levels to the power of {exponent}; below 1 brightens",
         (Number("exponent", 0.1, 10),),
         _gamma,
+    ),
+    Kind(
+        "denoise",
+        "bilateral filter over 7 pixels that joins levels closer than about {strength}",
+        (Number("strength", 1, 255),),
+        _denoise,
+    ),
+    Kind(
+        "tone",
+        "stretch light in each of 8×8 places, contrast at most {limit} times, as HDR modes do",
+        (Number("limit", 1, 40),),
+        _tone,
     ),
     Kind(
         "screenshot",

@@ -28,6 +28,7 @@ from bonafide.cli.bench_options import (
     repeats_option,
 )
 from bonafide.cli.bench_release import release
+from bonafide.cli.bench_tables import tabulate
 from bonafide.cli.feedback import bench_feedback
 
 
@@ -45,7 +46,8 @@ def bench() -> None:
 
 
 for _command in (
-    measure, calibrate, regions, operating_point, attack, release, bench_feedback, bench_explain,
+    measure, calibrate, regions, operating_point, attack, release, tabulate,
+    bench_feedback, bench_explain,
 ):  # fmt: skip
     bench.add_command(_command)
 
