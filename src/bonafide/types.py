@@ -74,6 +74,8 @@ class Measurement:
             the detector cannot tell.
         contradiction: whether something must be said even if nothing is accused: credentials that
             do not hold, metadata that contradict each other.
+        outside: one sentence, where the picture shows what the method was not made for and its
+            traces occur without any alteration; such a score is shown and does not vote.
     """
 
     score: float | None = None
@@ -87,6 +89,7 @@ class Measurement:
     kind: EditKind = EditKind.UNKNOWN
     laundered: float | None = None
     contradiction: bool = False
+    outside: str = ""
 
 
 @dataclass(frozen=True)

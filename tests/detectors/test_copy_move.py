@@ -7,7 +7,9 @@ import pytest
 from PIL import Image as Pillow
 from skimage import data
 
-from bonafide.detectors.edited.copy_move import CARD, DECISION, Detector
+from bonafide.detectors.edited import copy_move
+from bonafide.detectors.edited.copy_move import CARD, DECISION, UNLIKE, Detector
+from bonafide.media.context import Signal
 from bonafide.media.image import Image
 from bonafide.testing import measure
 from bonafide.types import Status
@@ -162,3 +164,27 @@ def test_graphics_with_a_palette_are_left_alone() -> None:
     finding = measure(Detector(), Image(buffer.getvalue()), CARD)
     assert finding.status is Status.NOT_APPLICABLE
     assert "colours" in finding.why
+
+
+def test_repeated_parts_of_a_drawn_picture_are_shown_and_do_not_vote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture, _ = forge()
+    honest = measure(Detector(), media(picture), CARD)
+    assert not honest.main.outside  # a photograph
+    assert honest.facts["drawn"] is None or float(honest.facts["drawn"]) < UNLIKE  # type: ignore[arg-type]
+    for chance, gated in ((UNLIKE, True), (UNLIKE - 0.01, False), (None, False)):
+        content = Signal("content.drawn", "1", lambda _, chance=chance: chance)
+        monkeypatch.setattr(copy_move, "DRAWN_CONTENT", content)
+        found = measure(Detector(), media(picture), CARD)
+        assert found.regions == honest.regions and found.score == honest.score
+        assert bool(found.main.outside) is gated
+
+
+def test_content_is_asked_for_only_where_parts_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: object) -> float:
+        raise AssertionError("no pair was found")
+
+    monkeypatch.setattr(copy_move, "DRAWN_CONTENT", Signal("content.drawn", "1", never))
+    found = measure(Detector(), media(data.chelsea()[:200, :200]), CARD)
+    assert found.facts["drawn"] is None and not found.main.outside

@@ -63,7 +63,7 @@ def test_between_the_bounds_is_inconclusive_and_below_no_trace(made: SimpleNames
     assert drawn.label is Label.INCONCLUSIVE and "Too little to accuse" in drawn.caveat
     quiet = decide([made.calibrated("grid", 0.0)], made.table, made.JPEG)
     assert quiet.label is Label.NO_TRACE_FOUND
-    assert "not a proof" in quiet.caveat and "of edited pictures show no trace either" in (
+    assert "not a proof" in quiet.caveat and "of edited files show no trace either" in (
         quiet.caveat
     )
 
@@ -357,3 +357,21 @@ def test_the_shipped_table_is_sound() -> None:
         assert set(reference.weights) == set(reference.detectors)
         assert all(0 <= value <= 1 for value in reference.weights.values())
     assert Calibrated(None, None, 1.0, 0.0).warnings == ()
+
+
+def test_what_its_method_was_not_made_for_is_said_and_does_not_accuse(
+    made: SimpleNamespace,
+) -> None:
+    why = "The picture looks drawn."
+    alone = decide([made.calibrated("grid", 9.0, outside=why)], made.table, made.JPEG)
+    assert alone.label is Label.INCONCLUSIVE
+    told = answer_of(alone)
+    assert told.decision is Decision.NOT_ASSESSED and told.why.startswith(why)
+    assert [reason.llr for reason in told.because] == [None]  # it is named, without weight
+    quiet = [made.calibrated("grid", 9.0, outside=why), made.calibrated("noise", 0.0)]
+    beside = answer_of(decide(quiet, made.table, made.JPEG))
+    assert beside.decision is Decision.INCONCLUSIVE and beside.why.startswith(why)
+    # What such content cannot fake still accuses.
+    loud = [made.calibrated("grid", 9.0, outside=why), made.calibrated("noise", 10.0)]
+    drawn = decide(loud, made.table, made.JPEG)
+    assert drawn.label is Label.MANIPULATED and answer_of(drawn).because[0].detector == "noise"

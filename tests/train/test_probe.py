@@ -21,6 +21,7 @@ from bonafide.media.image import Image
 from bonafide.media.media import Media
 from bonafide.networks import runtime
 from bonafide.networks.clip import LAYERS
+from bonafide.train import content_fit
 from bonafide.train.probe_features import DEGRADED, WHOLE, Features, load
 from bonafide.train.probe_fit import fit, layers_of, out_of_fold
 
@@ -117,3 +118,39 @@ def test_blocks_without_features_are_refused() -> None:
     assert layers_of("7,8", LAYERS) == (2, 3)
     with pytest.raises(InvalidInput, match="layer5"):
         layers_of("3", LAYERS)
+
+
+def shown(sources: int = 12, each: int = 5) -> Features:
+    """Features of drawings and photographs that differ along many axes, and of unclear pictures."""
+    random = np.random.default_rng(0)
+    count = 2 * sources * each
+    drawn = np.arange(count) < count // 2
+    tokens = random.normal(0, 1, (count, 2, 768)).astype(np.float16)
+    tokens[:, 1, :200] += np.where(drawn, 1, -1).astype(np.float16)[:, None]
+    source = np.array([f"s{number // each}" for number in range(count)])
+    kind = np.where(drawn, "art", "photo")
+    kind[::each] = "other"
+    names = np.array([str(number) for number in range(count)])
+    return Features(
+        tokens, np.full(count, WHOLE), names, source, names, kind, random.random(count) < 0.5,
+        ("layer7", "layer8"),
+    )  # fmt: skip
+
+
+def test_a_plane_of_content_is_fitted_to_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = shown()
+    figures = content_fit.run(features, tmp_path, ["art"], (1,))
+    assert (tmp_path / "figures.md").read_text() == figures
+    assert "AUC 1.000: 48 pictures of the kinds, 48 others" in figures
+    assert "| art | drawn | 48 | 12 |" in figures and "| other |" not in figures
+    monkeypatch.setenv("BONAFIDE_WEIGHTS", str(tmp_path))
+    network = runtime.session(content_fit.NETWORK)
+    assert network.weights.metadata["settings"]["blocks"] == ["layer8"]
+    said = network.run(tokens=features.tokens[:, 1:].astype(np.float32))["logit"]
+    own = content_fit.chosen(features, ["art"])
+    plane = fit(own, np.ones(len(own.path), np.bool_), (1,), content_fit.STRENGTH)
+    assert np.allclose(said, plane(features.tokens), atol=1e-3)
+    with pytest.raises(InvalidInput, match="game"):
+        content_fit.run(features, tmp_path, ["game"], (1,))

@@ -176,6 +176,7 @@ def _column(name: str, files: Sequence[Labelled], records: Mapping[str, Record])
         record = records[file.path]
         said = record["said"].get(name, {})
         spoke = said.get("status") == Status.OK.value and said["version"] == card.version
+        spoke = spoke and not said.get("outside")  # it is shown and does not vote
         score = said.get("score") if spoke else None
         scores.append(math.nan if score is None else float(score))
         found.append({**record["measured"], **said.get("facts", {})})

@@ -195,6 +195,8 @@ def _said(finding: Finding, mask: NDArray[np.bool_] | None) -> Record:
     }
     if finding.main.laundered is not None:
         said["laundered"] = finding.main.laundered
+    if finding.main.outside:
+        said["outside"] = True
     if finding.claim is not None:
         said["claim"] = [finding.claim.label.value, finding.claim.carrier.value]
     if finding.map is not None:

@@ -146,9 +146,19 @@ def _decide(part: Part, row: int, reference: Reference, alpha: float) -> Decisio
             if beside is None or not _accuses(beside, left, alpha):
                 return Decision.INCONCLUSIVE
         return Decision.ACCUSED
-    if comparison.p_value(total) >= CLEAR and not part.fitted.hit[row].any():
+    hit = part.fitted.hit[row].any() or _outside(part, row)
+    if comparison.p_value(total) >= CLEAR and not hit:
         return Decision.CLEAR
     return Decision.INCONCLUSIVE
+
+
+def _outside(part: Part, row: int) -> bool:
+    """Whether a detector reached its threshold on content that it was not made for."""
+    return any(
+        said.get("outside", False) and said["score"] >= part.fitted.detectors[name]["threshold"]
+        for name, said in part.records[row]["said"].items()
+        if name in part.fitted.detectors
+    )
 
 
 def _spoke(reference: Reference, evidence: NDArray[np.float64]) -> frozenset[str]:

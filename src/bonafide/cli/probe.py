@@ -225,6 +225,9 @@ def features(
               help="Least squares in place of logistic regression, for few sources.")  # fmt: skip
 @click.option("--inside", is_flag=True,
               help="Fit to what differs inside of sources that hold both classes.")  # fmt: skip
+@click.option("--kinds", metavar="KIND,...",
+              help="Fit to what pictures show, these kinds against the others, in place of labels; "
+              "makes the network `content`.")  # fmt: skip
 @click.option("--together", multiple=True, metavar="SOURCE+SOURCE",
               help="Sources that stay in one fold, as those that share speakers; may be "
               "repeated.")  # fmt: skip
@@ -242,6 +245,7 @@ def fit(
     strength: float | None,
     squares: bool,
     inside: bool,
+    kinds: str | None,
     together: tuple[str, ...],
     voices: bool,
     most: int,
@@ -258,7 +262,7 @@ def fit(
 
     files = read_labelled(manifests, most=most)
     if voices:
-        _of_pictures_only(ctx, "detector", "layers", "squares", "inside")
+        _of_pictures_only(ctx, "detector", "layers", "squares", "inside", "kinds")
         speech = library("voice_fit")
         figures = speech.run(
             library("voice_features").load(kept, files),
@@ -270,20 +274,26 @@ def fit(
         if not quiet:
             click.echo(figures)
         return
-    probes, kinds = library("probe_fit"), library("probe_features")
+    probes, store = library("probe_fit"), library("probe_features")
     whose = card(detector or probes.DEFAULT)
-    read = kinds.load(kept, files, whose.question, kinds.pools_of(manifests))
-    figures = probes.run(
-        read,
-        out,
-        probes.layers_of(layers, read.layers),
-        strength or (1.0 if squares else probes.STRENGTH),
-        whose,
-        [group.split("+") for group in together],
-        manifests,
-        squares,
-        inside,
-    )
+    read = store.load(kept, files, whose.question, store.pools_of(manifests))
+    blocks = probes.layers_of(layers, read.layers)
+    if kinds is not None:
+        figures = library("content_fit").run(
+            read, out, kinds.split(","), blocks, strength or probes.STRENGTH, manifests
+        )
+    else:
+        figures = probes.run(
+            read,
+            out,
+            blocks,
+            strength or (1.0 if squares else probes.STRENGTH),
+            whose,
+            [group.split("+") for group in together],
+            manifests,
+            squares,
+            inside,
+        )
     if not quiet:
         click.echo(figures)
 

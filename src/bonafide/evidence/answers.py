@@ -206,7 +206,10 @@ def _answer(
     if total is None or reference is None:
         return Answer(
             question, where, None, None, Decision.NOT_ASSESSED, _hits(said),
-            f"No calibrated detector could say whether it is {question.words}.", alpha,
+            _with_outside(
+                said, f"No calibrated detector could say whether it is {question.words}."
+            ),
+            alpha,
         )  # fmt: skip
     comparison = reference.compare(_spoke(said), stratum, alpha)
     p, likely = comparison.p_value(total), probability(total)
@@ -260,11 +263,15 @@ def _decide(
             f"{_percent(p)} of bona fide calibration files show as much evidence of "
             f"{question.deed}{missed}."
         )
+    short = _short_of(question, p, total, alpha)
     if p <= alpha + 1e-12 or not comparison.certifies(alpha):
-        return Decision.INCONCLUSIVE, _uncertified(comparison, alpha) or _short_of(
-            question, p, total, alpha
-        )
-    return Decision.INCONCLUSIVE, _short_of(question, p, total, alpha)
+        short = _uncertified(comparison, alpha) or short
+    return Decision.INCONCLUSIVE, _with_outside(said, short)
+
+
+def _with_outside(said: Iterable[Said], why: str) -> str:
+    """A reason, after what says that a hit lies outside of what its detector was made for."""
+    return " ".join([*(one.measurement.outside for one in said if one.hit), why]).strip()
 
 
 def _accuses(comparison: Comparison, total: float, alpha: float) -> bool:

@@ -3,7 +3,8 @@
 A score becomes a log-likelihood ratio by a monotone map. Where the file lies outside of what the
 calibration files cover (too small, too large, too strongly compressed, unlike them in a fact that
 the table names), the map was never checked: the finding says so, and its evidence counts half, for
-and against.
+and against. Where a detector says that the picture shows what its method was not made for, the
+score does not vote.
 """
 
 from __future__ import annotations
@@ -179,6 +180,8 @@ def _calibrated(
     limit, rate = float(entry["threshold"]), float(entry["false_positive_rate"])
     if "knots" not in entry or part.claim is not None:  # shown, and not weighed
         return Calibrated(None, None, limit, rate, stratum)
+    if part.outside:
+        return Calibrated(None, None, limit, rate, stratum, (part.outside,))
     warnings = out_of_range(entry.get("range", {}), {**measured, **part.facts})
     if foreign:
         known = f"It was calibrated on {entry.get('kind', Kind.IMAGE.value)}s alone"

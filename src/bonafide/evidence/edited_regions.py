@@ -249,6 +249,7 @@ def _readable(
         if finding.status is Status.OK
         and finding.map is not None
         and finding.map.values.size
+        and not finding.main.outside
         and finding.detector in entries
         and entries[finding.detector]["version"] == finding.version
     ]

@@ -16,8 +16,9 @@ Why it works
 When it fails
     It misses turned or scaled copies of smooth areas, where there are no keypoints, and parts
     smaller than about 20×20 pixels. Print, screens and computer graphics repeat themselves exactly
-    without any forgery; areas drawn with flat colours are left out, but patterned graphics may be
-    reported.
+    without any forgery; areas drawn with flat colours are left out. Where the features of CLIP say
+    that the picture is drawn, rendered, printed or a screen, repeated parts are shown and are no
+    evidence of editing.
 
 How to read it
     Equal `pair` numbers belong together. Where the copy was turned or scaled, the sharper side is
@@ -43,6 +44,9 @@ import numpy as np
 
 from bonafide.media.context import Context
 from bonafide.media.image import Image
+from bonafide.networks.clip import NETWORK as TOWER
+from bonafide.networks.content import DRAWN as DRAWN_CONTENT
+from bonafide.networks.content import NETWORK
 from bonafide.signals.coincidence import EQUAL, NO_CLAIM, log10_coincidences
 from bonafide.signals.copies import Proposal, directed, invert, rescale, verify
 from bonafide.signals.heavy import cv2
@@ -82,10 +86,13 @@ CARD = Card(
         "correlation of fine detail [-1–1], difference of fine detail [share of its energy], "
         "difference of light after a common offset [levels], "
         "log_odds of a copy against a lookalike [natural log], direction_known [yes/no]",
+        "drawn": "probability that the picture is drawn, rendered, printed or a screen; nothing "
+        "where no pair was found [0–1]",
         "nfa_log10": "log10 of the expected number of places that would be equal pixel by pixel by "
         "chance, at most 0; nothing for JPEG; see bonafide.signals.coincidence [log10 of a count]",
     },
     paper="I. Amerini et al., IEEE TIFS 2011; G. Evangelidis, E. Psarakis, IEEE TPAMI 2008",
+    networks=(TOWER, NETWORK),
     limits="Of 9 CoMoFoD forgeries of 512² pixels 8 are found, mean pixel F1 0.78 over all 9; of 4 "
     "CASIA copies 3, of 2 PSCC copies none. Of 568 bona fide pictures 8 are marked: tiles of a "
     "game, lettering, ornament and packages that repeat exactly; of 46 authentic pictures beside "
@@ -106,7 +113,13 @@ PALETTE = 256  # colours of a picture that counts as drawn
 SAMPLED = 65_536  # evenly spaced pixels whose colours are counted
 GREY = 0.5  # mean difference between the channels of a grey picture, levels
 STRIP = 256  # rows that are looked at together
+UNLIKE = 0.75  # probability of drawn content from which repeated parts are no evidence
 FEWEST_TILES, SMALLEST_TILE = 3, 8  # exact shifts on one grid, and its pixels, that tell tiles
+
+_OUTSIDE = (
+    "The picture looks drawn, rendered, printed or like a screen. Such pictures repeat parts "
+    "exactly without any editing, so the repeated parts are shown and do not count as evidence."
+)
 
 
 @dataclass(frozen=True)
@@ -160,11 +173,13 @@ class Detector:
             if regions:
                 kept.append((full, *regions))
         share = float(marked.mean())
+        drawn = ctx.get(DRAWN_CONTENT) if kept else None
         facts: dict[str, Fact] = {
             "maps_tried": len(proposals),
             "pair_count": len(kept),
             "marked_share": round(share, 5),
             "pairs": [_describe(pair, target) for pair, target, _ in kept],
+            "drawn": None if drawn is None else round(drawn, 4),
             "nfa_log10": None if media.jpeg else _coincidences(luma, [pair for pair, *_ in kept]),
         }
         score = round(max((pair.score for pair in pairs), default=NOTHING), 4)
@@ -187,6 +202,7 @@ class Detector:
                 regions=tuple(region for _, target, source in kept for region in (target, source)),
                 facts=facts,
                 summary=_sentence(len(kept), share, kept[0][0]),
+                outside=_OUTSIDE if (drawn or 0.0) >= UNLIKE else "",
             )
         ]
 
