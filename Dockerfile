@@ -1,10 +1,11 @@
-# The service in a container. Built and run by hand: the tests of this project do not use it.
+# The service in a container, under a user without rights. Built and run by hand: the tests of this
+# project do not use it.
 FROM python:3.12-slim
 RUN useradd --create-home --uid 10001 bonafide
 WORKDIR /src
 COPY . .
 RUN pip install --no-cache-dir '.[server,postgres]' && rm -rf /src/*
-USER bonafide
+USER 10001:10001
 WORKDIR /home/bonafide
 ENV BONAFIDE_SPOOL=/home/bonafide/spool
 RUN mkdir -m 700 spool

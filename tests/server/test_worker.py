@@ -266,7 +266,38 @@ def test_a_report_whose_page_is_gone_is_still_shown(service: Service, make_pictu
     job = service.store.job(id_)
     assert job is not None and job.files[0].report_id is not None
     report = job.files[0].report_id
+    small = render.thumbnail(service.spool, report)
+    assert small and small.mime in ("image/jpeg", "image/png", "image/webp")
+    service.spool.thumbnail(report).unlink()  # as in a spool of an earlier version
+    assert render.thumbnail(service.spool, report) == small
     service.spool.page(report).unlink()
     page = render.standalone(service.spool, report, service.record(report))
     assert "Inconclusive" in page and "&lt;b&gt;a" in page and "<b>a" not in page
     assert render.thumbnail(service.spool, report) is None
+
+
+@pytest.mark.parametrize(
+    ("section", "data"),
+    [
+        ('<section data-name="a > b &quot;" data-thumbnail="data:image/png;base64,aGk=">', b"hi"),
+        ("<section data-thumbnail='data:image/png;base64,aGk='>", b"hi"),
+        ('<section data-name="data-thumbnail=&quot;data:image/png;base64,aGk=&quot;">', b""),
+        ('<section><p data-thumbnail="data:image/png;base64,aGk=">', b""),
+        ('<section data-thumbnail="data:text/html;base64,aGk=">', b""),
+        ('<section data-thumbnail="data:image/png;base64,a<k=">', b""),
+        ("", b""),
+    ],
+)
+def test_the_small_picture_is_read_as_html(section: str, data: bytes) -> None:
+    from bonafide.server.render import thumbnail_of
+
+    assert thumbnail_of(section) == data
+
+
+def test_a_worker_leaves_signs_of_life(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(service.config, store=str(service.config.store))
+    assert not worker.lives(config)
+    asked = Worker(service.store, service.spool, config)._beating(lambda: False)
+    assert asked() is False and worker.lives(config)
+    monkeypatch.setattr(worker, "SILENCE", -1.0)
+    assert not worker.lives(config)

@@ -222,8 +222,13 @@ def serve(
 
 
 @click.command()
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say by the exit status whether a worker of this host lives; start none.",
+)
 @_common
-def worker(**options: Any) -> None:
+def worker(check: bool, **options: Any) -> None:
     """Examine files that wait in the queue of a service, on this or on further hosts.
 
     \b
@@ -234,6 +239,8 @@ def worker(**options: Any) -> None:
     _check_extras()
     from bonafide.server import worker as examining
 
+    if check:
+        sys.exit(not examining.lives(_config(options)))
     examining.main(_config(options))
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from typing import Any
 
 from bonafide.report import html
 from bonafide.report.from_dict import from_dict
 from bonafide.server.spool import Spool
 
-_THUMBNAIL = re.compile(r'data-thumbnail="data:(image/[a-z]+);base64,([A-Za-z0-9+/=]*)"')
-_OPENING = 65536  # characters of a section in which its opening tag ends
+OPENING = 65536  # characters of a section in which its opening tag ends
+_SIGNS = {
+    b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"RIFF": "image/webp",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,42 @@ def standalone(spool: Spool, report: int, record: dict[str, Any]) -> str:
 
 def thumbnail(spool: Spool, report: int) -> Picture | None:
     """The small picture of a report, None where there is none or it is no longer kept."""
-    try:
-        with spool.page(report).open(encoding="utf-8") as file:
-            opening = file.read(_OPENING)
-    except FileNotFoundError:
+    if not spool.page(report).exists():
         return None
-    found = _THUMBNAIL.search(opening.partition(">")[0])
-    return Picture(base64.b64decode(found[2]), found[1]) if found else None
+    try:
+        data = spool.thumbnail(report).read_bytes()
+    except FileNotFoundError:  # of a page that an earlier version wrote
+        try:
+            with spool.page(report).open(encoding="utf-8") as file:
+                data = thumbnail_of(file.read(OPENING))
+        except FileNotFoundError:
+            return None
+    mime = next((mime for sign, mime in _SIGNS.items() if data.startswith(sign)), None)
+    return Picture(data, mime) if mime else None
+
+
+def thumbnail_of(section: str) -> bytes:
+    """The small picture that a rendered section carries for the index, empty where there is none.
+
+    Args:
+        section: its beginning at least, up to the end of its opening tag.
+    """
+    parser = _Opening()
+    parser.feed(section)
+    head, _, data = (parser.thumbnail or "").partition(";base64,")
+    try:
+        return base64.b64decode(data, validate=True) if head.startswith("data:image/") else b""
+    except ValueError:
+        return b""
+
+
+class _Opening(HTMLParser):
+    """Reads one attribute of the first element."""
+
+    thumbnail: str | None = None
+    _seen = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Look at the first element and at no other."""
+        if not self._seen:
+            self._seen, self.thumbnail = True, dict(attrs).get("data-thumbnail")

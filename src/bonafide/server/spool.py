@@ -24,6 +24,7 @@ from bonafide.files import atomic_write
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
 _LOCK = ".lock"
+_SMALL = ".thumbnail"  # goes with its page, and is not counted
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,37 @@ class Spool:
             draft.drop()
             raise
 
-    def write_page(self, report: int, section: str) -> None:
-        """Keep the rendered section of a report; a reader never sees half of one."""
+    def thumbnail(self, report: int) -> Path:
+        """Where the small picture of a report is."""
+        return self.page(report).with_suffix(_SMALL)
+
+    def write_page(self, report: int, section: str, thumbnail: bytes = b"") -> None:
+        """Keep the rendered section of a report and its small picture.
+
+        A reader never sees half of one.
+        """
         path = self.page(report)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        with _locked(path.parent), atomic_write(path) as partial:
-            partial.touch(0o600)
-            partial.write_text(section, encoding="utf-8", newline="\n")
+        with _locked(path.parent):
+            if thumbnail:  # first, since a page without it looks as one of an earlier version
+                _write(self.thumbnail(report), thumbnail)
+            _write(path, section.encode())
+
+    def beat(self, host: str) -> None:
+        """Leave a sign that a worker of a host lives."""
+        path = self._life(host)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        path.touch(0o600)
+
+    def silence(self, host: str) -> float | None:
+        """Seconds since a worker of a host last left a sign; None if none ever did."""
+        try:
+            return max(0.0, time.time() - self._life(host).stat().st_mtime)
+        except FileNotFoundError:
+            return None
+
+    def _life(self, host: str) -> Path:
+        return self.folder / "workers" / hashlib.sha256(host.encode()).hexdigest()[:32]
 
     def free(self) -> int:
         """Bytes that still fit."""
@@ -97,11 +122,12 @@ class Spool:
     def remove(self, files: Collection[str], reports: Collection[int]) -> int:
         """Delete uploads by their hash, and pages by the number of their report; how many."""
         count = 0
-        for path in (*map(self.upload, files), *map(self.page, reports)):
+        pages = [*map(self.page, reports), *map(self.thumbnail, reports)]
+        for path in (*map(self.upload, files), *pages):
             if path.exists():
                 with _locked(path.parent):
                     path.unlink(missing_ok=True)
-                count += 1
+                count += path.suffix != _SMALL
         return count
 
     def sweep(
@@ -124,6 +150,7 @@ class Spool:
         """
         now = time.time()
         kept = {self.page(report).name for report in reports}
+        kept |= {self.thumbnail(report).name for report in reports}
         return (
             _sweep(self.uploads, now - uploads, set(files)),
             _sweep(self.pages, now - pages, kept),
@@ -181,6 +208,12 @@ class _Draft:
         self.path.unlink(missing_ok=True)
 
 
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as partial:
+        partial.touch(0o600)
+        partial.write_bytes(data)
+
+
 def _locked(folder: Path) -> FileLock:
     """Held by whoever puts a file into a folder, and by whoever deletes what is old there.
 
@@ -205,7 +238,7 @@ def _sweep(folder: Path, moment: float, kept: set[str]) -> int:
             for name in old:
                 if _is_older(place / name, moment):  # still
                     (place / name).unlink(missing_ok=True)
-                    count += 1
+                    count += not name.endswith(_SMALL)
     return count
 
 

@@ -28,6 +28,7 @@ from bonafide.media.sources import PathSource
 from bonafide.report.to_dict import to_dict
 from bonafide.server import logs
 from bonafide.server.config import Config, chosen
+from bonafide.server.render import OPENING, thumbnail_of
 from bonafide.server.spool import Spool
 from bonafide.store import open_store
 from bonafide.store.database import address
@@ -38,6 +39,8 @@ from bonafide.types import Failure
 
 _log = logging.getLogger("bonafide.worker")
 _PAUSE = 0.2  # seconds between two looks at an empty queue
+BEAT_SECONDS = 5.0
+SILENCE = 60.0  # seconds without a sign of life after which a worker counts as dead
 PATIENCE = 5.0  # seconds to finish what runs, when told to stop
 
 
@@ -93,6 +96,21 @@ def main(config: Config, parent: int | None = None) -> None:
         store.close()
 
 
+def lives(config: Config) -> bool:
+    """Whether a worker of this host left a sign of life a short time ago, and has its store."""
+    silence = Spool(config.spool).silence(socket.gethostname())
+    if silence is None or silence > SILENCE:
+        return False
+    store = open_store(config.store)
+    try:
+        store.waiting()
+    except StoreUnavailable:
+        return False
+    finally:
+        store.close()
+    return True
+
+
 def name_of(process: int) -> str:
     """What the store calls the worker in a process of this host."""
     return f"{socket.gethostname()}:{process}"
@@ -114,7 +132,7 @@ class Worker:
         done = workers.stream(
             EXAMINE,
             self.claim,
-            stopped,
+            self._beating(stopped),
             max(1, self.config.workers),
             self.config.settings.limits.seconds,
             _PAUSE,
@@ -124,6 +142,20 @@ class Worker:
         with closing(done):
             for task, outcome in done:
                 self.settle(task, outcome)
+
+    def _beating(self, stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """The same question, which is asked several times a second; with a sign of life now."""
+        beaten = -BEAT_SECONDS
+
+        def asked() -> bool:
+            nonlocal beaten
+            if time.monotonic() - beaten >= BEAT_SECONDS:
+                beaten = time.monotonic()
+                with suppress(OSError):  # a full spool is no reason to stop
+                    self.spool.beat(socket.gethostname())
+            return stopped()
+
+        return asked
 
     def claim(self) -> Task | None:
         """The next file that needs to be examined; those already known are settled on the way."""
@@ -152,7 +184,8 @@ class Worker:
 
     def _keep(self, task: Task, outcome: Outcome) -> None:
         id_ = self.store.put_report(outcome.record, task.key, outcome.perceptual_hash, task.owner)
-        self.spool.write_page(id_, outcome.section)
+        small = thumbnail_of(outcome.section[:OPENING])
+        self.spool.write_page(id_, outcome.section, small)
         self.store.finish(task.file.id, id_)
 
     def _task(self, file: JobFile) -> Task | Failure:
