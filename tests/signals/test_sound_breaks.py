@@ -126,3 +126,11 @@ def test_sound_that_never_was_aac_has_no_grid() -> None:
     grid = AacGrid()
     assert not list(grid.add((0.5 * babble(8) + noise(8, 0.003)).astype(np.float32)))
     assert grid.segments == 0
+
+
+def test_digital_silence_is_no_background() -> None:
+    sound = 0.3 * babble(18) + noise(18)
+    silenced = sound.copy()
+    silenced[3 * RATE : 5 * RATE] = 0
+    assert colours(bands(silenced)).max() < colours(bands(sound)).max() + 3
+    assert colours(bands(np.zeros(18 * RATE, np.float32))).max() == 0

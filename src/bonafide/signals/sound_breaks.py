@@ -20,6 +20,7 @@ SIDE = 8.0  # seconds of sound that are compared on both sides, at most
 LEAST = 3.0  # seconds that there must be on both sides
 QUIET = 0.05  # share of frames that are taken for the background
 _FLOOR = 1e-9  # power under which 16 bits hold nothing
+_SILENT = -89.0  # mean level of a frame in dB up to which it is digital silence, no background
 _ORDER = 16  # of the linear prediction
 _BLOCK = 400  # samples that are predicted by one filter
 
@@ -90,9 +91,10 @@ def colours(levels: Floats) -> Floats:
     found = np.zeros(count, np.float32)
     for moment in range(-(-least // step), count - -(-least // step)):
         at = moment * step + step // 2
-        before, after = levels[max(0, at - length) : at], levels[at : at + length]
-        change = _background(after) - _background(before)
-        found[moment] = float(np.std(change))
+        sides = (levels[max(0, at - length) : at], levels[at : at + length])
+        heard = [side[side.mean(1) > _SILENT] for side in sides]
+        if min(map(len, heard)) >= least // 2:
+            found[moment] = float(np.std(_background(heard[1]) - _background(heard[0])))
     return found
 
 
