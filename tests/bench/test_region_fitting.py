@@ -45,6 +45,26 @@ def picture(number: int, edited: bool, right: float) -> Picture:
     return Picture(f"source{number % 7}", lattice, mask, asked, findings)
 
 
+def test_further_tables_leave_the_others_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [picture(number, number % 3 == 0, 0.8) for number in range(210)]
+    monkeypatch.setattr(region_fitting, "read_pictures", lambda folder: iter(pictures))
+    path = tmp_path / "calibration.json"
+    kept = {"prior": -2.0, "held_out": {"f1": 0.1}, "detectors": {"copy_move": {"version": "7"}}}
+    path.write_text(json.dumps({"regions": kept}))
+    fitted = region_fitting.fit_into(tmp_path, path, 0.03, keep=True)
+    assert fitted["prior"] == -2.0
+    assert fitted["held_out"] == kept["held_out"]
+    assert fitted["detectors"]["copy_move"] == {"version": "7"}
+    assert fitted["detectors"][GOOD]["weight"] > 0.5
+    assert fitted["added"][GOOD]["f1"] > 0.5
+    assert fitted["added"][GOOD]["pictures"] == {"edited": 70, "untouched": 140}
+    path.write_text("{}")
+    with pytest.raises(InvalidInput, match="no tables of regions to add to"):
+        region_fitting.fit_into(tmp_path, path, 0.03, keep=True)
+
+
 def test_tables_follow_what_maps_were_worth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,20 +35,23 @@ HIT_RATE = 0.01  # of untouched pictures at a detector's threshold
 Floats = NDArray[np.float64]
 
 
-def fit_into(maps: Path, calibration: Path, false_regions: float) -> Json:
+def fit_into(maps: Path, calibration: Path, false_regions: float, keep: bool = False) -> Json:
     """Fit the tables and write them into a calibration; return what was written.
 
     Args:
         maps: folder that `region_maps.measure_maps` filled.
         calibration: a file that `bonafide bench calibrate` wrote.
         false_regions: share of untouched pictures in which anything may be marked.
+        keep: leave the tables of detectors that were not asked, and the prior, as they are.
 
     Raises:
         InvalidInput: there are too few pictures.
         MissingExtra: scikit-learn is not installed.
     """
-    fitted = fit(list(read_pictures(maps)), false_regions)
+    pictures = list(read_pictures(maps))
     table = json.loads(calibration.read_text(encoding="utf-8"))
+    earlier = table.get("regions", {})
+    fitted = added(pictures, earlier) if keep else fit(pictures, false_regions)
     table["regions"] = fitted
     with atomic_write(calibration) as partial:
         partial.write_text(dumps(table), encoding="utf-8")
@@ -59,12 +62,7 @@ def fit(pictures: Sequence[Picture], false_regions: float) -> Json:
     """The entry `regions` of a calibration, fitted on pictures; see `fit_into`."""
     names = sorted(frozenset().union(*(one.asked for one in pictures)))
     complete = np.array([one.asked >= set(names) for one in pictures], np.bool_)
-    edited = np.array([one.edited.any() for one in pictures], np.bool_)
-    sources = np.array([one.source for one in pictures])
-    if len(set(sources)) < FOLDS or not edited.any() or edited.all():
-        raise InvalidInput(
-            f"regions are fitted on edited and untouched pictures of at least {FOLDS} sources"
-        )
+    edited, sources = _truth(pictures)
     outcome = np.zeros((len(pictures), len(PRIORS)))
     folds = folds_by_source(sources)
     for training, held_out in folds:
@@ -90,6 +88,40 @@ def fit(pictures: Sequence[Picture], false_regions: float) -> Json:
         },
         "prior": float(PRIORS[best_prior(outcome[complete], truth, false_regions)]),
         "detectors": fit_tables(pictures, names),
+    }
+
+
+def added(pictures: Sequence[Picture], regions: Json) -> Json:
+    """An entry `regions` with the tables of further detectors, under the prior that it has.
+
+    `held_out` stays that of the tables that were fitted together; of the others it is kept beside
+    their names in `added`, judged alone.
+
+    Raises:
+        InvalidInput: there is no entry to add to, or there are too few pictures.
+    """
+    if "prior" not in regions:
+        raise InvalidInput("there are no tables of regions to add to: fit all detectors first")
+    names = sorted(frozenset().union(*(one.asked for one in pictures)))
+    edited, sources = _truth(pictures)
+    nearest = int(np.abs(np.array(PRIORS) - float(regions["prior"])).argmin())
+    held = np.zeros(len(pictures))
+    for training, held_out in folds_by_source(sources):
+        known = fit_tables([pictures[index] for index in training], names)
+        for index in held_out:
+            held[index] = outcomes(pictures[index], known)[nearest]
+    facts = {
+        "fitted": datetime.now(UTC).date().isoformat(),
+        "pictures": {"edited": int(edited.sum()), "untouched": int((~edited).sum())},
+        "sources": len(set(sources.tolist())),
+        "f1": round(float(held[edited].mean()), 4),
+        "found": round(float((held[edited] > 0).mean()), 4),
+        "false_region_rate": round(float(held[~edited].mean()), 4),
+    }
+    tables = fit_tables(pictures, names)
+    return regions | {
+        "detectors": regions["detectors"] | tables,
+        "added": regions.get("added", {}) | dict.fromkeys(tables, facts),
     }
 
 
@@ -176,6 +208,17 @@ def outcomes(picture: Picture, tables: Json) -> Floats:
         else:
             found[index] = float((fused >= edits.MARKED).any())
     return found
+
+
+def _truth(pictures: Sequence[Picture]) -> tuple[NDArray[np.bool_], NDArray[np.str_]]:
+    """Which pictures were edited, and the source of each; raises `InvalidInput` for too few."""
+    edited = np.array([one.edited.any() for one in pictures], np.bool_)
+    sources = np.array([one.source for one in pictures])
+    if len(set(sources)) < FOLDS or not edited.any() or edited.all():
+        raise InvalidInput(
+            f"regions are fitted on edited and untouched pictures of at least {FOLDS} sources"
+        )
+    return edited, sources
 
 
 def best_prior(outcome: Floats, truth: NDArray[np.bool_], false_regions: float) -> int:

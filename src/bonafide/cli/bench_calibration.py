@@ -168,6 +168,8 @@ def calibrate(
     metavar="SHARE",
     help="Share of untouched pictures in which anything may be marked.",
 )
+@click.option("--keep", is_flag=True,
+              help="Keep the prior and the tables of all other detectors; add these.")  # fmt: skip
 @where_option
 @most_option
 @jobs_option
@@ -178,6 +180,7 @@ def regions(
     out: Path,
     detectors: str | None,
     false_regions: float,
+    keep: bool,
     where: tuple[str, ...],
     most: int,
     jobs: int,
@@ -195,8 +198,8 @@ def regions(
     files = read_labelled(manifests, pairs(where, "--where", "COLUMN=VALUE"), most)
     with bar("measuring", quiet) as tick:
         failed = measure_maps(files, maps, listed(detectors), jobs or os.cpu_count() or 1, tick)
-    fitted = fit_into(maps, out, false_regions)
-    click.echo(json.dumps(fitted["held_out"]))
+    fitted = fit_into(maps, out, false_regions, keep)
+    click.echo(json.dumps(fitted["added"] if keep else fitted["held_out"]))
     sys.exit(SOME_FAILED if failed else DONE)
 
 

@@ -37,6 +37,8 @@ JPEG = b"\xff\xd8"
               help="Side of each picture, pixels.")  # fmt: skip
 @click.option("--authentic", type=click.FloatRange(0, 1), default=0.3, show_default=True,
               metavar="SHARE", help="Share of pictures that are saved but not edited.")  # fmt: skip
+@click.option("--lossless", is_flag=True,
+              help="Save nothing with loss after the edit; every file is a PNG.")  # fmt: skip
 @click.option("--through", multiple=True, metavar="WHAT",
               help="Autoencoder that regenerates regions, or a folder of them, as `bonafide align` "
               "takes it; may be repeated.")  # fmt: skip
@@ -52,6 +54,7 @@ def tamper(
     count: int,
     side: int,
     authentic: float,
+    lossless: bool,
     through: tuple[str, ...],
     inpainter: tuple[Path, ...],
     protocol: str,
@@ -74,7 +77,7 @@ def tamper(
     pictures = originals.find(where, protocol)
     maker = Maker(
         [picture.path for picture in pictures],
-        TamperingSettings(side=side, authentic=authentic),
+        TamperingSettings(side=side, authentic=authentic, aftermath=not lossless),
         _decoders(through, out / ".twins"),
         [OnnxFiller(file) for file in inpainter],
     )

@@ -40,8 +40,7 @@ from bonafide.media.context import Context
 from bonafide.media.image import Image
 from bonafide.media.jpeg import ZIGZAG
 from bonafide.signals import jpeg
-from bonafide.signals.acontrario import log10_false_alarms
-from bonafide.signals.jpeg import GRID_VOTES
+from bonafide.signals.grid_origin import main_origin
 from bonafide.signals.lattice import marked_regions, upright_map
 from bonafide.types import (
     Card,
@@ -124,7 +123,7 @@ class Detector:
         if min(media.width, media.height) < 128:
             return NotApplicable("the picture is too small to compare its parts")
         luma = media.stored_luma
-        origin = (0, 0) if media.format == "JPEG" else _main_origin(ctx, luma)
+        origin = (0, 0) if media.format == "JPEG" else main_origin(ctx)
         usable = ~jpeg.clipped_blocks(media.stored_pixels, origin)
         spoken = _spoken(luma, origin, usable)
         if usable.sum() < 100:
@@ -160,17 +159,6 @@ class Detector:
                 summary=_summary(facts),
             )
         ]
-
-
-def _main_origin(ctx: Context, luma: NDArray[np.float32]) -> tuple[int, int]:
-    """The grid of most of the picture, (0, 0) if none is meaningful."""
-    votes = ctx.get(GRID_VOTES)
-    totals = jpeg.vote_totals(votes)
-    main = int(np.argmax(totals))
-    alarms = log10_false_alarms(
-        2 * math.log10(64 * luma.size), float(totals[main] // 64), luma.size / 64, 1 / 64
-    )
-    return (main % 8, main // 8) if alarms < 0 else (0, 0)
 
 
 def _ladder(media: Image) -> tuple[int, ...]:
