@@ -45,6 +45,25 @@ def picture(number: int, edited: bool, right: float) -> Picture:
     return Picture(f"source{number % 7}", lattice, mask, asked, findings)
 
 
+@pytest.mark.parametrize(("weak", "least"), [(0.6, 0.9), (0.9, None)])
+def test_conviction_is_asked_for_where_it_tells_edits_from_untouched(
+    weak: float, least: float | None
+) -> None:
+    pictures = []
+    for number in range(60):
+        edited = number % 2 == 0
+        made = picture(number, edited, 1.0)
+        marks = np.zeros(made.edited.shape, np.float32)
+        marks[20:50, 10:40] = 0.9 if edited else weak
+        scores = ScoreMap(marks, CELL, 80 * CELL, 60 * CELL)
+        finding = Finding.of(registry.card(GOOD), Measurement(1.0, maps=(scores,)))
+        pictures.append(
+            Picture(made.source, made.lattice, made.edited, made.asked, {GOOD: finding})
+        )
+    assert region_fitting.fit_conviction(pictures, GOOD, 0.5) == least
+    assert region_fitting.fit_conviction(pictures, GOOD, 2.0) is None
+
+
 def test_further_tables_leave_the_others_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,19 @@ def test_a_finding_below_its_threshold_counts_less() -> None:
     assert fused.weights == {"double": 0.2, "ghost": 1.0}
 
 
+@pytest.mark.parametrize(("value", "marked"), [(0.7, False), (0.9, True)])
+def test_a_map_that_barely_passes_one_half_counts_as_below_its_threshold(
+    value: float, marked: bool
+) -> None:
+    tables = {"prior": -3.0, "detectors": {"double": entry(conviction=0.8, weight_below=1.0)}}
+    fused = fuse_maps(
+        [said(marks=box(20, 30, 40, 25, value=value))],
+        Calibration({}, {}, "made up", "test", tables),
+    )
+    assert fused is not None
+    assert bool(fused.regions) is marked
+
+
 def test_nothing_is_marked_where_no_finding_is_at_its_threshold() -> None:
     tables = {"prior": 3.0, "detectors": {"double": entry()}}
     calibration = dataclasses.replace(CALIBRATION, regions=tables)

@@ -31,6 +31,9 @@ SMOOTHING = 0.5  # pictures that are added to each bin, so that no table claims 
 FOLDS = 5
 PRIORS = tuple(np.arange(-8.0, 0.01, 0.25))
 HIT_RATE = 0.01  # of untouched pictures at a detector's threshold
+RIGHT = 0.4  # F1 of a map from which an edit counts as found, where its conviction is judged
+LOST = 0.05  # share of these that may be lost for it, and a third of what must be gained
+FEWEST_RIGHT, FEWEST_WRONG = 20, 5  # maps that tell what conviction is worth
 
 Floats = NDArray[np.float64]
 
@@ -154,6 +157,9 @@ def fit_tables(pictures: Sequence[Picture], names: Sequence[str]) -> Json:
                 "knots": fit_knots(spoke, name),
                 "threshold": max(fit_threshold(np.array(quiet), HIT_RATE), 1e-3),
             }
+            least = fit_conviction(spoke, name, tables[name]["threshold"])
+            if least is not None:
+                tables[name]["conviction"] = least
     columns = [(name, hit) for name in tables for hit in (True, False)]
     evidence, truth = _sampled(pictures, tables, columns)
     weights = dict(zip(columns, fit_weights(evidence, truth).tolist(), strict=True))
@@ -188,6 +194,28 @@ def fit_knots(pictures: Sequence[Picture], name: str) -> list[list[float]]:
         step = [(edits.MARKED - 1e-3, below[-1][1]), (edits.MARKED, above[0][1])]
         knots = [*below, *step, *above]
     return [[round(value, 4), round(ratio, 4)] for value, ratio in knots]
+
+
+def fit_conviction(pictures: Sequence[Picture], name: str, threshold: float) -> float | None:
+    """Mean of the marked cells under which a map does not count, although its score does.
+
+    It keeps all but `LOST` of the maps that are right. None where it would not take away at least
+    three times that share of the maps that mark untouched pictures, or too few maps tell.
+    """
+    right, wrong = [], []
+    for picture in pictures:
+        finding = picture.findings[name]
+        if finding.map is None or finding.score is None or finding.score < threshold:
+            continue
+        strength = edits.conviction(finding.map.values)
+        if not picture.edited.any():
+            wrong += [strength] if strength else []
+        elif count_pixels(picture.edited, finding.map.values).f1 >= RIGHT:
+            right.append(strength)
+    if len(right) < FEWEST_RIGHT or len(wrong) < FEWEST_WRONG:
+        return None
+    least = float(np.quantile(right, LOST))
+    return round(least, 3) if np.mean(np.array(wrong) < least) >= 3 * LOST else None
 
 
 def outcomes(picture: Picture, tables: Json) -> Floats:

@@ -192,12 +192,22 @@ def read_layers(
     layers = []
     for finding, scores, entry in _readable(findings, tables):
         hit = finding.score is not None and finding.score >= entry["threshold"]
+        hit = hit and conviction(scores.values) >= entry.get("conviction", 0.0)
         weight = float(entry["weight" if hit else "weight_below"])
         levels = np.arange(LEVELS) / (LEVELS - 1)
         values, ratios = zip(*entry["knots"], strict=True)
         table = (weight * np.interp(levels, values, ratios)).astype(np.float32)
         layers.append(Layer(finding.detector, lattice.read(scores), hit, weight, table))
     return tuple(layers)
+
+
+def conviction(values: NDArray[np.float32]) -> float:
+    """Mean of a map over the cells that it marks, in [0.5, 1]; 0.0 where it marks none.
+
+    A graded map that is right falls into two parts; one that is wrong barely passes one half.
+    """
+    marked = values[values >= MARKED]
+    return float(marked.mean(dtype=np.float64)) if marked.size else 0.0
 
 
 def add_up(layers: Sequence[Layer], prior: float) -> NDArray[np.float32]:
