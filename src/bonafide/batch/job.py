@@ -11,6 +11,7 @@ from bonafide.batch import workers
 from bonafide.errors import InvalidInput, MediaError
 from bonafide.examination import Settings, examine
 from bonafide.explain.sending import Picture, Share
+from bonafide.languages.current import ENGLISH, using
 from bonafide.media.media import Media
 from bonafide.media.source import open_media
 from bonafide.media.sources import Source
@@ -35,6 +36,7 @@ class Job:
         page: whether to render its section of the HTML report.
         hashed: whether to compute the perceptual hash.
         share: what a model may see of it, a `Share`; "" where none is asked.
+        language: of the section, a key of `LANGUAGES` or `ANY`; the record is English.
     """
 
     path: str | None
@@ -46,6 +48,7 @@ class Job:
     page: bool = False
     hashed: bool = False
     share: str = ""
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,8 @@ def perform(job: Job) -> Outcome:
     if job.page:
         from bonafide.report.html import render_section
 
-        section = render_section(report, media)
+        with using(job.language):
+            section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
     pictures: tuple[Picture, ...] = ()
     if job.share:
@@ -216,7 +220,8 @@ def _failed(job: Job, failure: Failure) -> Outcome:
     if job.page:
         from bonafide.report.html import render_failure
 
-        section = render_failure(failure)
+        with using(job.language):
+            section = render_failure(failure)
     return Outcome(failure, to_dict(failure), section)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.options import language_option, limit_options, limits_of
 from bonafide.comparison.result import Comparison, Relation
+from bonafide.languages.current import current, using
 from bonafide.types import Failure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Pair:
     limits: Limits
     page: bool
     maps: str | None
+    language: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Outcome:
     help="Exit with status 3 if this is how the pictures relate; may be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No notes on standard error.")
+@language_option
 @limit_options
 def compare(
     reference: str,
@@ -90,7 +93,7 @@ def compare(
     data = b""
     if "-" in (reference, suspect):
         data = sys.stdin.buffer.read(limits.file_bytes + 1)
-    pair = Pair(reference, suspect, data, limits, bool(html), maps)
+    pair = Pair(reference, suspect, data, limits, bool(html), maps, current())
     (_, done), *_ = workers.run(perform, [pair], 1, limits.seconds, fork=True)
     outcome = _lost(pair, done) if isinstance(done, workers.Lost) else done
     _show(outcome, as_json)
@@ -133,7 +136,8 @@ def perform(pair: Pair) -> Outcome:
 
         first, second = (one.image for one in media)
         assert first is not None and second is not None
-        page = render_page(result, first, second)
+        with using(pair.language):
+            page = render_page(result, first, second)
     return Outcome(replace(result, mask=None, strength=None), record, page)
 
 

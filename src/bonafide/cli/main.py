@@ -15,7 +15,7 @@ import click
 from bonafide import __version__
 from bonafide.cli.batch import batch_options
 from bonafide.cli.explain import Explainer, asking_of, explain_options
-from bonafide.cli.options import limit_options, limits_of
+from bonafide.cli.options import language_option, limit_options, limits_of
 from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
 from bonafide.types import Label, Profile, Question
@@ -125,6 +125,7 @@ def bonafide() -> None:
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on standard error.")
 @click.option("--debug", is_flag=True, help="Print warnings of decoders and tracebacks.")
+@language_option
 @limit_options
 def scan(
     paths: tuple[str, ...],
@@ -232,9 +233,11 @@ def scan(
             yield outcome.section
 
     if html:
+        from bonafide.languages.speak import ngettext
         from bonafide.report.html import write_html
 
-        title = files[0][2] if len(files) == 1 else f"{len(files)} files"
+        many = ngettext("%(n)s file", "%(n)s files", len(files))
+        title = files[0][2] if len(files) == 1 else many
         write_html(html, sections(), title)
     else:
         for _ in sections():
@@ -250,6 +253,7 @@ def scan(
 @bonafide.command()
 @click.argument("detector", required=False, metavar="[ID]")
 @click.option("--json", "as_json", is_flag=True, help="The cards as JSON.")
+@language_option
 def detectors(detector: str | None, as_json: bool) -> None:
     """List the detectors, or show the card of one: how it works, and when it fails.
 

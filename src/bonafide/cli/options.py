@@ -1,4 +1,4 @@
-"""The `--max-…` options of every verb that opens files."""
+"""Options that several verbs have: `--max-…` and `--language`."""
 
 from __future__ import annotations
 
@@ -49,3 +49,30 @@ def limits_of(options: Mapping[str, Any]) -> Limits:
         if name.startswith("max_") and value is not None
     }
     return Limits(**given)
+
+
+def language_option(function: F) -> F:
+    """The `--language` option of verbs that write for people."""
+    return click.option(
+        "--language",
+        metavar="CODE",
+        envvar="BONAFIDE_LANGUAGE",
+        expose_value=False,
+        is_eager=True,
+        callback=_speak,
+        help="Language of text, page and PDF: de, ar, …; JSON stays English.  "
+        "[default: $BONAFIDE_LANGUAGE, else en]",
+    )(function)
+
+
+def _speak(ctx: click.Context, _: click.Parameter, language: str | None) -> None:
+    if not language or ctx.resilient_parsing:
+        return
+    from bonafide.languages.catalogue import catalogue
+    from bonafide.languages.current import LANGUAGES, known, using
+
+    found = known(language)
+    if found is None:
+        raise click.BadParameter(f"there is no {language}; there are {', '.join(LANGUAGES)}")
+    catalogue(found)  # a missing extra is said before the first file is examined
+    ctx.with_resource(using(found))

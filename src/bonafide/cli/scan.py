@@ -12,6 +12,7 @@ from bonafide.batch import workers
 from bonafide.batch.job import Job, Outcome, heard, lost, perform, told
 from bonafide.cli.stdin import read_stdin
 from bonafide.examination import Settings
+from bonafide.languages.current import current
 from bonafide.media.limits import Limits
 from bonafide.media.sources import Source
 
@@ -59,7 +60,7 @@ def scan(
         settings = replace(settings, threads=1)
     if maps is not None:
         Path(maps).mkdir(parents=True, exist_ok=True)
-    tasks = _jobs(files, settings, maps, page, hashed, share)
+    tasks = _jobs(files, settings, maps, page, hashed, share, current())
     # At once, before the caller draws a progress bar, which has a thread.
     seconds = settings.limits.seconds
     done = workers.run(_EXAMINE, tasks, count, seconds, not debug, fork)
@@ -87,6 +88,7 @@ def _jobs(
     page: bool,
     hashed: bool,
     share: str,
+    language: str,
 ) -> Iterator[Job]:
     seen: dict[str, int] = {}
     for path, data, name in files:
@@ -94,4 +96,4 @@ def _jobs(
         if maps is not None:  # two files of one stem must not overwrite each other's maps
             seen[stem] = seen.get(stem, 0) + 1
             stem = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
-        yield Job(path, data, name, settings, maps, stem, page, hashed, share)
+        yield Job(path, data, name, settings, maps, stem, page, hashed, share, language)

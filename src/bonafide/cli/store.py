@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bonafide.cli import retention
+from bonafide.cli.options import language_option
 from bonafide.cli.store_options import hash_of, moment, store_option
 from bonafide.errors import InvalidInput
 from bonafide.store import open_store
@@ -86,6 +87,7 @@ def history(limit: int, as_json: bool, url: str | None, **asked: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--id", "id_", type=int, help="Which report of this file.  [default: the newest]")
 @store_option
+@language_option
 def show(hash_: str, as_json: bool, id_: int | None, url: str | None) -> None:
     """Show a stored report as `scan` shows it.
 
@@ -200,6 +202,7 @@ def report_sign(path: str, key: str, output: str | None) -> None:
     help="The examined file, to show its picture.  [default: where it was when examined]",
 )
 @store_option
+@language_option
 def report_pdf(hash_: str, pdf: str, id_: int | None, picture: str | None, url: str | None) -> None:
     """Write a stored report as PDF, with the picture if the file is still there, unchanged.
 
@@ -209,12 +212,14 @@ def report_pdf(hash_: str, pdf: str, id_: int | None, picture: str | None, url: 
     bonafide report 2c0357a5 --pdf case.pdf
     bonafide report 2c0357a5 --pdf case.pdf --file elsewhere/photo.jpg
     """
+    from bonafide.languages.current import current
     from bonafide.report.original import find_media
     from bonafide.report.pdf import write_pdf
 
     record = _record(hash_, id_, url)
     media, why = find_media(record["media"], picture)
-    write_pdf(record, Path(pdf), media)
+    if write_pdf(record, Path(pdf), media) != current():
+        click.echo(f"no font here has the script of {current()}: the PDF is in English", err=True)
     click.echo(f"written to {pdf}" + (f"; without a picture: {why}" if why else ""), err=True)
 
 

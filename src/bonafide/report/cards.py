@@ -11,10 +11,12 @@ from rich.table import Table
 
 from bonafide import registry
 from bonafide.evidence.calibration import default_calibration
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import sentence, told
 from bonafide.report.wording import method
 from bonafide.types import Card
 
-WEIGHED, DECLARES, SHOWN = "evidence", "statement", "information"
+WEIGHED, DECLARES, SHOWN = sentence("evidence"), sentence("statement"), sentence("information")
 
 
 def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
@@ -38,23 +40,24 @@ def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
 def print_list(console: Console | None = None) -> None:
     """One line per detector: id, question, profile, what it counts for, title."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "question", "from profile", "counts as", "what it is"):
-        table.add_column(heading, no_wrap=heading != "what it is")
+    for heading in (_("id"), _("question"), _("from profile"), _("counts as")):
+        table.add_column(heading, no_wrap=True)
+    table.add_column(_("what it is"))
     for detector in registry.ids():
         if (why := registry.broken(detector)) is not None:
-            table.add_row(detector, "", "", "cannot be used", escape(why))
+            table.add_row(detector, "", "", _("cannot be used"), escape(told(why)))
             continue
         card = registry.card(detector)
         table.add_row(
             card.id,
             card.question,
             card.profile,
-            _role(card),
-            escape(card.title),
+            told(_role(card)),
+            escape(told(card.title)),
         )
     console = console or Console()
     console.print(table)
-    console.print("\nA whole card: bonafide detectors ID", style="dim")
+    console.print("\n" + _("A whole card: bonafide detectors ID"), style="dim")
 
 
 def print_card(detector: str, console: Console | None = None) -> None:
@@ -65,9 +68,13 @@ def print_card(detector: str, console: Console | None = None) -> None:
     """
     card = registry.card(detector)
     console = console or Console()
-    console.print(f"[bold]{escape(card.title)}[/bold]  {card.id} version {card.version}\n")
+    console.print(
+        f"[bold]{escape(told(card.title))}[/bold]  "
+        + escape(_("%(detector)s version %(version)s", detector=card.id, version=card.version))
+        + "\n"
+    )
     for heading, text in method(detector).items():
-        console.print(f"[bold]{heading}[/bold]")
+        console.print(f"[bold]{escape(told(heading))}[/bold]")
         console.print(escape(text), width=min(console.width, 100))
         console.print()
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -77,10 +84,10 @@ def print_card(detector: str, console: Console | None = None) -> None:
         if name in ("id", "version", "title", "paper"):
             continue
         if isinstance(value, dict):
-            value = "\n".join(f"{key}: {item}" for key, item in value.items())
+            value = "\n".join(f"{key}: {told(str(item))}" for key, item in value.items())
         elif isinstance(value, list):
             value = ", ".join(str(item) for item in value)
-        table.add_row(name.replace("_", " "), escape(str(value)))
+        table.add_row(told(name.replace("_", " ")), escape(told(str(value))))
     console.print(table)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from bonafide.explain.words import clock, title
-from bonafide.report.wording import number, ordered
+from bonafide.explain.words import clock
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import told
+from bonafide.report.wording import number, ordered, plain_number, title
 from bonafide.types import Finding, Report, Series
 
 MOST_CHARTS = 6
@@ -79,10 +81,13 @@ class Chart:
     def summary(self) -> str:
         """The series in one sentence."""
         if not self.points:
-            return "Nothing was measured."
-        told = [f"{number(value)} at {clock(time)}" for time, value in self.strongest(3)]
-        limit = "" if self.threshold is None else f" Counts from {number(self.threshold)}."
-        return f"Highest: {', '.join(told)}.{limit}"
+            return _("Nothing was measured.")
+        most = [f"{plain_number(value)} at {clock(time)}" for time, value in self.strongest(3)]
+        highest = told(", ".join(most))
+        if self.threshold is None:
+            return _("Highest: %(values)s.", values=highest)
+        limit = number(self.threshold)
+        return _("Highest: %(values)s. Counts from %(limit)s.", values=highest, limit=limit)
 
     def sparkline(self, columns: int, ascii_only: bool) -> str:
         """One character per stretch of time, or per value where those are fewer."""
@@ -123,7 +128,11 @@ def _charts(findings: Sequence[Finding], known: float) -> Iterator[Chart]:
             times, values = _thinned(series)
             if not times:
                 continue
-            name = f"{title(finding.detector)}: {series.name}" if series.name else ""
+            name = (
+                _("%(title)s: %(series)s", title=title(finding.detector), series=told(series.name))
+                if series.name
+                else ""
+            )
             own = not series.name and math.isfinite(limit)  # the threshold is one of the score
             yield Chart(
                 finding.detector,

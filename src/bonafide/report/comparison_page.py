@@ -13,6 +13,8 @@ from bonafide import __version__
 from bonafide.comparison.registration import scaling
 from bonafide.comparison.result import Change, Comparison
 from bonafide.comparison.warp import Warp
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import noop
 from bonafide.media.image import Image
 from bonafide.report import comparison_words, preview, templates, wording
 from bonafide.report.comparison_map import heatmap
@@ -93,7 +95,7 @@ def render_page(comparison: Comparison, reference: Image, suspect: Image) -> str
         area=comparison_words.area,
         icon=base.icon,  # type: ignore[attr-defined]
     )
-    head = base.head("Two pictures compared", [], [])  # type: ignore[attr-defined]
+    head = base.head(_("Two pictures compared"), [], [])  # type: ignore[attr-defined]
     return f"{str(head).strip()}\n{str(body).strip()}\n{str(base.tail()).strip()}\n"  # type: ignore[attr-defined]
 
 
@@ -161,8 +163,8 @@ def _sides(comparison: Comparison, reference: Image, suspect: Image) -> tuple[_S
             _boxes(comparison, of_reference),
         )
         for title, media, of_reference in (
-            ("Reference", reference, True),
-            ("Suspect", suspect, False),
+            (noop("Reference"), reference, True),
+            (noop("Suspect"), suspect, False),
         )
     )
     return first, second

@@ -7,6 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.comparison.result import Comparison
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import told
 from bonafide.report import comparison_words, terminal, wording
 from bonafide.types import Failure
 
@@ -21,23 +23,28 @@ def print_comparison(result: Comparison | Failure, console: Console) -> None:
     words = comparison_words.RELATIONS[result.relation]
     symbol = words.symbol if console.encoding.startswith("utf") else words.plain_symbol
     console.print()
-    names = f"{result.suspect.name} compared with {result.reference.name}"
+    names = _(
+        "%(suspect)s compared with %(reference)s",
+        suspect=result.suspect.name,
+        reference=result.reference.name,
+    )
     console.print(Text(wording.one_line(names), "bold"))
     console.print()
-    badge = Text(f" {symbol} {words.name} ", f"bold reverse {words.colour}")
-    console.print(badge + Text(f"  {words.meaning}"))
-    console.print(Text("\nWhy", "bold"))
-    console.print(_numbered(result.because))
+    badge = Text(f" {symbol} {told(words.name)} ", f"bold reverse {words.colour}")
+    console.print(badge + Text(f"  {told(words.meaning)}"))
+    console.print(Text("\n" + _("Why"), "bold"))
+    console.print(_numbered([told(reason) for reason in result.because]))
     if result.changes:
-        console.print(Text("\nWhat was changed", "bold"))
+        console.print(Text("\n" + _("What was changed"), "bold"))
         console.print(
             _numbered([comparison_words.change(found) for found in result.changes[:_MOST]])
         )
         if len(result.changes) > _MOST:
-            console.print(Text(f"and {len(result.changes) - _MOST} smaller regions", "dim"))
+            more = len(result.changes) - _MOST
+            console.print(Text(_("and %(n)s smaller regions", n=more), "dim"))
     console.print()
     for caveat in comparison_words.caveats(result):
-        console.print(Text(caveat, "dim"))
+        console.print(Text(told(caveat), "dim"))
 
 
 def _numbered(sentences: list[str] | tuple[str, ...]) -> Table:

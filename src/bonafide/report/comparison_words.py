@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from bonafide.comparison.result import Change, Comparison, Evidence, Relation
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import told
 from bonafide.report.wording import Words, number
 
 RELATIONS: Mapping[Relation, Words] = {
@@ -111,32 +113,43 @@ def measurements(evidence: Evidence) -> list[tuple[str, str]]:
         if value is None:
             continue
         if isinstance(value, bool):
-            text = "yes" if value else "no"
+            text = told("yes" if value else "no")
         elif isinstance(value, tuple):
-            text = " and ".join(str(part) for part in value)
+            text = told(" and ".join(str(part) for part in value))
         else:
             text = number(value)
-        rows.append((_EVIDENCE[field.name], text))
+        rows.append((told(_EVIDENCE[field.name]), text))
     return rows
 
 
 def area(share: float) -> str:
     """A share of a picture, never rounded to nothing."""
-    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.2g} %"
+    return told(f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.2g} %")
 
 
 def change(found: Change) -> str:
     """One changed region in a sentence."""
     place = found.suspect
-    where = f"{place.width} × {place.height} pixels at ({place.x}, {place.y})"
-    most = "8 times or more" if found.strength > 7.9 else f"{number(found.strength)} times"
-    kind = "both are flat there"
+    most = _("8 times or more")
+    if found.strength <= 7.9:
+        most = _("%(ratio)s times", ratio=number(found.strength))
+    kind = _("both are flat there")
     if found.kept_detail is not None:
         kind = (
-            "structure is kept, light or colour changed"
+            _("structure is kept, light or colour changed")
             if found.kept_detail > 0.9
-            else "structure is different"
+            else _("structure is different")
             if found.kept_detail < 0.5
-            else "structure is partly kept"
+            else _("structure is partly kept")
         )
-    return f"{where}, {area(found.share)} of the picture; {most} what counts; {kind}."
+    return _(
+        "%(width)s × %(height)s pixels at (%(x)s, %(y)s), %(share)s of the picture; %(most)s what "
+        "counts; %(kind)s.",
+        width=place.width,
+        height=place.height,
+        x=place.x,
+        y=place.y,
+        share=area(found.share),
+        most=most,
+        kind=kind,
+    )

@@ -7,11 +7,15 @@ and `insert` puts the block in its place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from bonafide.explain.citable import Citable, citables
 from bonafide.explain.sending import Picture, Share
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import ngettext, noop, sentence, told
 from bonafide.report import preview, wording
 from bonafide.types import EditedRegion, Explained, Report, Statement, Step
 
@@ -23,7 +27,10 @@ LONGEST = 1024  # of a picture that is sent, pixels
 MOST_CUTOUTS = 4
 MARGIN = 16  # around a region that is cut out, pixels
 
-_NAMES: Mapping[str, str] = {"verdict": "verdict", "stability": "changed copies"}
+_NAMES: Mapping[str, str] = {
+    "verdict": sentence("verdict"),
+    "stability": sentence("changed copies"),
+}
 
 
 def pictures(report: Report, image: Image | None, share: Share) -> tuple[Picture, ...]:
@@ -126,36 +133,41 @@ def rows(report: Report, section: str, id_: str) -> list[tuple[Statement, list[t
 def counted(explained: Explained) -> str:
     """How many statements were made and kept, and why the others were dropped, one sentence."""
     if not explained.made:
-        return "No statement was made."
+        return _("No statement was made.")
+    counts = {"made": explained.made, "kept": len(explained.kept)}
     dropped = len(explained.dropped)
-    why = _list(f"{count} {reason}" for reason, count in explained.reasons.items())
-    return (
-        f"{explained.made} made, {len(explained.kept)} kept, {dropped} dropped"
-        f"{f' ({why})' if why else ''}."
-    )
+    why = told(", ".join(f"{count} {reason}" for reason, count in explained.reasons.items()))
+    if dropped:
+        counted = noop("%(made)s made, %(kept)s kept, %(dropped)s dropped (%(why)s).")
+        return _(counted, dropped=dropped, why=why, **counts)
+    return _("%(made)s made, %(kept)s kept, %(dropped)s dropped.", dropped=dropped, **counts)
 
 
 def origin(explained: Explained) -> str:
     """Who wrote it, from what, and that it moved nothing, for people."""
     seen = {
-        "findings": "the findings, without the picture",
-        "regions": "the findings and cut-outs of the marked regions",
-        "picture": "the findings and the picture",
+        "findings": _("the findings, without the picture"),
+        "regions": _("the findings and cut-outs of the marked regions"),
+        "picture": _("the findings and the picture"),
     }.get(explained.share, explained.share)
-    return (
-        f"Written by the model {explained.model} at {explained.endpoint} from {seen}. Every "
-        "sentence was checked against the findings. The model had no part in the verdict."
+    return _(
+        "Written by the model %(model)s at %(endpoint)s from %(seen)s. Every sentence was checked "
+        "against the findings. The model had no part in the verdict.",
+        model=explained.model,
+        endpoint=explained.endpoint,
+        seen=seen,
     )
 
 
 def effort(explained: Explained) -> str:
     """What it took: requests, tokens, cost."""
-    cost = "" if explained.cost is None else f", cost {explained.cost:.4g}"
-    cached = ", from the cache" if explained.cached else ""
-    requests = f"{explained.requests} request{'s' * (explained.requests != 1)}"
-    return (
-        f"{requests}{cached}, {explained.tokens_in:,} tokens in, {explained.tokens_out:,} out{cost}"
-    )
+    asked = ngettext("%(n)s request", "%(n)s requests", explained.requests)
+    parts = [asked] + ([_("from the cache")] if explained.cached else [])
+    tokens = {"into": told(f"{explained.tokens_in:,}"), "out": told(f"{explained.tokens_out:,}")}
+    parts.append(_("%(into)s tokens in, %(out)s out", **tokens))
+    if explained.cost is not None:
+        parts.append(_("cost %(cost)s", cost=told(f"{explained.cost:.4g}")))
+    return Markup(", ").join(parts) if isinstance(asked, Markup) else ", ".join(parts)
 
 
 def tools(explained: Explained) -> str:
@@ -164,20 +176,20 @@ def tools(explained: Explained) -> str:
     if not count and not explained.stopped:
         return ""
     ends = {
-        "finished": "it had seen enough",
-        "steps": "that was all it was allowed",
-        "seconds": "the time was over",
-        "bytes": "the results were too large",
+        "finished": _("it had seen enough"),
+        "steps": _("that was all it was allowed"),
+        "seconds": _("the time was over"),
+        "bytes": _("the results were too large"),
     }
-    why = ends.get(explained.stopped, explained.stopped)
-    return f"Before it wrote, it called {count} tool{'s' * (count != 1)}; {why}."
+    return ngettext(
+        "Before it wrote, it called %(n)s tool; %(why)s.",
+        "Before it wrote, it called %(n)s tools; %(why)s.",
+        count,
+        why=ends.get(explained.stopped, explained.stopped),
+    )
 
 
 def called(step: Step) -> str:
     """A call as it would be written: "zoom(x=1, y=2)"."""
     given = ", ".join(f"{name}={value}" for name, value in step.arguments.items())
     return f"{step.tool}({given})"
-
-
-def _list(parts: Iterable[str]) -> str:
-    return ", ".join(parts)

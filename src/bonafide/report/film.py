@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bonafide.errors import MediaError
+from bonafide.languages.speak import gettext as _
 from bonafide.report import chart, preview, wording
 from bonafide.report.stage import Layer, drawn, first_that_moved
+from bonafide.report.templates import said, titled
 from bonafide.types import Finding, Measurement, Report
 
 if TYPE_CHECKING:
@@ -82,8 +84,7 @@ def film(report: Report, media: Media | None) -> Film | None:
     told = _by_time(report)
     detectors = list(dict.fromkeys(f.detector for pairs in told.values() for f, _ in pairs))
     layers = tuple(
-        Layer(detector, wording.title(detector), _caption(report, detector))
-        for detector in detectors
+        Layer(detector, titled(detector), _caption(report, detector)) for detector in detectors
     )
     decoded = decode(media, pick(report, MOST_FRAMES)) if media is not None else []
     frames = tuple(
@@ -152,7 +153,7 @@ def _by_time(report: Report) -> Mapping[float, Sequence[Told]]:
     """Time of a frame → what was measured in it, the finding that comes first at the front."""
     told: dict[float, list[Told]] = {}
     for finding in wording.ordered(report):
-        for measured, _ in finding.parts[1:]:
+        for measured, _known in finding.parts[1:]:
             where = measured.where
             if where.track == "video" and where.span is not None:
                 told.setdefault(where.span.start, []).append((finding, measured))
@@ -160,7 +161,7 @@ def _by_time(report: Report) -> Mapping[float, Sequence[Told]]:
 
 
 def _caption(report: Report, detector: str) -> str:
-    return next(f.summary for f in report.findings if f.detector == detector)
+    return said(next(f.summary for f in report.findings if f.detector == detector))
 
 
 def _frame(
@@ -198,7 +199,7 @@ def _frame(
         large.width,
         large.height,
         tuple(
-            replace(layer, title=wording.title(name))
+            replace(layer, title=titled(name))
             for layer, name in zip(layers, detectors, strict=True)
         ),
     )
@@ -219,4 +220,10 @@ def _links(line: chart.Chart, frames: Sequence[Frame]) -> Iterable[tuple[float, 
     for x, y, seconds, value in line.points:
         shown = numbers.get(round(seconds, 3))
         if shown is not None:
-            yield x, y, shown, f"{wording.clock(seconds)}, score {wording.number(value)}"
+            score = wording.number(value)
+            yield (
+                x,
+                y,
+                shown,
+                _("%(time)s, score %(score)s", time=wording.clock(seconds), score=score),
+            )

@@ -120,7 +120,7 @@ def with_explained(section: str, report: Report) -> str:
         id=id_,
         added=report.explained,
         rows=explained.rows(report, section, id_),
-        told=explained,
+        tells=explained,
         reasons=REASONS,
     )
     return explained.insert(section, block)

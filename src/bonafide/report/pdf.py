@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.explain.words import where
 from bonafide.files import atomic_write
+from bonafide.languages.current import ENGLISH, current, using
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import ngettext, told
 from bonafide.report import chart, explained, film, preview, provenance, wording
 from bonafide.report.from_dict import from_dict
-from bonafide.report.pdf_sheet import GREY, INK, LINE, MARGIN, NEXT, WIDTH, Sheet
+from bonafide.report.pdf_sheet import GREY, INK, LINE, MARGIN, NEXT, WIDTH, Sheet, writable
 from bonafide.types import ACCUSATIONS, EditedRegion, Label, Region, Report
 
 if TYPE_CHECKING:
@@ -35,20 +38,31 @@ _MOST_FRAMES = 4  # of a video, in one row
 _OUTLINES = ((230, 97, 1), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 60, 140))
 
 
-def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> None:
-    """Write a report.
+def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> str:
+    """Write a report, in the language in use where a font of this machine has its script.
 
     Args:
         record: as stored.
         path: to write.
         media: the examined file, for its picture or its frames; None to leave them out.
 
+    Returns:
+        The language that it was written in: the one in use, or "en".
+
     Raises:
         InvalidInput: `record` is no report.
         OSError: the file cannot be written.
     """
-    report = from_dict(record)
-    page = _Page(report)
+    language = current() if writable(current()) else ENGLISH
+    with using(language):
+        page = _page(record, media)
+        with atomic_write(path) as written:
+            written.write_bytes(page.output())
+    return language
+
+
+def _page(record: Mapping[str, Any], media: Media | None) -> _Page:
+    page = _Page(from_dict(record))
     page.opening()
     if media is not None and media.image is not None:
         page.picture(media.image)
@@ -62,8 +76,7 @@ def write_pdf(record: Mapping[str, Any], path: Path, media: Media | None) -> Non
     page.not_tested()
     page.history()
     page.basis(record.get("signature"))
-    with atomic_write(path) as written:
-        written.write_bytes(page.output())
+    return page
 
 
 class _Page(Sheet):
@@ -74,25 +87,27 @@ class _Page(Sheet):
         report, media = self.report, self.report.media
         words = wording.VERDICTS[report.verdict.label]
         self.ink(8, colour=GREY)
-        self.write_line("bonafide: examination report")
+        self.write_line(_("bonafide: examination report"))
         self.ink(15, bold=True)
         self.paragraph(wording.one_line(media.name, 160), 7)
-        size = f"{media.width} × {media.height} pixels, " if media.width else ""
+        facts = [media.format]
+        if media.width:
+            size = {"width": media.width, "height": media.height}
+            facts.append(_("%(width)s × %(height)s pixels", **size))
+        facts.append(_("%(count)s bytes", count=told(f"{media.bytes:,}")))
+        facts.append(_("examined %(when)s", when=wording.moment(report.examined_at)))
         self.ink(8, colour=GREY)
-        self.paragraph(
-            f"{media.format}, {size}{media.bytes:,} bytes, examined "
-            f"{wording.moment(report.examined_at)}\nSHA-256 {media.sha256}"
-        )
+        self.paragraph(f"{', '.join(facts)}\nSHA-256 {media.sha256}")
         self.ln(2)
         self.set_fill_color(*_colour(report.verdict.label))
         self.ink(13, bold=True, colour=(255, 255, 255))
-        self.cell(WIDTH, 9, f"  {self.fit(words.name)}", fill=True, **NEXT)
+        self.cell(WIDTH, 9, f"  {self.fit(told(words.name))}", fill=True, **NEXT)
         self.ln(1.5)
         self.ink(9)
-        self.paragraph(words.meaning)
+        self.paragraph(told(words.meaning))
         if report.verdict.caveat != words.meaning:
             self.ink(9, bold=True)
-            self.paragraph(report.verdict.caveat)
+            self.paragraph(told(report.verdict.caveat))
 
     def picture(self, media: Image) -> None:
         """The picture, with the regions that findings point at outlined and lettered."""
@@ -102,12 +117,14 @@ class _Page(Sheet):
         self.ln(3)
         self.keep_together(height + 4)
         left, top = MARGIN + (WIDTH - width) / 2, self.get_y()
-        self.image(io.BytesIO(small.data), left, top, width, height, alt_text="The examined file")
+        self.image(
+            io.BytesIO(small.data), left, top, width, height, alt_text=_("The examined file")
+        )
         marked = _marked(self.report)
         scale = width / media.width
         self.ink(7, bold=True)
         with self.rect_clip(left, top, width, height):
-            for letter, colour, (_, regions) in zip("ABCDE", _OUTLINES, marked, strict=False):
+            for letter, colour, (_name, regions) in zip("ABCDE", _OUTLINES, marked, strict=False):
                 self.set_draw_color(*colour)
                 self.set_line_width(0.5)
                 for region in regions[:_MOST_REGIONS]:
@@ -120,12 +137,12 @@ class _Page(Sheet):
         self.set_line_width(0.2)
         self.set_y(top + height + 1.5)
         self.ink(7.5, colour=GREY)
-        told = [
+        named = [
             f"{letter}: {name}, {_count(len(regions))}"
             for letter, (name, regions) in zip("ABCDE", marked, strict=False)
         ]
-        if told:
-            self.paragraph(f"Outlined: {'; '.join(told)}.")
+        if named:
+            self.paragraph(_("Outlined: %(names)s.", names="; ".join(named)))
 
     def frames(self, media: Media) -> None:
         """The frames of a video in which most was found, in a row."""
@@ -143,7 +160,7 @@ class _Page(Sheet):
             small = preview.picture(pixels, 480)
             width = min(room, height * small.width / small.height)
             left = MARGIN + number * (room + gap)
-            name = f"Frame at {wording.clock(seconds)}"
+            name = _("Frame at %(time)s", time=wording.clock(seconds))
             tall = width * small.height / small.width
             self.image(io.BytesIO(small.data), left, top, width, tall, alt_text=name)
             self.text(left, top + height + 3.4, name)
@@ -169,7 +186,7 @@ class _Page(Sheet):
                 self.set_dash_pattern()
             self.set_draw_color(*INK)
             self.set_line_width(0.4)
-            points = [(left + WIDTH * x, top + height * y) for x, y, _, _ in line.points]
+            points = [(left + WIDTH * x, top + height * y) for x, y, *_rest in line.points]
             self.polyline(points)
             if len(points) <= 60:
                 self.set_fill_color(*INK)
@@ -185,10 +202,10 @@ class _Page(Sheet):
 
     def probabilities(self) -> None:
         """A bar for each question."""
-        self.heading("Probabilities")
+        self.heading(_("Probabilities"))
         for question, answer in wording.answers(self.report):
-            told = wording.strength(answer)
-            value = answer.probability if answer and told.endswith("%") else None
+            shown = wording.strength(answer)
+            value = answer.probability if answer and wording.stated(answer) else None
             self.ink(9)
             self.cell(70, LINE + 1, self.fit(wording.asked_about(question, answer)))
             x, y = self.get_x(), self.get_y() + 1.4
@@ -198,38 +215,43 @@ class _Page(Sheet):
                 self.set_fill_color(*_colour(self.report.verdict.label))
                 self.rect(x, y, 70 * min(max(value, 0.0), 1.0), 2.8, style="F")
             self.set_x(x + 74)
-            self.cell(0, LINE + 1, self.fit(told), **NEXT)
+            self.cell(0, LINE + 1, self.fit(shown), **NEXT)
 
     def reasons(self) -> None:
         """What moved the verdict, where, and how it held on changed copies."""
         because = self.report.verdict.because
         if because:
-            self.heading("Why")
+            self.heading(_("Why"))
             self.rows_of(
-                ("", "Reason", "Detector", "Weight"),
+                ("", _("Reason"), _("Detector"), _("Weight")),
                 (5, 107, 34, 32),
                 [
-                    (str(number), reason.text, reason.detector, wording.likelihood(reason.llr))
+                    (
+                        str(number),
+                        told(reason.text),
+                        reason.detector,
+                        wording.likelihood(reason.llr),
+                    )
                     for number, reason in enumerate(because, 1)
                 ],
             )
         places = where(self.report.edits)
         if places:
-            self.heading("Where")
+            self.heading(_("Where"))
             self.ink(9)
             for sentence in places:
-                self.paragraph(sentence)
+                self.paragraph(told(sentence))
         if self.report.stability:
-            self.heading("On changed copies")
+            self.heading(_("On changed copies"))
             self.ink(9)
-            self.paragraph(self.report.stability.text)
+            self.paragraph(told(self.report.stability.text))
 
     def added(self) -> None:
         """What a model added, where one was asked."""
         added = self.report.explained
         if added is None:
             return
-        self.heading("In the words of a model")
+        self.heading(_("In the words of a model"))
         self.ink(8, colour=GREY)
         self.paragraph(explained.origin(added))
         for step in added.steps:
@@ -240,17 +262,19 @@ class _Page(Sheet):
         for statement in added.kept:
             self.paragraph(f"{statement.text} ({', '.join(statement.cites)})")
         self.ink(8, colour=GREY)
-        failure = f" Nothing more came of it: {added.failure}." if added.failure else ""
+        failure = ""
+        if added.failure:
+            failure = " " + _("Nothing more came of it: %(why)s.", why=told(added.failure))
         self.paragraph(f"{explained.counted(added)}{failure}")
 
     def findings(self) -> None:
         """Every detector that had something to say."""
-        self.heading("Findings")
+        self.heading(_("Findings"))
         rows = []
         for finding in wording.ordered(self.report):
             known = finding.calibrated
             outside = "".join(
-                f"\nOutside the calibrated range: {sentence}"
+                "\n" + _("Outside the calibrated range: %(why)s", why=told(sentence))
                 for sentence in (known.warnings if known else ())
             )
             score = "" if finding.score is None else wording.number(finding.score)
@@ -260,59 +284,75 @@ class _Page(Sheet):
                     wording.state(finding)[1],
                     score,
                     wording.limit(known.threshold) if known else "",
-                    f"{finding.summary}{outside}",
+                    f"{told(finding.summary)}{outside}",
                 )
             )
-        names = ("Detector", "Outcome", "Score", "Counts from", "What was measured")
-        self.rows_of(names, (47, 27, 14, 20, 70), rows)
+        names = (_("Detector"), _("Outcome"), _("Score"), _("Counts from"))
+        self.rows_of((*names, _("What was measured")), (47, 27, 14, 20, 70), rows)
 
     def not_tested(self) -> None:
         """Every detector that gave no answer, and why."""
-        rows = wording.untested(self.report)
+        rows = [(one, came, told(why)) for one, came, why in wording.untested(self.report)]
         if rows:
-            self.heading("Not tested")
-            self.rows_of(("Detector", "What happened", "Why"), (42, 30, 106), rows)
+            self.heading(_("Not tested"))
+            names = (_("Detector"), _("What happened"), _("Why"))
+            self.rows_of(names, (42, 30, 106), rows)
 
     def history(self) -> None:
         """What the file says about itself."""
-        self.heading("What the file says about its history")
+        self.heading(_("What the file says about its history"))
         events = provenance.timeline(self.report.findings)
         if events:
             rows = [
-                (event.when or "no date", event.what, event.detail, event.source, event.standing)
+                (
+                    event.when or _("no date"),
+                    told(event.what),
+                    "\n".join(told(line) for line in event.detail.split("\n")),
+                    told(event.source),
+                    told(event.standing),
+                )
                 for event in events
             ]
-            names = ("When", "What", "Details", "Where it says so", "Standing")
+            names = (_("When"), _("What"), _("Details"), _("Where it says so"), _("Standing"))
             self.rows_of(names, (30, 42, 64, 24, 18), rows)
         self.ink(8, colour=GREY)
-        self.paragraph(provenance.NOTHING_PROVED)
+        self.paragraph(_(provenance.NOTHING_PROVED))
 
     def basis(self, signature: Any) -> None:
         """Everything that is needed to come to the same report again."""
-        self.heading("How to reproduce this report")
+        self.heading(_("How to reproduce this report"))
         self.ink(8, colour=GREY)
         self.paragraph(
-            "bonafide verify REPORT.json FILE examines the file again with these settings and "
-            "compares. The SHA-256 of the file is at the foot of every page."
+            _(
+                "bonafide verify REPORT.json FILE examines the file again with these settings and "
+                "compares. The SHA-256 of the file is at the foot of every page."
+            )
         )
         settings = self.report.settings
         rows = [(name, _setting(value)) for name, value in settings.items()]
-        self.rows_of(("Setting", "Value"), (50, 128), rows)
+        self.rows_of((_("Setting"), _("Value")), (50, 128), rows)
         self.ln(2)
         rows = [(name, str(value)) for name, value in self.report.versions.items()]
-        self.rows_of(("Part", "Version or SHA-256"), (50, 128), rows)
-        self.heading("Signature")
+        self.rows_of((_("Part"), _("Version or SHA-256")), (50, 128), rows)
+        self.heading(_("Signature"))
         self.ink(8)
         if isinstance(signature, dict):
             self.paragraph(
-                f"The report is signed ({signature.get('algorithm')} over its "
-                f"{signature.get('form')} form, stated time {signature.get('signed_at')}). This "
-                "page does not prove the signature: check the JSON report with bonafide verify and "
-                f"the signer's public key.\nPublic key {signature.get('public_key')}\n"
-                f"Signature {signature.get('value')}"
+                _(
+                    "The report is signed (%(algorithm)s over its %(form)s form, stated time "
+                    "%(time)s). This page does not prove the signature: check the JSON report with "
+                    "bonafide verify and the signer's public key.",
+                    algorithm=signature.get("algorithm"),
+                    form=signature.get("form"),
+                    time=signature.get("signed_at"),
+                )
+                + "\n"
+                + _("Public key %(key)s", key=signature.get("public_key"))
+                + "\n"
+                + _("Signature %(value)s", value=signature.get("value"))
             )
         else:
-            self.paragraph("The report is not signed.")
+            self.paragraph(_("The report is not signed."))
 
 
 def _colour(label: Label) -> tuple[int, int, int]:
@@ -326,7 +366,7 @@ def _marked(report: Report) -> list[tuple[str, Sequence[Region | EditedRegion]]]
     """What is outlined: all maps together first, then what single detectors point at."""
     found: list[tuple[str, Sequence[Region | EditedRegion]]] = []
     if report.edits and report.edits.regions:
-        found.append(("all maps together", report.edits.regions))
+        found.append((_("all maps together"), report.edits.regions))
     found += [(wording.title(f.detector), f.regions) for f in wording.ordered(report) if f.regions]
     return found[: len(_OUTLINES)]
 
@@ -338,5 +378,7 @@ def _setting(value: Any) -> str:
 
 
 def _count(regions: int) -> str:
-    shown = f", {_MOST_REGIONS} shown" if regions > _MOST_REGIONS else ""
-    return f"{regions} region{'s' * (regions != 1)}{shown}"
+    told_of = ngettext("%(n)s region", "%(n)s regions", regions)
+    if regions <= _MOST_REGIONS:
+        return told_of
+    return _("%(regions)s, %(n)s shown", regions=told_of, n=_MOST_REGIONS)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import MissingExtra
+from bonafide.languages.current import LANGUAGES, current, direction
+from bonafide.languages.speak import gettext as _
 from bonafide.report import wording
 from bonafide.types import Report
 
@@ -37,18 +40,63 @@ _FONTS = (
 )
 
 
+# Fonts whose glyphs European ones lack; a font of one file serves for bold too.
+_SCRIPTS = {
+    "zh": (
+        ("/usr/share/fonts/opentype/noto", "NotoSansCJK-Regular.ttc", "NotoSansCJK-Bold.ttc"),
+        ("/usr/share/fonts/truetype/wqy", "wqy-microhei.ttc", "wqy-microhei.ttc"),
+        ("/System/Library/Fonts/Supplemental", "Arial Unicode.ttf", "Arial Unicode.ttf"),
+        ("C:/Windows/Fonts", "simhei.ttf", "simhei.ttf"),
+    ),
+    "hi": (
+        ("/usr/share/fonts/truetype/freefont", "FreeSans.ttf", "FreeSansBold.ttf"),
+        ("/System/Library/Fonts/Supplemental", "Arial Unicode.ttf", "Arial Unicode.ttf"),
+        ("C:/Windows/Fonts", "Nirmala.ttf", "NirmalaB.ttf"),
+    ),
+}
+_JOINED = frozenset({"ar", "hi"})  # scripts whose letters change with their neighbours
+
+
+def writable(language: str) -> bool:
+    """Whether a font of this machine has the script of a language, and its letters can be joined.
+
+    A page of boxes or of letters that stand apart is worse than one in English.
+    """
+    if language in _JOINED and find_spec("uharfbuzz") is None:
+        return False
+    if language not in (*_JOINED, *_SCRIPTS):
+        return True
+    files = _files(language)
+    if files is None:
+        return False
+    from fontTools.ttLib import TTFont
+
+    with TTFont(files[0], fontNumber=0, lazy=True) as font:
+        glyphs = font.getBestCmap()
+    return all(ord(one) in glyphs for one in f"{LANGUAGES[language]}A0")
+
+
+def _files(language: str) -> tuple[Path, Path] | None:
+    for folder, regular, bold in _SCRIPTS.get(language, _FONTS):
+        files = Path(folder) / regular, Path(folder) / bold
+        if all(file.is_file() for file in files):
+            return files
+    return None
+
+
 class Sheet(FPDF):
     """An A4 document about one file, with its hash and page numbers at the foot."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(format="A4")
         self.report = report
+        self.start = "R" if direction() == "rtl" else "L"  # where lines begin
         self.family, self.has = self._load_font()
         self.set_margins(MARGIN, 14, MARGIN)
         self.set_auto_page_break(True, 18)
-        self.set_title(self.fit(f"bonafide report: {report.media.name}"))
+        self.set_title(self.fit(_("bonafide report: %(name)s", name=report.media.name)))
         self.set_creator(f"bonafide {report.versions.get('bonafide', '')}")
-        self.set_lang("en")
+        self.set_lang(current())
         try:  # the same record gives the same file
             self.set_creation_date(datetime.fromisoformat(report.examined_at))
         except ValueError:
@@ -60,16 +108,19 @@ class Sheet(FPDF):
         self.set_y(-13)
         self.ink(7, colour=GREY)
         self.cell(WIDTH - 24, 5, f"SHA-256 {self.report.media.sha256}")
-        self.cell(24, 5, f"page {self.page_no()} of {{nb}}", align="R")
+        self.cell(
+            24, 5, self.fit(_("page %(n)s of %(all)s", n=self.page_no(), all="{nb}")), align="R"
+        )
 
     def _load_font(self) -> tuple[str, Callable[[str], bool]]:
         """A font of this machine with many scripts, else the one that every reader has."""
-        for folder, regular, bold in _FONTS:
-            files = Path(folder) / regular, Path(folder) / bold
-            if all(file.is_file() for file in files):
-                self.add_font("text", "", files[0])
-                self.add_font("text", "B", files[1])
-                return "text", self._has_glyph
+        files = _files(current())
+        if files is not None:
+            self.add_font("text", "", files[0])
+            self.add_font("text", "B", files[1])
+            if current() in _JOINED:
+                self.set_text_shaping(True, direction=direction(), language=current())
+            return "text", self._has_glyph
         self.core_fonts_encoding = "windows-1252"
         return "helvetica", _in_windows_1252
 
@@ -91,11 +142,11 @@ class Sheet(FPDF):
 
     def write_line(self, text: str) -> None:
         """Write a short text on one line."""
-        self.cell(WIDTH, LINE, self.fit(text), **NEXT)
+        self.cell(WIDTH, LINE, self.fit(text), align=self.start, **NEXT)
 
     def paragraph(self, text: str, line: float = LINE) -> None:
         """Write a text over the whole width; `line` is the height of a line, mm."""
-        self.multi_cell(WIDTH, line, self.fit(text), align="L", **NEXT)
+        self.multi_cell(WIDTH, line, self.fit(text), align=self.start, **NEXT)
 
     def heading(self, text: str) -> None:
         """Begin a section."""
@@ -123,7 +174,7 @@ class Sheet(FPDF):
             line_height=3.8,
             padding=(0.8, 1),
             align="L",
-            text_align="LEFT",
+            text_align="RIGHT" if self.start == "R" else "LEFT",
             v_align="TOP",
             borders_layout="HORIZONTAL_LINES",
             headings_style=FontFace(emphasis="BOLD", color=INK, fill_color=(240, 240, 240)),

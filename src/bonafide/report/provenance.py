@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from bonafide.explain.words import history
+from bonafide.languages.speak import noop
 from bonafide.types import Event, Finding, Question
 
-NOTHING_PROVED = (
+NOTHING_PROVED = noop(
     "Absence of provenance proves nothing: most programs and platforms remove it. "
     "Anyone can write metadata; only a valid signature by a trusted signer is evidence."
 )
 STANDINGS = {
-    "signed": "covered by a trusted signature",
-    "measured": "measured in the pixels, not signed",
-    "stated": "stated, not proved",
-    "broken": "covered by a signature that does not hold",
+    "signed": noop("covered by a trusted signature"),
+    "measured": noop("measured in the pixels, not signed"),
+    "stated": noop("stated, not proved"),
+    "broken": noop("covered by a signature that does not hold"),
 }
 
 

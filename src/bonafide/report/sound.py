@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from bonafide.errors import MediaError
+from bonafide.languages.speak import gettext as _
 from bonafide.report import preview, wording
 from bonafide.report.chart import HEIGHT, WIDTH, duration
 from bonafide.signals.speech import RATE, mel_filters
@@ -109,9 +110,12 @@ def _marks(report: Report, length: float) -> list[Mark]:
             if known is None or measured.score < known.threshold:
                 continue
             begin, end = (min(max(t, 0.0), length) for t in (where.span.start, where.span.end))
-            words = (
-                f"{wording.title(finding.detector)}, {wording.clock(begin)} to "
-                f"{wording.clock(end)}, score {wording.number(measured.score)}"
+            words = _(
+                "%(title)s, %(begin)s to %(end)s, score %(score)s",
+                title=wording.title(finding.detector),
+                begin=wording.clock(begin),
+                end=wording.clock(end),
+                score=wording.number(measured.score),
             )
             x, width = WIDTH * begin / length, WIDTH * (end - begin) / length
             found.append(Mark(round(x, 1), round(max(width, 2.0), 1), begin, words))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import ngettext, sentence, told
 from bonafide.media.image import Image
 from bonafide.report import preview, regions, wording
+from bonafide.report.templates import said, titled
 from bonafide.types import Edits, Finding, Measurement, Region, Report
 
 MOST_LAYERS = 60  # of one picture; the style sheet has one rule for each
 _SMALL = 400  # a picture below this many pixels is shown enlarged, pixel by pixel
 _MOST_BOXES = 20
-_UNMARKED = "Nothing on this map reaches the level that counts as marked."
+_UNMARKED = sentence("Nothing on this map reaches the level that counts as marked.")
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def drawn(measured: Measurement, side: int, longest: int) -> Layer:
 
 def _layer(finding: Finding, side: int, longest: int) -> Layer:
     found = drawn(finding.main, side, longest)
-    text = finding.summary + (f" {_UNMARKED}" if _empty(finding) else "")
-    name = wording.title(finding.detector)
+    text = said(finding.summary + (f" {_UNMARKED}" if _empty(finding) else ""))
+    name = titled(finding.detector)
     return Layer(finding.detector, name, text, found.uri, found.boxes, found.paths, found.arrows)
 
 
@@ -119,13 +122,15 @@ def _fused(edits: Edits, side: int, longest: int) -> Layer:
         uri = preview.overlay(values).uri
         outline = regions.outlines(values, edits.map.width, edits.map.height)
     count = len(edits.regions)
-    told = f"{count} marked region{'s' if count > 1 else ''}." if count else _UNMARKED
+    marked = told(_UNMARKED)
+    if count:
+        marked = ngettext("%(n)s marked region.", "%(n)s marked regions.", count)
     pairs = regions.arrows(edits)
     shafts = tuple(arrows(pairs, side))
     sources = tuple(region for region in pairs if region.role == "source")
-    text = f"The maps of all detectors, weighted and combined. {told}"
+    text = _("The maps of all detectors, weighted and combined. %(marked)s", marked=marked)
     paths = tuple(filter(None, (outline, *shafts)))
-    return Layer("", "All maps together", text, uri, sources, paths, bool(shafts))
+    return Layer("", _("All maps together"), text, uri, sources, paths, bool(shafts))
 
 
 def _empty(finding: Finding) -> bool:

@@ -1,5 +1,7 @@
 "use strict";
 // Everything that matters works without this file: it adds the slider, zoom, and printing whole.
+const reportWords = JSON.parse(document.documentElement.dataset.words || "{}");
+const tell = (text, part) => (reportWords[text] || text).replace("%(part)s", part);
 for (const viewer of document.querySelectorAll(".viewer")) {
   const stage = viewer.querySelector(".stage");
   if (!stage) continue;
@@ -24,8 +26,8 @@ for (const viewer of document.querySelectorAll(".viewer")) {
       divider.setAttribute("transform", "translate(" + at + " 0)");
       divider.style.display = part ? "inline" : "";
     }
-    const said = part + " % of the width is shown without the overlay";
-    compare.setAttribute("aria-valuetext", part ? said : "overlay everywhere");
+    const said = tell("%(part)s % of the width is shown without the overlay", part);
+    compare.setAttribute("aria-valuetext", part ? said : tell("overlay everywhere"));
   };
   if (strength) {
     strength.addEventListener("input", fade);
@@ -40,7 +42,7 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     const full = Number(picture.dataset.full);
     const width = full > 1.2 * before.width ? full : 2 * before.width;
     button.setAttribute("aria-pressed", String(enlarge));
-    button.textContent = enlarge ? "Fit" : "Enlarge";
+    button.textContent = enlarge ? tell("Fit") : tell("Enlarge");
     stage.classList.toggle("large", enlarge);
     for (const each of pictures) each.style.width = enlarge ? width + "px" : "";
     if (enlarge) {

@@ -20,6 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bonafide.explain.words import where
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import told
 from bonafide.report import chart, explained, wording
 from bonafide.types import Explained, Failure, Finding, Question, Report, Stability
 
@@ -40,27 +42,27 @@ def print_card(report: Report | Failure, console: Console) -> None:
     facts = f"{wording.one_line(media.format)}{size}, sha256 {media.sha256[:16]}"
     console.print(Text(facts, "dim"))
     console.print()
-    badge = Text(f" {_symbol(words, console)} {words.name} ", f"bold reverse {words.colour}")
-    console.print(badge + Text(f"  {words.meaning}", ""))
+    badge = Text(f" {_symbol(words, console)} {told(words.name)} ", f"bold reverse {words.colour}")
+    console.print(badge + Text(f"  {told(words.meaning)}", ""))
     console.print()
     console.print(_bars(report, console))
     if verdict.because:
-        console.print(Text("\nWhy", "bold"))
+        console.print(Text("\n" + _("Why"), "bold"))
         for number, reason in enumerate(verdict.because, 1):
             row = Table.grid(padding=(0, 1))
             row.add_row(
                 Text(f"{number}."),
-                Text(wording.one_line(reason.text))
+                Text(wording.one_line(told(reason.text)))
                 + Text(f" ({wording.one_line(reason.detector)})", "dim"),
             )
             console.print(row)
     for number, sentence in enumerate(where(report.edits)):
         if number == 0:
-            console.print(Text("\nWhere", "bold"))
-        console.print(Text(wording.one_line(sentence)))
+            console.print(Text("\n" + _("Where"), "bold"))
+        console.print(Text(wording.one_line(told(sentence))))
     lines = chart.charts(report)
     if lines:
-        console.print(Text("\nAlong time", "bold"))
+        console.print(Text("\n" + _("Along time"), "bold"))
         for line in lines:
             console.print(_along(line, console))
     findings = wording.ordered(report)
@@ -75,23 +77,23 @@ def print_card(report: Report | Failure, console: Console) -> None:
         _print_explained(report.explained, console)
     missing = wording.untested(report)
     if missing:
-        names = ", ".join(wording.one_line(detector) for detector, _, _ in missing)
+        names = ", ".join(wording.one_line(row[0]) for row in missing)
         console.print()
-        console.print(Text(f"Not tested ({len(missing)}): ", "bold") + Text(names, "dim"))
+        console.print(Text(_("Not tested (%(n)s): ", n=len(missing)), "bold") + Text(names, "dim"))
     console.print()
-    console.print(Text(wording.one_line(verdict.caveat), "italic"))
+    console.print(Text(wording.one_line(told(verdict.caveat)), "italic"))
     console.print()
 
 
 def print_line(outcome: Report | Failure, console: Console) -> None:
     """Print one file on one line: symbol, verdict, name, strongest reason."""
     if isinstance(outcome, Failure):
-        words, name, reason = wording.FAILURE, outcome.name, outcome.why
+        words, name, reason = wording.FAILURE, outcome.name, told(outcome.why)
     else:
         words, name = wording.VERDICTS[outcome.verdict.label], outcome.media.name
         reason = wording.headline(outcome)
     line = Text.assemble(
-        (f"{_symbol(words, console)} {words.name:<15}", f"bold {words.colour}"),
+        (f"{_symbol(words, console)} {told(words.name):<15}", f"bold {words.colour}"),
         (wording.one_line(name), ""),
         (f"  {wording.one_line(reason)}" if reason else "", "dim"),
     )
@@ -107,13 +109,13 @@ def _bars(report: Report, console: Console) -> Table:
     grid = Table.grid(padding=(0, 2))
     full, empty = ("#", ".") if _ascii(console) else ("█", "░")
     for question, answer in wording.answers(report):
-        told, name = wording.strength(answer), wording.asked_about(question, answer)
-        if answer is None or answer.probability is None or not told.endswith("%"):
-            grid.add_row(name, Text(" " * _BAR), Text(told, "dim"))
+        shown, name = wording.strength(answer), wording.asked_about(question, answer)
+        if answer is None or answer.probability is None or not wording.stated(answer):
+            grid.add_row(name, Text(" " * _BAR), Text(shown, "dim"))
             continue
         length = round(_BAR * min(max(answer.probability, 0.0), 1.0))
         bar = Text(full * length, colour) + Text(empty * (_BAR - length), "dim")
-        grid.add_row(name, bar, Text(told, "bold"))
+        grid.add_row(name, bar, Text(shown, "bold"))
     return grid
 
 
@@ -123,7 +125,7 @@ def _along(line: chart.Chart, console: Console) -> Text:
     return Text.assemble(
         (f"{wording.one_line(line.title)} ", ""),
         (shape, "bold"),
-        (f" to {wording.clock(line.length)}. ", "dim"),
+        (_(" to %(time)s. ", time=wording.clock(line.length)), "dim"),
         (line.summary, "dim"),
     )
 
@@ -131,62 +133,64 @@ def _along(line: chart.Chart, console: Console) -> Text:
 def _findings(findings: list[Finding], console: Console) -> Table:
     wide = console.width >= 110
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Detector", no_wrap=console.width >= 80, overflow="fold")
-    table.add_column("Outcome", max_width=22 if wide else 14, overflow="fold")
+    table.add_column(_("Detector"), no_wrap=console.width >= 80, overflow="fold")
+    table.add_column(_("Outcome"), max_width=22 if wide else 14, overflow="fold")
     if wide:
-        table.add_column("Score", justify="right", no_wrap=True)
-        table.add_column("Counts from", justify="right", no_wrap=True)
-    table.add_column("What was measured", ratio=1, overflow="fold")
+        table.add_column(_("Score"), justify="right", no_wrap=True)
+        table.add_column(_("Counts from"), justify="right", no_wrap=True)
+    table.add_column(_("What was measured"), ratio=1, overflow="fold")
     for finding in findings:
         style, outcome = wording.state(finding)
         counts = finding.score is not None and finding.question is not Question.PROVENANCE
         score = wording.number(finding.score or 0.0) if counts else ""
         limit = wording.limit(finding.calibrated.threshold) if counts and finding.calibrated else ""
-        told = Text(outcome, _STATES.get(style, ""))
+        came = Text(outcome, _STATES.get(style, ""))
         if not wide:  # a narrow screen stacks the numbers under the outcome
-            for line in filter(None, (score and f"score {score}", limit and f"of {limit}")):
-                told.append(f"\n{line}", "dim")
+            if score:
+                came.append("\n" + _("score %(score)s", score=score), "dim")
+            if limit:
+                came.append("\n" + _("of %(limit)s", limit=limit), "dim")
         cells = [Text(score), Text(limit)] if wide else []
-        summary = Text(wording.one_line(finding.summary))
+        summary = Text(wording.one_line(told(finding.summary)))
         for sentence in finding.calibrated.warnings if finding.calibrated else ():
-            summary.append(
-                f"\nOutside the calibrated range: {wording.one_line(sentence)}", "yellow"
-            )
-        table.add_row(Text(wording.one_line(finding.detector)), told, *cells, summary)
+            warning = _("Outside the calibrated range: %(why)s", why=told(sentence))
+            summary.append(f"\n{wording.one_line(warning)}", "yellow")
+        table.add_row(Text(wording.one_line(finding.detector)), came, *cells, summary)
     return table
 
 
 def _print_stability(report: Report, held: Stability, console: Console) -> None:
     """The probability of each question on each changed copy."""
-    console.print(Text("On changed copies", "bold"))
+    console.print(Text(_("On changed copies"), "bold"))
     if held.text != report.verdict.caveat:  # which is printed below
-        console.print(Text(wording.one_line(held.text)))
+        console.print(Text(wording.one_line(told(held.text))))
     for text in wording.not_tried(held):
-        console.print(Text(f"Not tried: {wording.one_line(text)}", "dim"))
+        console.print(Text(wording.one_line(text), "dim"))
     moved = wording.moved(report)
     if not moved:
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Change", overflow="fold")
-    for question, _ in moved:
+    table.add_column(_("Change"), overflow="fold")
+    for question, _values in moved:
         table.add_column(wording.question(question), overflow="fold")
     rows: list[tuple[str, Mapping[Question, float | None]]] = [
-        ("as it is", report.verdict.probabilities)
+        (_("as it is"), report.verdict.probabilities)
     ]
     for variant in held.variants:
-        words = variant.words if variant.mild else f"{variant.words} (strong)"
+        words = told(variant.words)
+        words = words if variant.mild else _("%(change)s (strong)", change=words)
         rows.append((words, dict(variant.probabilities)))
     for words, probabilities in rows:
-        told = [probabilities.get(question) for question, _ in moved]
-        table.add_row(words, *("-" if p is None else wording.percent(p) for p in told))
-    in_all = [wording.extent(values) for _, values in moved]
-    table.add_row("all copies", *in_all, style="bold")
+        shown = [probabilities.get(question) for question, _values in moved]
+        table.add_row(words, *("-" if p is None else wording.percent(p) for p in shown))
+    in_all = [wording.extent(values) for _question, values in moved]
+    table.add_row(_("all copies"), *in_all, style="bold")
     console.print(table)
 
 
 def _print_explained(added: Explained, console: Console) -> None:
     """What a model added, with what each sentence rests on."""
-    console.print(Text("Explained by a model", "bold"))
+    console.print(Text(_("Explained by a model"), "bold"))
     console.print(Text(wording.one_line(explained.origin(added)), "dim"))
     if tools := explained.tools(added):
         console.print(Text(wording.one_line(tools), "dim"))
@@ -202,10 +206,10 @@ def _print_explained(added: Explained, console: Console) -> None:
             Text(wording.one_line(statement.text)) + Text(f" ({wording.one_line(cites)})", "dim"),
         )
         console.print(row)
-    told = explained.counted(added)
+    counted = explained.counted(added)
     if added.failure:
-        told = f"{told} {added.failure[:1].upper()}{added.failure[1:]}."
-    console.print(Text(wording.one_line(told), "dim"))
+        counted = f"{counted} {told(f'{added.failure[:1].upper()}{added.failure[1:]}')}."
+    console.print(Text(wording.one_line(counted), "dim"))
 
 
 def _symbol(words: wording.Words, console: Console) -> str:

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 from bonafide import registry
 from bonafide.errors import InvalidDetector, UnknownDetector
+from bonafide.explain import words
 from bonafide.explain.words import VERDICT_MEANING, VERDICT_WORDS
-from bonafide.explain.words import about as about
 from bonafide.explain.words import clock as clock
-from bonafide.explain.words import percent as percent
-from bonafide.explain.words import strength as strength
-from bonafide.explain.words import title as title
+from bonafide.languages.speak import gettext as _
+from bonafide.languages.speak import noop, sentence, told
 from bonafide.types import (
     ACCUSATIONS,
     WHOLE,
@@ -36,14 +35,16 @@ from bonafide.types import (
     Series,
     Stability,
     Status,
+    Where,
 )
 
+SHORT_FACT = 200  # characters; longer text is not ours
 WEAK_SIGN = 0.4  # log-likelihood ratio from which a finding under its threshold is a weak sign
 
 
 @dataclass(frozen=True)
 class Words:
-    """How a verdict is shown.
+    """How a verdict is shown; name and meaning are English, `told` has them in other languages.
 
     Attributes:
         name: the verdict in one to three words.
@@ -82,7 +83,13 @@ def _shape(label: Label) -> tuple[str, str, str]:
 VERDICTS: Mapping[Label, Words] = {
     label: Words(VERDICT_WORDS[label], VERDICT_MEANING[label], *_shape(label)) for label in Label
 }
-FAILURE = Words("Not examined", "This file could not be examined.", "✖", "x", "bright_black")
+FAILURE = Words(
+    sentence("Not examined"),
+    sentence("This file could not be examined."),
+    "✖",
+    "x",
+    "bright_black",
+)
 
 # Controls, direction marks and overrides, invisible operators, lone surrogates (undecodable bytes
 # of a file name), tag characters. Joiners (U+200C, U+200D) stay: scripts and emoji need them.
@@ -113,7 +120,33 @@ def _code(match: re.Match[str]) -> str:
 
 def question(asked: Question) -> str:
     """A question in a few words, with a capital."""
-    return asked.words[:1].upper() + asked.words[1:]
+    return told(asked.words[:1].upper() + asked.words[1:])
+
+
+def title(detector: str) -> str:
+    """The plain name of a detector, made from its id where it is not installed here."""
+    return told(words.title(detector))
+
+
+def percent(probability: float | None) -> str:
+    """A probability in words a reader cannot mistake for certainty; "not assessed" for None."""
+    return told(words.percent(probability))
+
+
+def strength(answer: Answer | None) -> str:
+    """A probability where the evidence is strong enough to state one, else how little there is."""
+    return told(words.strength(answer))
+
+
+def stated(answer: Answer | None) -> bool:
+    """Whether `strength` states a probability."""
+    return words.strength(answer).endswith("%")
+
+
+def about(where: Where) -> str:
+    """A place in a media in a few words, "" for the whole file."""
+    place = words.about(where)
+    return told(place) if place else ""
 
 
 def answers(report: Report) -> list[tuple[Question, Answer | None]]:
@@ -136,39 +169,48 @@ def answers(report: Report) -> list[tuple[Question, Answer | None]]:
 def asked_about(asked: Question, answer: Answer | None) -> str:
     """A question and what part of the file its answer is about."""
     part = about(answer.where) if answer else ""
-    return f"{question(asked)}, {part}" if part else question(asked)
+    return (
+        _("%(question)s, %(part)s", question=question(asked), part=part)
+        if part
+        else question(asked)
+    )
 
 
 CARRIERS: Mapping[Carrier, str] = {
-    Carrier.TRUSTED_SIGNATURE: "trusted signature",
-    Carrier.INTERIM_SIGNATURE: "signature of a signer on the interim list",
-    Carrier.VALID_SIGNATURE: "valid signature of an unknown signer",
-    Carrier.WATERMARK: "watermark",
-    Carrier.BROKEN_SIGNATURE: "signature that does not hold",
-    Carrier.UNSIGNED_TEXT: "unsigned text",
+    Carrier.TRUSTED_SIGNATURE: noop("trusted signature"),
+    Carrier.INTERIM_SIGNATURE: noop("signature of a signer on the interim list"),
+    Carrier.VALID_SIGNATURE: noop("valid signature of an unknown signer"),
+    Carrier.WATERMARK: noop("watermark"),
+    Carrier.BROKEN_SIGNATURE: noop("signature that does not hold"),
+    Carrier.UNSIGNED_TEXT: noop("unsigned text"),
 }
 
 
 def limit(threshold: float) -> str:
     """The score from which a finding counts; some count at no score."""
-    return number(threshold) if math.isfinite(threshold) else "no score"
+    return number(threshold) if math.isfinite(threshold) else _("no score")
 
 
 def along(series: Series, most: int = 200) -> str:
     """Times and values of a series, one pair a line, at most `most` of them."""
     pairs = list(zip(series.times.tolist(), series.values.tolist(), strict=True))
-    lines = [f"{clock(time)}  {fact_text(value)}" for time, value in pairs[:most]]
-    more = [f"… ({len(pairs)} in all)"] if len(pairs) > most else []
+    lines = [f"{clock(time)}  {_fact(value)}" for time, value in pairs[:most]]
+    more = [f"… ({len(pairs)})"] if len(pairs) > most else []
     return "\n".join(lines + more)
 
 
 def rate(share: float) -> str:
     """A false-positive rate such as "0.8 %", with two significant digits."""
-    return f"{100 * share:.2g} %" if share > 0 else "0 %"
+    return told(f"{100 * share:.2g} %" if share > 0 else "0 %")
 
 
 def number(value: float) -> str:
     """A number with four significant digits and no needless zeros."""
+    return told(plain_number(value))
+
+
+def plain_number(value: float) -> str:
+    """The same in English, for sentences that are translated as a whole."""
     if isinstance(value, int) or value.is_integer():
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
     return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
@@ -176,18 +218,24 @@ def number(value: float) -> str:
 
 def fact_text(value: Fact, longest: int = 2000) -> str:
     """A fact as text for reading, at most about `longest` characters."""
+    if isinstance(value, str) and len(value) > SHORT_FACT:
+        return _fact(value, longest)
+    return told(_fact(value, longest))
+
+
+def _fact(value: Fact, longest: int = 2000) -> str:
     if value is None:
-        return "none"
+        return sentence("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return sentence("yes") if value else sentence("no")
     if isinstance(value, int):
         return str(value)  # a seed or a tag, too, is a whole number
     if isinstance(value, float):
-        return number(value) if math.isfinite(value) else str(value)
+        return plain_number(value) if math.isfinite(value) else str(value)
     if isinstance(value, str):
         text = value
     elif isinstance(value, list) and all(not isinstance(item, list | dict) for item in value):
-        text = ", ".join(fact_text(item, longest) for item in value[:100])
+        text = ", ".join(_fact(item, longest) for item in value[:100])
         text += f" … ({len(value)} in all)" if len(value) > 100 else ""
     else:
         text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
@@ -197,51 +245,57 @@ def fact_text(value: Fact, longest: int = 2000) -> str:
 
 def moment(iso: str) -> str:
     """An ISO 8601 time for reading, unchanged where it is not in UTC."""
-    return f"{iso[:10]} {iso[11:19]} UTC" if iso.endswith("+00:00") else iso
+    return told(f"{iso[:10]} {iso[11:19]} UTC") if iso.endswith("+00:00") else iso
 
 
 def likelihood(llr: float | None) -> str:
     """What a log-likelihood ratio amounts to, as a ratio a court would read."""
     if llr is None:
-        return "a fact, not weighed"
+        return _("a fact, not weighed")
     ratio = math.exp(min(abs(llr), 40.0))
     if ratio < 1.05:
-        return "moves nothing"
+        return _("moves nothing")
     shown = f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:,.0f}"
     if ratio > 1_000_000:
         shown = "over 1,000,000"
-    return f"{shown} times likelier if {'true' if llr > 0 else 'not true'}"
+    if llr > 0:
+        return _("%(ratio)s times likelier if true", ratio=told(shown))
+    return _("%(ratio)s times likelier if not true", ratio=told(shown))
 
 
 def headline(report: Report) -> str:
     """The one sentence for a list of many files."""
     verdict = report.verdict
     if verdict.because and verdict.label is not Label.NO_TRACE_FOUND:
-        return verdict.because[0].text
-    return VERDICTS[verdict.label].meaning
+        return told(verdict.because[0].text)
+    return told(VERDICTS[verdict.label].meaning)
 
 
 def state(finding: Finding) -> tuple[str, str]:
     """How a finding came out: a class name for styling, and words."""
     if finding.status is Status.FAILED:
-        return "failed", "Failed"
+        return "failed", _("Failed")
     if finding.status is Status.NOT_APPLICABLE:
-        return "skipped", "Not applicable"
+        return "skipped", _("Not applicable")
     if finding.claim is not None:
         good = finding.claim.label is Label.AUTHENTICATED
-        words = f"{VERDICT_WORDS[finding.claim.label]} ({CARRIERS[finding.claim.carrier]})"
-        return ("good" if good else "hit"), f"States: {words}"
+        stated = _(
+            "States: %(label)s (%(carrier)s)",
+            label=told(VERDICT_WORDS[finding.claim.label]),
+            carrier=_(CARRIERS[finding.claim.carrier]),
+        )
+        return ("good" if good else "hit"), stated
     if finding.question is Question.PROVENANCE:
         hit = finding.hit or finding.main.contradiction
-        return ("hit", "Contradiction found") if hit else ("note", "For information")
+        return ("hit", _("Contradiction found")) if hit else ("note", _("For information"))
     if finding.score is None:
-        return "note", "For information"
+        return "note", _("For information")
     if finding.calibrated is None:
-        return "note", "Measured, not calibrated"
+        return "note", _("Measured, not calibrated")
     if finding.hit:
-        return "hit", "Trace found"
+        return "hit", _("Trace found")
     weak = finding.llr is not None and finding.llr >= WEAK_SIGN
-    return ("note", "Weak sign") if weak else ("quiet", "No trace")
+    return ("note", _("Weak sign")) if weak else ("quiet", _("No trace"))
 
 
 def card(detector: str) -> Card | None:
@@ -281,7 +335,7 @@ def ordered(report: Report) -> list[Finding]:
 def extent(probabilities: Sequence[float]) -> str:
     """From the least to the greatest of some probabilities, "64 % to 97 %"."""
     low, high = percent(min(probabilities)), percent(max(probabilities))
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else _("%(low)s to %(high)s", low=low, high=high)
 
 
 def moved(report: Report) -> list[tuple[Question, list[float]]]:
@@ -290,9 +344,7 @@ def moved(report: Report) -> list[tuple[Question, list[float]]]:
     Only questions of which the probability is stated for the file as it is.
     """
     held = report.stability
-    stated = {
-        asked for asked, answer in answers(report) if answer and strength(answer).endswith("%")
-    }
+    shown = {asked for asked, answer in answers(report) if answer and stated(answer)}
     if held is None:
         return []
     return [
@@ -301,8 +353,7 @@ def moved(report: Report) -> list[tuple[Question, list[float]]]:
             [v.probabilities[question] for v in held.variants if question in v.probabilities],
         )
         for question in Question
-        if question in stated
-        and any(question in variant.probabilities for variant in held.variants)
+        if question in shown and any(question in variant.probabilities for variant in held.variants)
     ]
 
 
@@ -311,14 +362,17 @@ def not_tried(held: Stability) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, why in held.skipped.items():
         by_reason.setdefault(why, []).append(name)
-    return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
+    return [
+        _("Not tried: %(names)s: %(why)s", names=", ".join(names), why=told(why))
+        for why, names in by_reason.items()
+    ]
 
 
 def untested(report: Report) -> list[tuple[str, str, str]]:
-    """(detector, what happened, why) for every test that gave no answer."""
+    """(detector, what happened, why in English) for every test that gave no answer."""
     rows = [
         (finding.detector, state(finding)[1], finding.why)
         for finding in report.findings
         if finding.status is not Status.OK
     ]
-    return rows + [(detector, "Not asked", why) for detector, why in report.untested.items()]
+    return rows + [(one, _("Not asked"), why) for one, why in report.untested.items()]

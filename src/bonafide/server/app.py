@@ -18,6 +18,7 @@ from bonafide.server.config import Config
 from bonafide.server.context import RequestContext
 from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.keeper import WorkerKeeper
+from bonafide.server.language import LanguageContext
 from bonafide.server.service import SWEEP_SECONDS, Service
 
 _log = logging.getLogger("bonafide.server")
@@ -66,6 +67,7 @@ def create_app(config: Config) -> FastAPI:
     for part in (api, reading, pages):
         app.include_router(part.routes(service))
     _describe(app)
+    app.add_middleware(LanguageContext)
     if not config.auth:
         # Without keys a foreign page could reach this server through a name that it points here.
         names = ["localhost", "127.0.0.1", "[::1]", host_name(config.host)]

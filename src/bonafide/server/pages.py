@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -17,8 +17,10 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from bonafide import __version__
+from bonafide.languages.current import known
+from bonafide.languages.speak import sentence
 from bonafide.report import cards, html, templates, wording
-from bonafide.server import render
+from bonafide.server import language, render
 from bonafide.server.api import JobId
 from bonafide.server.auth import COOKIE, Caller, same_site
 from bonafide.server.intake import Wish
@@ -34,7 +36,7 @@ _FIELDS = ("profile", "stability")  # of the form, besides files
 _SHOWN_QUESTIONS = [
     question for question in ACCUSATIONS.values() if question.asked and Kind.IMAGE in question.kinds
 ]
-_TRUTHS = {BONA_FIDE: "Genuine"} | {
+_TRUTHS = {BONA_FIDE: sentence("Genuine")} | {
     label.value: wording.VERDICTS[label].name for label in ACCUSATIONS
 }
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -192,6 +194,26 @@ def routes(service: Service) -> APIRouter:
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
 
+    @router.post("/language")
+    async def choose_language(request: Request) -> Response:
+        same_site(request)
+        chosen = known(str((await request.form()).get("language", "")))
+        came_from = urlsplit(request.headers.get("referer", ""))
+        here = came_from.netloc == request.headers.get("host")
+        query = f"?{came_from.query}" if came_from.query else ""
+        response = RedirectResponse(_local(came_from.path + query) if here else "/", 303)
+        if chosen is not None:
+            secure = request.url.scheme == "https"
+            response.set_cookie(
+                language.COOKIE,
+                chosen,
+                max_age=language.KEPT_SECONDS,
+                httponly=True,
+                samesite="strict",
+                secure=secure,
+            )
+        return response
+
     @router.get("/static/{name}")
     async def static(name: str) -> Response:
         if name not in _static():
@@ -246,6 +268,9 @@ def _environment() -> Environment:
     environment.globals.update(
         say=wording,
         version=__version__,
+        scripts=html.script() + (_HERE / "static" / "site.js").read_text("utf-8"),
+        command=Markup("<code>bonafide keys add NAME</code>"),
+        openapi=Markup('<a href="/openapi.json">openapi.json</a>'),
         sprite=Markup(html.sprite()),
         verdict_words={label.value: wording.VERDICTS[label].name for label in Label},
     )

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from bonafide.languages.current import using
 from bonafide.report import cards, html
 from bonafide.server import metrics, models, render
 from bonafide.server.api import problems
 from bonafide.server.auth import Caller
+from bonafide.server.language import wanted
 from bonafide.server.problems import Problem
 from bonafide.server.service import Service, shown_near, shown_row
 
@@ -70,7 +72,8 @@ def routes(service: Service) -> APIRouter:
         """The report as it was stored."""
         vary = {"vary": "accept"}
         if wants_page(request.headers.get("accept", "")):
-            return standalone(service, id, vary)
+            with using(wanted(request.headers)):
+                return standalone(service, id, {"vary": "accept, accept-language, cookie"})
         return JSONResponse(service.record(id), headers=vary)
 
     @router.get(

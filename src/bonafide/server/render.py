@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 
-from bonafide.report import html
+from bonafide.languages.current import current
+from bonafide.report import html, templates
 from bonafide.report.from_dict import from_dict
 from bonafide.server.spool import Spool
 
@@ -26,11 +27,12 @@ class Picture:
 
 
 def section(spool: Spool, report: int) -> str | None:
-    """The rendered section of a report, None where it is no longer kept."""
+    """The rendered section of a report in the language in use, None where it is no longer kept."""
     try:
-        return spool.page(report).read_text("utf-8")
+        kept = spool.page(report).read_text("utf-8")
     except FileNotFoundError:
         return None
+    return templates.resolved(kept, current())
 
 
 def brief(record: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from bonafide.errors import InvalidInput
+from bonafide.explain.words import strength
 from bonafide.report import wording
 from bonafide.report.from_dict import from_dict
 from bonafide.server import models
@@ -230,7 +231,7 @@ class Service:
     def _summarise(self, report: int) -> Summary:
         record = self.record(report)
         told = {
-            asked.value: wording.strength(answer)
+            asked.value: strength(answer)
             for asked, answer in wording.answers(from_dict(record))
             if answer is None or answer.where == WHOLE
         }

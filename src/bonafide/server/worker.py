@@ -24,6 +24,7 @@ from bonafide.batch.job import Job, Outcome, heard, perform, told
 from bonafide.batch.sandbox import Sandbox
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
+from bonafide.languages.current import ANY
 from bonafide.media.sources import PathSource
 from bonafide.report.to_dict import to_dict
 from bonafide.server import logs
@@ -228,7 +229,9 @@ def examine_upload(task: Task) -> dict[str, Any]:
     name = task.file.name
     try:
         source = PathSource(task.path, name)  # whose path must not enter the report
-        return told(perform(Job(None, source, name, task.settings, page=True, hashed=True)))
+        return told(
+            perform(Job(None, source, name, task.settings, page=True, hashed=True, language=ANY))
+        )
     except MemoryError:
         kind, why = "LimitExceeded", "memory: it needs more than one file may have"
     except Exception as error:  # a bug costs one file, not the service

@@ -1,6 +1,11 @@
 "use strict";
 // Pages work without this file; it adds dropping, pasting, sending progress and live results.
 
+// What the page says in another language than English; see `words_of` in report/templates.py.
+const spoken = JSON.parse(document.documentElement.dataset.words || "{}");
+const say = (text, values = {}) =>
+  (spoken[text] || text).replace(/%\((\w+)\)s/g, (_, name) => values[name]);
+
 // Documents have no small picture, and those of old reports are deleted.
 const broken = (picture) => picture.complete && !picture.naturalWidth;
 document.addEventListener("error", ({ target }) => target.matches(".thumb img") && target.remove(), true);
@@ -15,11 +20,13 @@ if (upload) {
 
   const refuse = (files) => {
     const most = Number(bounds.mostFiles);
-    if (files.length > most) return "These are " + files.length + " files; at most " + most + " go at once.";
+    if (files.length > most) {
+      return say("These are %(n)s files; at most %(most)s go at once.", { n: files.length, most });
+    }
     const large = files.find((file) => file.size > Number(bounds.mostBytes));
-    if (large) return large.name + " is too large.";
+    if (large) return say("%(name)s is too large.", { name: large.name });
     const total = files.reduce((sum, file) => sum + file.size, 0);
-    return total > Number(bounds.batchBytes) ? "Together these files are too large." : "";
+    return total > Number(bounds.batchBytes) ? say("Together these files are too large.") : "";
   };
 
   const ended = (request) => {
@@ -31,13 +38,15 @@ if (upload) {
     if (request.status === 401) {
       const link = document.createElement("a");
       link.href = "/sign-in";
-      link.textContent = "Sign in again";
-      trouble.replaceChildren("Your key is no longer valid. ", link, ".");
+      link.textContent = say("Sign in again");
+      trouble.replaceChildren(say("Your key is no longer valid."), " ", link, ".");
       return;
     }
-    let said = "The server refused the files (status " + request.status + ").";
+    let said = say("The server refused the files (status %(status)s).", { status: request.status });
+    trouble.removeAttribute("lang");
     try {
       said = JSON.parse(request.responseText).detail;
+      trouble.lang = "en"; // what programs are told
     } catch {
       // a proxy in between answered in its own way
     }
@@ -61,7 +70,7 @@ if (upload) {
     request.addEventListener("load", () => ended(request));
     request.addEventListener("error", () => {
       sending.hidden = true;
-      trouble.textContent = "The connection was lost.";
+      trouble.textContent = say("The connection was lost.");
     });
     request.send(body);
   };
@@ -73,7 +82,11 @@ if (upload) {
     if (trouble.textContent) return;
     const form = new FormData();
     for (const file of files) form.append("file", file, file.name);
-    post("Sending " + (files.length === 1 ? files[0].name : files.length + " files"), form, {});
+    const one = files.length === 1;
+    const words = one
+      ? say("Sending %(name)s", { name: files[0].name })
+      : say("Sending %(n)s files", { n: files.length });
+    post(words, form, {});
   };
 
   upload.addEventListener("submit", (event) => {
@@ -109,7 +122,7 @@ if (upload) {
     fetching.addEventListener("submit", (event) => {
       event.preventDefault();
       const body = JSON.stringify({ url: fetching.elements.url.value });
-      post("Fetching", body, { "Content-Type": "application/json" });
+      post(say("Fetching"), body, { "Content-Type": "application/json" });
     });
   }
 }
