@@ -50,7 +50,7 @@ ENGLISH_ONLY = ("explain/check.py", "explain/scope.py", "explain/stances.py", "e
 # Tables of names and patterns that are compared with files, not shown.
 TABLES = {"_container_table.py", "_container_form.py", "_container_names.py", "_container_movie.py"}
 HIDDEN = {
-    "InvalidInput", "ValueError", "TypeError", "InvalidDetector", "compile", "extent", "get",
+    "InvalidInput", "ValueError", "TypeError", "InvalidDetector", "compile", "extent",
     "replace", "join", "split", "startswith", "endswith", "partition", "removeprefix", "_",
     "gettext", "ngettext", "noop",
 }  # fmt: skip
@@ -73,6 +73,7 @@ VOCABULARY = (
     "{0}: {1} sources, {2} files",
     "{0} of bona fide calibration files show as much evidence of {1}; {2} % of {3} show no trace "
     "either.",
+    "Probabilities at even odds before looking: {0}.", "Tests that gave no answer: {0}.",
     "face {0}", "speaker {0}", "voice {0}", "shot {0}", "person {0}", "{0} track", "{0} to {1}",
     "{0} × {1} pixels at ({2}, {3})", "{0} × {1} at ({2}, {3})", "{0} at {1}", "{0} ({1})",
     "Not Found", "Bad Request", "Unauthorized", "Forbidden", "Method Not Allowed", "Gone",

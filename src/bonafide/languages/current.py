@@ -14,7 +14,7 @@ LANGUAGES: Mapping[str, str] = {
     "de": "Deutsch",
     "fr": "Français",
     "es": "Español",
-    #     "pt": "Português",
+    "pt": "Português",
     "ar": "العربية",
     #     "hi": "हिन्दी",
     "zh": "中文",

@@ -126,6 +126,8 @@ class Sentences:
         """A value: known words, a list of them, or data."""
         lead = text[: len(text) - len(text.lstrip(" "))]
         told = self._translate(text.strip(" "), depth)
+        if told is None and depth < _DEEPEST:
+            told = self._pair(text.strip(" "), depth + 1)
         if told is not None:
             return lead + told
         for join in _LISTS:
@@ -135,6 +137,23 @@ class Sentences:
                 if each and each != parts:
                     return self._joined(join, each)
         return text
+
+    def _pair(self, text: str, depth: int) -> str | None:
+        """Words and what belongs to them, "editing: 82 %" or "ELA (not asked)"; the first known."""
+        for between, end, shape in (
+            ("; ", "", ""),
+            (": ", "", "{0}: {1}"),
+            (" (", ")", "{0} ({1})"),
+        ):
+            if not shape and between in text:
+                return None  # a list, of which each item is tried by itself
+            head, found, rest = text.partition(between)
+            if shape and found and rest.endswith(end):
+                told = self._translate(head, depth)
+                if told is not None:
+                    rest = rest[: len(rest) - len(end)]
+                    return shape.replace("{1}", self._value(rest, depth)).replace("{0}", told)
+        return None
 
     def _list(self, text: str, depth: int) -> str | None:
         """A list of which each item is known."""

@@ -197,7 +197,7 @@ def _print_explained(added: Explained, console: Console) -> None:
     for number, step in enumerate(added.steps, 1):
         result = wording.one_line(step.summary, 60)
         told = f"{number}. {wording.one_line(explained.called(step))}: {result}"
-        console.print(Text(told, "dim"))
+        console.print(Text(line, "dim"))
     for statement in added.kept:
         row = Table.grid(padding=(0, 1))
         cites = ", ".join(statement.cites)
