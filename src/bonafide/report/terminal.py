@@ -196,7 +196,7 @@ def _print_explained(added: Explained, console: Console) -> None:
         console.print(Text(wording.one_line(tools), "dim"))
     for number, step in enumerate(added.steps, 1):
         result = wording.one_line(step.summary, 60)
-        told = f"{number}. {wording.one_line(explained.called(step))}: {result}"
+        line = f"{number}. {wording.one_line(explained.called(step))}: {result}"
         console.print(Text(line, "dim"))
     for statement in added.kept:
         row = Table.grid(padding=(0, 1))
