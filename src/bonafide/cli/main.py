@@ -233,11 +233,9 @@ def scan(
             yield outcome.section
 
     if html:
-        from bonafide.languages.speak import ngettext
         from bonafide.report.html import write_html
 
-        many = ngettext("%(n)s file", "%(n)s files", len(files))
-        title = files[0][2] if len(files) == 1 else many
+        title = files[0][2] if len(files) == 1 else output.many(len(files))
         write_html(html, sections(), title)
     else:
         for _ in sections():

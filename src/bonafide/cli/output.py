@@ -75,6 +75,13 @@ def chosen(form: str, many: bool) -> Show:
     return _ShowJson(many) if form == "json" else _ShowText(many)
 
 
+def many(count: int) -> str:
+    """So many files, for the title of a page."""
+    from bonafide.languages.speak import ngettext
+
+    return ngettext("%(n)s file", "%(n)s files", count)
+
+
 def watched(outcomes: Iterator[Outcome], total: int, lines: Console | None) -> Iterator[Outcome]:
     """Draw a progress bar below the lines, or on standard error, while outcomes pass by."""
     if total < 2:
