@@ -284,6 +284,27 @@ def test_a_run_goes_on_where_it_was_and_is_tabulated(
     assert sum(found["headlines"]["adaptive, hide"].values()) == 2
 
 
+def test_what_is_not_installed_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bonafide.cli import bench_attack
+
+    tried: list[tuple[str, ...]] = []
+
+    def plan_only(files: object, out: Path, plan: run.Plan, tick: object) -> int:
+        tried.append(tuple(plan.attacks))
+        out.parent.mkdir()
+        out.write_text("")
+        return 0
+
+    monkeypatch.setattr(bench_attack, "find_spec", lambda name: None)
+    monkeypatch.setattr(run, "run", plan_only)
+    given = ["attack", str(write_set(tmp_path)), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(bench, given)
+    assert done.exit_code == 0 and "bonafide[attack]" in done.stderr
+    assert "boundary" not in tried[0] and "square" in tried[0] and "localiser" not in tried[0]
+
+
 def test_a_shown_certificate_is_asked_for_rightly(tmp_path: Path) -> None:
     manifest = write_set(tmp_path)
     for text in ("probe", "probe:2", ":0.1", "probe:x"):

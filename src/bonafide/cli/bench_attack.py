@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,12 @@ def attack(
     if not names:
         masked = asked is Question.EDITED
         attacks = {name: one for name, one in attacks.items() if masked or not one.needs_mask}
+        absent = [
+            name for name, one in attacks.items() if one.package and not find_spec(one.package)
+        ]
+        for name in absent:
+            click.echo(f"left out: {name}: pip install 'bonafide[attack]'", err=True)
+            del attacks[name]
     if autoencoder is not None:
         attacks[f"autoencoder:{autoencoder.stem}"] = Through.of(autoencoder)
     cards = [registry.card(name) for name in registry.usable()]

@@ -76,6 +76,7 @@ class Attack(ABC):
         needs_mask: whether it is for edited pictures whose mask is known.
         stability: whether the target looks at changed copies as well.
         share: of the budget's queries that it gets, since answers cost unlike much.
+        package: that it needs beside those of the bench, "" for none.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Attack(ABC):
     needs_mask: bool = False
     stability: bool = False
     share: float = 1.0
+    package: str = ""
 
     @abstractmethod
     def run(

@@ -92,4 +92,5 @@ ATTACK = Boundary(
     "J. Chen, M. Jordan, M. Wainwright, HopSkipJumpAttack, IEEE S&P 2020",
     "decisions",
     costly=True,
+    package="art",
 )
