@@ -76,7 +76,7 @@ CARD = Card(
     },
     networks=(VAD, FINDER),
     paper="This project, 2026; see docs/decisions/040-lips-without-a-network.md",
-    limits="On 23 genuine clips of 9 sources the median error of the offset is 53 ms, 23 ms where "
+    limits="On 23 genuine clips of 8 sources the median error of the offset is 53 ms, 23 ms where "
     "the correlation is clear (11 clips); another sentence is told from the right one with an AUC "
     "of 0.69. Lips made for the sound are not found.",
 )
