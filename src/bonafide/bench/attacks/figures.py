@@ -12,6 +12,7 @@ from bonafide.bench.attacks.attack import Attack
 from bonafide.bench.attacks.run import CERTIFIED, NONE
 from bonafide.bench.statistics import Interval, wilson
 
+_LEAST = 5  # pictures of which a share of all is estimated
 _GOALS = {"hide": "altered, to be hidden", "frame": "bona fide, to be accused"}
 
 
@@ -154,8 +155,10 @@ def _share(values: list[bool]) -> dict[str, float]:
     return {"value": found.value, "low": found.low, "high": found.high}
 
 
-def _robust(clean: Mapping[str, Any], found: list[Mapping[str, Any]]) -> float:
-    """Share of all pictures, attacked or wrong before, that are answered rightly."""
+def _robust(clean: Mapping[str, Any], found: list[Mapping[str, Any]]) -> float | None:
+    """Share of all pictures, attacked or wrong before, that are answered rightly; None of few."""
+    if len(found) < _LEAST:
+        return None
     still = [one["outcome"] == "right" for one in found]
     return float(clean["right"]["value"] * np.mean(still))
 
@@ -180,8 +183,8 @@ def _interval(one: Mapping[str, float]) -> str:
     return f"{_percent(one['value'])} [{100 * one['low']:.0f}–{100 * one['high']:.0f}]"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %" if value == value else "–"
+def _percent(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{100 * value:.0f} %"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
