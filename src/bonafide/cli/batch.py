@@ -164,7 +164,7 @@ class _Progress:
         known = f" of {tally.total:,}" if tally.total else ""
         line = f"{tally.names:,}{known}, {self._rate(tally)}"
         rate = tally.names / max(self.seconds(), 1e-3)
-        if tally.total:
+        if tally.total and tally.names:
             left = max(0, tally.total - tally.names) / max(rate, 1e-3)
             line += f", about {_duration(left)} left"
         return line
