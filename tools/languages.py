@@ -186,7 +186,7 @@ def templates(node: ast.JoinedStr) -> list[str]:
 
 def is_sentence(text: str) -> bool:
     """Whether a text is for people, not a pattern, a name or a key."""
-    if re.search(r"\\|\^|\(\?|%s|^[a-z_]+[.:/]|^#|[{]\d[}]_|_[{]|\w_\w|^\s*$", text):
+    if re.search(r"\\|\^|\(\?|%s|^[a-z_]+[.:/]|^#|[{]\d[}]_|_[{]|\w_\w|^\s*$|[{][a-z]", text):
         return False
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{\d\}", "", text))
     return bool(words) and sum(map(len, words)) >= 4 and (" " in text.strip() or len(words) > 1)

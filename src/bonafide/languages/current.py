@@ -16,7 +16,7 @@ LANGUAGES: Mapping[str, str] = {
     "es": "Español",
     "pt": "Português",
     "ar": "العربية",
-    #     "hi": "हिन्दी",
+    "hi": "हिन्दी",
     "zh": "中文",
 }
 RIGHT_TO_LEFT = frozenset({"ar"})
