@@ -132,27 +132,38 @@ class Sentences:
             return lead + told
         for join in _LISTS:
             parts = text.split(join)
-            if 1 < len(parts) <= _MOST_ITEMS:
-                each = [self._value(part, depth + 1) for part in parts] if depth < _DEEPEST else []
-                if each and each != parts:
+            if 1 < len(parts) <= _MOST_ITEMS and depth < _DEEPEST:
+                each = self._items(parts, join, depth + 1)
+                if each != parts:
                     return self._joined(join, each)
         return text
 
+    def _items(self, parts: Sequence[str], join: str, depth: int) -> list[str]:
+        """The items of a list, of which one may hold what joins them: the longest that is known."""
+        found, start = [], 0
+        while start < len(parts):
+            for stop in range(min(len(parts), start + 3), start, -1):
+                text = join.join(parts[start:stop])
+                told = self._translate(text, depth) or self._pair(text, depth)
+                if told is not None:
+                    break
+            else:
+                told, stop = self._value(parts[start], depth), start + 1
+            found.append(told)
+            start = stop
+        return found
+
     def _pair(self, text: str, depth: int) -> str | None:
         """Words and what belongs to them, "editing: 82 %" or "ELA (not asked)"; the first known."""
-        for between, end, shape in (
-            ("; ", "", ""),
-            (": ", "", "{0}: {1}"),
-            (" (", ")", "{0} ({1})"),
-        ):
-            if not shape and between in text:
-                return None  # a list, of which each item is tried by itself
+        if depth > _DEEPEST:
+            return None
+        for between, end in ((": ", ""), (" (", ")")):
             head, found, rest = text.partition(between)
-            if shape and found and rest.endswith(end):
+            rest = rest[: len(rest) - len(end)] if rest.endswith(end) else ""
+            if found and rest and ("; " not in rest if not end else "); " not in rest):
                 told = self._translate(head, depth)
                 if told is not None:
-                    rest = rest[: len(rest) - len(end)]
-                    return shape.replace("{1}", self._value(rest, depth)).replace("{0}", told)
+                    return f"{told}{between}{self._value(rest, depth)}{end}"
         return None
 
     def _list(self, text: str, depth: int) -> str | None:
