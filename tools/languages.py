@@ -74,7 +74,10 @@ VOCABULARY = (
     "{0} of bona fide calibration files show as much evidence of {1}; {2} % of {3} show no trace "
     "either.",
     "Probabilities at even odds before looking: {0}.", "Tests that gave no answer: {0}.",
-    "and {0} more", "no face was found in the picture", "no face was found in the video",
+    "and {0} more", "the probability of {0} lies between {1} and {2}",
+    "the probability of {0} is {1}",
+    "The region of {0} × {1} pixels at ({2}, {3}), {4} % of the picture, {5}.",
+    "no face was found in the picture", "no face was found in the video",
     "face {0}", "speaker {0}", "voice {0}", "shot {0}", "person {0}", "{0} track", "{0} to {1}",
     "{0} × {1} pixels at ({2}, {3})", "{0} × {1} at ({2}, {3})", "{0} at {1}", "{0} ({1})",
     "Not Found", "Bad Request", "Unauthorized", "Forbidden", "Method Not Allowed", "Gone",

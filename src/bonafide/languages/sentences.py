@@ -7,12 +7,14 @@ What lies between them are the values: numbers, sentences or words of the catalo
 stay as they are. So a report of another version, or one that was signed years ago, is read in the
 language of its reader as far as its sentences are known. A sentence that is not stays English.
 
-Matching takes the first place of each piece and never goes back: the time is linear in the length.
+Matching takes the first place of each piece and never goes back, and at most `_MOST_TRIED` texts are
+looked up for one sentence, so that a hostile one costs little.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +22,8 @@ from functools import lru_cache
 from bonafide.languages.numbers import localised
 
 LONGEST = 4000  # characters; what is longer is no sentence of ours
-_DEEPEST = 6  # values within values
+_DEEPEST = 12  # values within values
+_MOST_TRIED = 2000  # texts that are looked up for one sentence
 _SLOT = re.compile(r"\{(\d)\}")
 _END = re.compile(r"(?<=[.!?”)]) (?=[A-Z0-9“])")  # where one sentence may end and the next begin
 _LISTS = ("; ", ", ", " and ")
@@ -34,6 +37,7 @@ _JOINS: Mapping[str, Mapping[str, str]] = {
     "hi": {" and ": " और "},
 }
 _MOST_ITEMS = 40  # of a list
+_MOST_PAIRS = 6  # brackets that are tried
 _SPACES = {"zh": ""}  # between two sentences
 _LEAST = 4  # letters in the fixed pieces of a template, fewer would recognise anything
 
@@ -91,6 +95,7 @@ class Sentences:
 
     def __init__(self, pairs: Mapping[str, str], language: str) -> None:
         self.language = language
+        self._work = threading.local()
         self._exact = {text: told for text, told in pairs.items() if not _SLOT.search(text)}
         made = [Template.of(text, told) for text, told in pairs.items() if _SLOT.search(text)]
         usable = [one for one in made if sum(c.isalpha() for c in "".join(one.pieces)) >= _LEAST]
@@ -99,10 +104,12 @@ class Sentences:
 
     def _told(self, text: str) -> str | None:
         """`text` in this language, None where it is not known or longer than `LONGEST`."""
+        self._work.left = _MOST_TRIED
         return None if len(text) > LONGEST else self._translate(text, 0)
 
     def _translate(self, text: str, depth: int) -> str | None:
-        if depth > _DEEPEST or not text:
+        self._work.left -= 1
+        if depth > _DEEPEST or not text or self._work.left < 0:
             return None
         one = localised(text, self.language) or self._exact.get(text) or self._capital(text)
         if one is not None:
@@ -111,7 +118,11 @@ class Sentences:
             values = template.values(text)
             if values is not None:
                 return self._filled(template.told, values, depth)
-        return self._several(text, depth) or self._list(text, depth)
+        told = self._several(text, depth) or self._list(text, depth)
+        if told is None and text.endswith(")."):
+            told = self._pair(text[:-1], depth + 1)
+            told = told and f"{told}."
+        return told
 
     def _capital(self, text: str) -> str | None:
         """A phrase that a heading begins with."""
@@ -158,12 +169,14 @@ class Sentences:
         if depth > _DEEPEST:
             return None
         for between, end in ((": ", ""), (" (", ")")):
-            head, found, rest = text.partition(between)
-            rest = rest[: len(rest) - len(end)] if rest.endswith(end) else ""
-            if found and rest and ("; " not in rest if not end else "); " not in rest):
-                told = self._translate(head, depth)
-                if told is not None:
-                    return f"{told}{between}{self._value(rest, depth)}{end}"
+            at = text.find(between)
+            while at >= 0 and text.endswith(end):
+                head, rest = text[:at], text[at + len(between) : len(text) - len(end)]
+                if rest and (f"{end}; " not in rest):
+                    told = self._translate(head, depth)
+                    if told is not None:
+                        return f"{told}{between}{self._value(rest, depth)}{end}"
+                at = text.find(between, at + 1) if text.count(between) <= _MOST_PAIRS else -1
         return None
 
     def _list(self, text: str, depth: int) -> str | None:

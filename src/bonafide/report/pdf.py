@@ -89,7 +89,7 @@ class _Page(Sheet):
         self.ink(8, colour=GREY)
         self.write_line(_("bonafide: examination report"))
         self.ink(15, bold=True)
-        self.paragraph(wording.one_line(media.name, 160), 7)
+        self.name(wording.one_line(media.name, 160), 7)
         facts = [media.format]
         if media.width:
             size = {"width": media.width, "height": media.height}

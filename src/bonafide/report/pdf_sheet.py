@@ -144,6 +144,14 @@ class Sheet(FPDF):
         """Write a short text on one line."""
         self.cell(WIDTH, LINE, self.fit(text), align=self.start, **NEXT)
 
+    def name(self, text: str, line: float) -> None:
+        """Write a name from a file, from left to right whatever the script around it."""
+        if current() in _JOINED:
+            self.set_text_shaping(True, direction="ltr", language=current())
+        self.paragraph(text, line)
+        if current() in _JOINED:
+            self.set_text_shaping(True, direction=direction(), language=current())
+
     def paragraph(self, text: str, line: float = LINE) -> None:
         """Write a text over the whole width; `line` is the height of a line, mm."""
         self.multi_cell(WIDTH, line, self.fit(text), align=self.start, **NEXT)
