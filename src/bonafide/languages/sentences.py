@@ -7,8 +7,8 @@ What lies between them are the values: numbers, sentences or words of the catalo
 stay as they are. So a report of another version, or one that was signed years ago, is read in the
 language of its reader as far as its sentences are known. A sentence that is not stays English.
 
-Matching takes the first place of each piece and never goes back, and at most `_MOST_TRIED` texts are
-looked up for one sentence, so that a hostile one costs little.
+Matching takes the first place of each piece and never goes back, and at most `_MOST_TRIED` texts
+are looked up for one sentence, so that a hostile one costs little.
 """
 
 from __future__ import annotations
@@ -114,6 +114,13 @@ class Sentences:
         one = localised(text, self.language) or self._exact.get(text) or self._capital(text)
         if one is not None:
             return one
+        # What stands in brackets at the end of a region belongs to none of its values.
+        head, marked, by = text.rpartition(" (marked by ")
+        if marked and by.endswith((")", ").")):
+            names, bracket, end = by.rpartition(")")
+            told = self._translate(head, depth + 1)
+            names = self._value(f"marked by {names}", depth + 1)
+            return told and f"{told} ({names}{bracket}{end}"
         for template in self._templates:
             values = template.values(text)
             if values is not None:
@@ -184,10 +191,25 @@ class Sentences:
         for join in _LISTS:
             parts = text.split(join)
             if 1 < len(parts) <= _MOST_ITEMS:
-                known = [self._translate(part, depth + 2) for part in parts]
-                if all(known):
-                    return self._joined(join, [one or "" for one in known])
+                known = self._known(parts, join, depth + 2)
+                if known:
+                    return self._joined(join, known)
         return None
+
+    def _known(self, parts: Sequence[str], join: str, depth: int) -> list[str]:
+        """The items of a list, [] if one is not known; an item may hold what joins them."""
+        found, start = [], 0
+        while start < len(parts):
+            for stop in range(min(len(parts), start + 3), start, -1):
+                if stop - start < len(parts):
+                    told = self._translate(join.join(parts[start:stop]), depth)
+                    if told is not None:
+                        break
+            else:
+                return []
+            found.append(told)
+            start = stop
+        return found
 
     def _joined(self, join: str, parts: Sequence[str]) -> str:
         return _JOINS.get(self.language, {}).get(join, join).join(parts)
