@@ -38,6 +38,7 @@ _JOINS: Mapping[str, Mapping[str, str]] = {
 }
 _MOST_ITEMS = 40  # of a list
 _MOST_PAIRS = 6  # brackets that are tried
+_STOPS = ".。।"
 _SPACES = {"zh": ""}  # between two sentences
 _LEAST = 4  # letters in the fixed pieces of a template, fewer would recognise anything
 
@@ -117,10 +118,14 @@ class Sentences:
         # What stands in brackets at the end of a region belongs to none of its values.
         head, marked, by = text.rpartition(" (marked by ")
         if marked and by.endswith((")", ").")):
-            names, bracket, end = by.rpartition(")")
-            told = self._translate(head, depth + 1)
+            names, _, end = by.rpartition(")")
             names = self._value(f"marked by {names}", depth + 1)
-            return told and f"{told} ({names}{bracket}{end}"
+            if head[:1].islower():  # what was done alone
+                told = self._translate(head, depth + 1)
+                return told and f"{told} ({names}){end}"
+            told = self._translate(head + end, depth + 1)
+            body = (told or "").rstrip(_STOPS)
+            return told and f"{body} ({names}){told[len(body) :]}"
         for template in self._templates:
             values = template.values(text)
             if values is not None:
