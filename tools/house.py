@@ -26,7 +26,7 @@ FLOORS = (
     ("media",),
     ("trust",),
     ("signals",),
-    ("networks", "cameras"),
+    ("networks", "cameras", "persons"),
     ("subjects",),
     ("detectors",),
     ("registry",),

@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "label": ("label", "Say in a copy of a file that AI made it."),
         "trust": ("trust", "Say whose content credentials count as trusted."),
         "camera": ("camera", "Enrol cameras, to recognise their pictures."),
+        "person": ("person", "Enrol persons, to be told where they seem to appear."),
         "keys": ("custody", "Make keys that sign reports, and keys of the service."),
         "store": ("store", "Check or print the audit trail of the store."),
     },

@@ -97,6 +97,13 @@ class FaceTrack:
         """The face to show: large, sharp, from the front."""
         return max(self.faces, key=lambda face: face.side * face.confidence * (1.5 - face.turned))
 
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """Mean of the vectors of its faces, float32 (128,) of unit length."""
+        mean = np.mean([face.vector for face in self.faces], axis=0)
+        unit: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+        return unit
+
 
 @dataclass(frozen=True)
 class Faces:
