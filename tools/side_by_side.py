@@ -3,8 +3,11 @@
     python tools/side_by_side.py A.mp4 B.mp4 C.mp4 --forge 2 --out three.mp4
     python tools/side_by_side.py A.mp4 --forge 1 --from 3 --to 6 --out part.mp4
 
-The face is blended into itself (see `bonafide.train.self_blended`) with one mask and one change of
-style for the whole clip, as a face swap leaves them.
+    python tools/side_by_side.py A.mp4 --forge 1 --kind swap --donor B.mp4 --out swap.mp4
+
+How a face is forged stands in `fit_face_contrast.py`: blended into itself, through a low
+resolution, or put in from another clip; one mask and one style for the whole stretch, as a face
+swap leaves them.
 """
 
 from __future__ import annotations
@@ -19,11 +22,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import fit_face_contrast
 from bonafide.media.sampling import Sampling
 from bonafide.media.source import open_media
-from bonafide.networks.faces import TEMPLATE, align, find_faces, similarity
-from bonafide.subjects.faces import CROP_MARGIN, CROP_SIDE
-from bonafide.train.self_blended import self_blended
+from bonafide.networks.faces import find_faces
 
 Pixels = NDArray[np.uint8]
 
@@ -40,18 +42,27 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--kind", choices=fit_face_contrast.KINDS, default="self")
+    parser.add_argument("--donor", type=Path, help="clip whose face is put in, for swap")
+    parser.add_argument("--crf", type=int, default=23)
     args = parser.parse_args()
-    reels = [reel(clip, args.fps, args.seconds, args.height) for clip in args.clips]
+    if args.forge and args.kind == "swap" and not args.donor:
+        parser.error("--kind swap needs --donor")
+    reels = [list(reel(clip, args.fps, args.seconds, args.height)) for clip in args.clips]
+    if args.forge:
+        whole = reels[args.forge - 1]
+        first, last = (min(len(whole), round(at * args.fps)) if at < math.inf else len(whole)
+                       for at in (args.start, args.end))  # fmt: skip
+        donor = list(reel(args.donor, args.fps, 3.0, args.height)) if args.donor else []
+        whole[first:last] = forged(whole[first:last], args.kind, donor, args.seed)
+    options = {"crf": str(args.crf)}
     with av.open(str(args.out), "w") as container:
         stream = None
-        for number, frames in enumerate(zip(*reels, strict=False)):
-            shown = list(frames)
-            if args.forge and args.start <= number / args.fps < args.end:
-                shown[args.forge - 1] = forged(shown[args.forge - 1], args.seed)
+        for shown in zip(*reels, strict=False):
             picture = np.concatenate(shown, axis=1)
             picture = np.ascontiguousarray(picture[:, : picture.shape[1] // 2 * 2])
             if stream is None:
-                stream = container.add_stream("libx264", rate=args.fps, options={"crf": "18"})
+                stream = container.add_stream("libx264", rate=args.fps, options=options)
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -81,21 +92,25 @@ def scaled(pixels: Pixels, height: int) -> Pixels:
     return np.asarray(cv2.resize(square, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def forged(frame: Pixels, seed: int) -> Pixels:
-    """A frame with its largest face blended into itself."""
-    found = find_faces(frame)
-    if not found:
-        return frame
-    face = max(found, key=lambda one: one.width)
-    crop = align(frame, face.landmarks, CROP_SIDE, CROP_MARGIN)
-    # The same draws for every frame: one mask, one change of style.
-    fake, genuine = self_blended(crop, CROP_MARGIN, np.random.default_rng(seed))
-    change = fake.astype(np.float32) - genuine
-    target = ((TEMPLATE - 0.5) / CROP_MARGIN + 0.5) * CROP_SIDE
-    back = cv2.invertAffineTransform(similarity(face.landmarks, target))
-    size = (frame.shape[1], frame.shape[0])
-    moved = cv2.warpAffine(change, back, size, flags=cv2.INTER_LINEAR)
-    return np.clip(np.rint(frame + moved), 0, 255).astype(np.uint8)
+def forged(frames: list[Pixels], kind: str, donor: list[Pixels], seed: int) -> list[Pixels]:
+    """Frames with their largest face forged, one mask and one style throughout."""
+    target, places = _largest(frames)
+    source, _ = _largest(donor)
+    made = fit_face_contrast.forged(
+        kind, target, source if source[0] else None, np.random.default_rng(seed)
+    )
+    done = list(frames)
+    for place, frame in zip(places, made, strict=True):
+        done[place] = frame
+    return done
+
+
+def _largest(frames: list[Pixels]) -> tuple[fit_face_contrast.Stretch, list[int]]:
+    """Frames in which a face is found, its landmarks, and which frames these are."""
+    found = [(number, find_faces(frame)) for number, frame in enumerate(frames)]
+    kept = [(number, max(faces, key=lambda one: one.width)) for number, faces in found if faces]
+    stretch = [frames[number] for number, _ in kept], [face.landmarks for _, face in kept]
+    return stretch, [number for number, _ in kept]
 
 
 if __name__ == "__main__":

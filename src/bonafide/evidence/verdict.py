@@ -95,7 +95,8 @@ def evidence_words(answer: Answer) -> str:
     """The strength of an answer in words: "strong", "some", "weak", "no evidence", "not assessed".
 
     "strong evidence" accuses, "some evidence" is rare among bona fide files, "weak evidence" is
-    not, and there is "no evidence" where a tenth of bona fide files and more show as much.
+    not, and there is "no evidence" where a tenth of bona fide files and more show as much. Where
+    something besides the sum keeps such an answer from being clear, it is "inconclusive".
     """
     if answer.p_value is None:
         return "not assessed"
@@ -103,7 +104,9 @@ def evidence_words(answer: Answer) -> str:
         return "strong evidence"
     if answer.p_value <= SHOWN_FROM:
         return "some evidence"
-    return "weak evidence" if answer.p_value < CLEAR else "no evidence"
+    if answer.p_value < CLEAR:
+        return "weak evidence"
+    return "inconclusive" if answer.decision is Decision.INCONCLUSIVE else "no evidence"
 
 
 def _unaccused(

@@ -36,12 +36,19 @@ class Stretch:
     distance: float
 
 
-def highest_stretch(times: NDArray[np.float64], values: NDArray[np.float64]) -> Stretch | None:
+def highest_stretch(
+    times: NDArray[np.float64],
+    values: NDArray[np.float64],
+    distinct: float = DISTINCT,
+    least_noise: float = 1e-6,
+) -> Stretch | None:
     """The stretch that stands out most; None where none does.
 
     Args:
         times: (n,) seconds, rising.
         values: (n,) finite.
+        distinct: standard errors from which a stretch is told.
+        least_noise: deviation of neighbours that is assumed at least.
     """
     count = len(values)
     if count < 2 * LEAST:
@@ -55,11 +62,11 @@ def highest_stretch(times: NDArray[np.float64], values: NDArray[np.float64]) -> 
     inside = (sums[last] - sums[first]) / length
     outside = (sums[-1] - sums[last] + sums[first]) / (count - length)
     # Noise from neighbours, so that the stretch itself does not count as noise.
-    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-6)
+    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, least_noise)
     error = noise * np.sqrt(1.0 / length + 1.0 / (count - length))
     distance = (inside - outside) / error
     best = int(np.argmax(distance))
-    if distance[best] < DISTINCT:
+    if distance[best] < distinct:
         return None
     edges = np.concatenate([[times[0]], (times[1:] + times[:-1]) / 2, [times[-1]]])
     return Stretch(

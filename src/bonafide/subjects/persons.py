@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from bonafide.networks import probe
 from bonafide.regions import Region, Series, Span, Where
-from bonafide.signals.stretches import Stretch, highest_stretch
+from bonafide.signals.stretches import highest_stretch
+from bonafide.subjects.changes import Change
 from bonafide.subjects.faces import Face, Faces, FaceTrack
 from bonafide.types import Fact, Measurement, NotApplicable
 
+Changes = Callable[[Faces, Sequence[Face], NDArray[np.float32]], Change | None]
 MOST_SCORED = 72  # faces of one media that a network reads
 LEAST_SEEN = 0.25  # share of the frames that were looked at
 FACTS: Mapping[str, str] = {
@@ -31,13 +33,18 @@ FACTS: Mapping[str, str] = {
     "passed_over": "why faces were not measured, and how many",
     "shots": "shots of the video [count]",
     "seen": "in how many frames the person is seen [count]",
-    "stretch": "from when to when the scores of the person are higher than in the rest [s]",
-    "stretch_raise": "by how much, in the mean [the detector's own scale]",
+    "stretch": "from when to when the person differs from the rest of the track [s]",
+    "stretch_of": "what differs there: identity, texture or scores",
+    "stretch_errors": "how far it stands above the rest [standard errors]",
 }
 
 
 def probed(
-    faces: Faces, weights: str, read: Callable[[Face], NDArray[np.float32]], what: str
+    faces: Faces,
+    weights: str,
+    read: Callable[[Face], NDArray[np.float32]],
+    what: str,
+    changes: Changes | None = None,
 ) -> list[Measurement] | NotApplicable:
     """Measure every face with a linear probe.
 
@@ -46,6 +53,8 @@ def probed(
         weights: id of the probe.
         read: features of a face, float32 1×L×D, as the probe takes them.
         what: as for `measurements`.
+        changes: from faces of a track and their features, n×1×L×D, to a stretch of it that is
+            another; by default one in which the scores are higher.
 
     Raises:
         WeightsError: a network cannot be opened.
@@ -53,21 +62,25 @@ def probed(
     if not faces.tracks:
         return NotApplicable(faces.why_none)
     scores: dict[str, NDArray[np.float64]] = {}
+    found_changes: dict[str, Change | None] = {}
     kept: list[FaceTrack] = []
     each = max(1, MOST_SCORED // len(faces.tracks))
     for track in faces.tracks[:MOST_SCORED]:
         chosen = thinned(track.faces, each)
-        found = [probe.read(weights, read(face)) for face in chosen]
+        features = [read(face) for face in chosen]
+        found = [probe.read(weights, one) for one in features]
         near = [number for number, (_, distance) in enumerate(found) if distance[0] <= probe.FAR]
         if near:
             kept.append(FaceTrack(track.subject, tuple(chosen[number] for number in near)))
             scores[track.subject] = np.array([found[number][0][0] for number in near])
+            if changes is not None and faces.shots:
+                found_changes[track.subject] = changes(faces, chosen, np.concatenate(features))
     if not kept:
         return NotApplicable(
             "its faces resemble none of those that the probe was fitted on, as drawings and "
             "statues do"
         )
-    return measurements(faces, kept, scores, what)
+    return measurements(faces, kept, scores, what, None if changes is None else found_changes)
 
 
 def thinned(faces: Sequence[Face], most: int) -> Sequence[Face]:
@@ -82,6 +95,7 @@ def measurements(
     tracks: Sequence[FaceTrack],
     scores: Mapping[str, NDArray[np.float64]],
     what: str,
+    changes: Mapping[str, Change | None] | None = None,
 ) -> list[Measurement]:
     """The measurements of a detector that scored faces.
 
@@ -90,19 +104,18 @@ def measurements(
         tracks: persons with the faces that were scored, at least one.
         scores: subject → (n,) score of each face of the track, larger for what is looked for.
         what: names the score in sentences: "log-odds of a forged face".
+        changes: subject → the stretch in which it is another; by default, in a video, the one in
+            which its scores are higher.
 
     Returns:
         That of the media, one of each person, then, in a video, one of each face.
     """
     video = bool(faces.shots)
     told = {track.subject: float(np.mean(scores[track.subject])) for track in tracks}
-    stretches = {
-        track.subject: highest_stretch(
-            np.array([face.seconds for face in track.faces]), scores[track.subject]
-        )
-        for track in tracks
-        if video
-    }
+    if changes is None:
+        changes = {
+            track.subject: _higher(track, scores[track.subject]) for track in tracks if video
+        }
     least = LEAST_SEEN * len(faces.times)
     often = {track.subject for track in faces.tracks if len(track.faces) >= least}
     counted = [track for track in tracks if track.subject in often]
@@ -121,15 +134,16 @@ def measurements(
         facts["shots"] = len(faces.shots)
     whole = Measurement(
         score=round(told[highest], 4),
-        summary=_summary(told, highest, stretches, what),
+        summary=_summary(told, highest, changes, what),
         regions=() if video else tuple(_region(t, t.faces[0], told[t.subject]) for t in tracks),
         series=tuple(_series(track, scores[track.subject], len(tracks)) for track in tracks)
         if video
         else (),
         facts=facts,
+        contradiction=any(map(_disagrees, changes.values())),
     )
     persons = [
-        _person(track, told[track.subject], stretches.get(track.subject), video, what)
+        _person(track, told[track.subject], changes.get(track.subject), video, what)
         for track in tracks
     ]
     frames = [
@@ -144,7 +158,7 @@ def measurements(
 def _summary(
     told: Mapping[str, float],
     highest: str,
-    stretches: Mapping[str, Stretch | None],
+    changes: Mapping[str, Change | None],
     what: str,
 ) -> str:
     if len(told) == 1:
@@ -154,26 +168,26 @@ def _summary(
             f"{name} {value:+.2f}" for name, value in told.items() if name != highest
         )
         text = f"The {what} is highest for {highest}, {told[highest]:+.2f} ({others})."
-    found = stretches.get(highest)
-    return text if found is None else f"{text} {_of_stretch(highest, found)}"
+    stretches = [found.sentence(name) for name, found in changes.items() if found is not None]
+    return " ".join([text, *stretches])
 
 
-def _of_stretch(subject: str, found: Stretch) -> str:
-    return (
-        f"From {found.start:.1f} s to {found.end:.1f} s the scores of {subject} are higher than "
-        f"in the rest ({found.inside:+.2f} against {found.outside:+.2f})."
-    )
+def _higher(track: FaceTrack, scores: NDArray[np.float64]) -> Change | None:
+    times = np.array([face.seconds for face in track.faces])
+    found = highest_stretch(times, scores)
+    return None if found is None else Change("scores", found)
 
 
 def _person(
-    track: FaceTrack, score: float, stretch: Stretch | None, video: bool, what: str
+    track: FaceTrack, score: float, change: Change | None, video: bool, what: str
 ) -> Measurement:
     facts: dict[str, Fact] = {"seen": len(track.faces)}
     text = f"The {what} of {track.subject} is {score:+.2f}."
-    if stretch is not None:
-        facts["stretch"] = [round(stretch.start, 3), round(stretch.end, 3)]
-        facts["stretch_raise"] = round(stretch.inside - stretch.outside, 3)
-        text = f"{text} {_of_stretch(track.subject, stretch)}"
+    if change is not None:
+        facts["stretch"] = [round(change.stretch.start, 3), round(change.stretch.end, 3)]
+        facts["stretch_of"] = change.what
+        facts["stretch_errors"] = round(change.stretch.distance, 1)
+        text = f"{text} {change.sentence(track.subject)}"
     best = track.best
     return Measurement(
         score=round(score, 4),
@@ -181,7 +195,13 @@ def _person(
         where=Where("video" if video else "image", subject=track.subject),
         regions=(_region(track, best, score),),
         facts=facts,
+        contradiction=_disagrees(change),
     )
+
+
+def _disagrees(change: Change | None) -> bool:
+    """Whether a track contradicts itself: another face, or a face of another origin, for a time."""
+    return change is not None and change.what != "scores"
 
 
 def _frame(track: FaceTrack, face: Face, score: float) -> Measurement:

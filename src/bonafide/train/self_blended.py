@@ -43,7 +43,7 @@ def self_blended(face: Pixels, margin: float, random: Random) -> tuple[Pixels, P
     source, target = (changed, face) if random.random() < 0.5 else (face, changed)
     source, mask = _moved(source, mask, random)
     mask = _bent(mask, random)
-    soft = _softened(mask, random) * float(random.choice(STRENGTHS))
+    soft = softened(mask, random) * float(random.choice(STRENGTHS))
     blend = soft[..., None] * source + (1 - soft[..., None]) * target
     return np.clip(np.rint(blend), 0, 255).astype(np.uint8), target
 
@@ -138,7 +138,7 @@ def _bent(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
     return np.asarray(bent, np.float32)
 
 
-def _softened(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
+def softened(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
     """Blur, keep what stays near the maximum, blur again: a border of random width."""
     first = cv2.GaussianBlur(mask, (0, 0), float(random.uniform(1, 5)))
     inner = (first > 0.9 * first.max()).astype(np.float32) if first.max() > 0 else first

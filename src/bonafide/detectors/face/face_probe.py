@@ -35,6 +35,8 @@ from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks.faces import FINDER, RECOGNISER
 from bonafide.networks.regions import NETWORK, face_view, region_differences
+from bonafide.subjects.changes import NETWORK as CONTRAST
+from bonafide.subjects.changes import change_within
 from bonafide.subjects.faces import FACES, Face, face_crop
 from bonafide.subjects.persons import FACTS, probed
 from bonafide.types import Card, Failed, Kind, Measured, Needs, Question
@@ -48,7 +50,7 @@ CARD = Card(
     needs=Needs(min_side=64, min_faces=1),
     cost=0.3,
     facts=FACTS,
-    networks=(NETWORK, FINDER, RECOGNISER),
+    networks=(NETWORK, CONTRAST, FINDER, RECOGNISER),
     paper="This project, 2026; see the model card of face_probe in MODELS.md",
     licence="MIT (weights of YuNet), Apache-2.0 (EfficientNet-Lite0, SFace and the plane)",
     training_data="728 bona fide files with faces of 57 origins, each also blended into itself, "
@@ -66,7 +68,8 @@ class Detector:
     def measure(self, ctx: Context) -> Measured:
         """Return measurements of the media, of each person, and of each face of a video."""
         try:
-            return probed(ctx.get(FACES), CARD.id, _differences, "score of a forged face")
+            what = "score of a forged face"
+            return probed(ctx.get(FACES), CARD.id, _differences, what, change_within)
         except WeightsError as error:
             return Failed(error.why)
 
