@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import InvalidInput
-from bonafide.files import atomic_write, user_data
+from bonafide.files import atomic_write, cards_in, file_stem, user_folder
+from bonafide.files import checksums as checksums_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,8 +69,7 @@ class Camera:
 
 def folder() -> Path:
     """Where fingerprints are kept; it need not exist."""
-    named = os.environ.get("BONAFIDE_CAMERAS")
-    return Path(named) if named else user_data("cameras")
+    return user_folder("BONAFIDE_CAMERAS", "cameras")
 
 
 def slug(name: str) -> str:
@@ -79,12 +78,7 @@ def slug(name: str) -> str:
     Raises:
         InvalidInput: the name has no letter or digit, is too long, or cannot be printed.
     """
-    found = re.sub(r"[^\w]+", "-", name.casefold()).strip("-_")
-    if not found or len(name) > 60 or not name.isprintable():
-        raise InvalidInput(
-            "a camera's name has 1 to 60 printable characters, one a letter or digit"
-        )
-    return found
+    return file_stem(name, "a camera")
 
 
 def enrolled() -> list[Camera]:
@@ -93,10 +87,7 @@ def enrolled() -> list[Camera]:
     Raises:
         InvalidInput: a card is damaged.
     """
-    place = folder()
-    if not place.is_dir():
-        return []
-    return [_read(path) for path in sorted(place.glob("*.json"))[:MOST_CAMERAS]]
+    return [_read(path) for path in cards_in(folder(), MOST_CAMERAS)]
 
 
 def named(name: str) -> Camera:
@@ -116,16 +107,8 @@ def checksums() -> Mapping[str, str]:
 
     Cards that cannot be read are left out; who compares with them says so.
     """
-    place = folder()
-    if not place.is_dir():
-        return {}
-    found = {}
-    for path in sorted(place.glob("*.json"))[:MOST_CAMERAS]:
-        try:
-            found[f"camera.{path.stem}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
-            continue
-    return found
+    found = checksums_of(cards_in(folder(), MOST_CAMERAS))
+    return {f"camera.{stem}": digest for stem, digest in found.items()}
 
 
 def keep(pattern: NDArray[np.float32], replace: bool = False, **about: Any) -> Camera:

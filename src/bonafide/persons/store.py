@@ -7,10 +7,8 @@ card without its key shows no face and matches nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -18,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bonafide.errors import InvalidInput
-from bonafide.files import atomic_write, user_data
+from bonafide.files import atomic_write, cards_in, file_stem, user_folder
+from bonafide.files import checksums as checksums_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,14 +62,12 @@ class Person:
 
 def folder() -> Path:
     """Where templates are kept; it need not exist."""
-    named = os.environ.get("BONAFIDE_PERSONS")
-    return Path(named) if named else user_data("persons")
+    return user_folder("BONAFIDE_PERSONS", "persons")
 
 
 def key_folder() -> Path:
     """Where keys are kept; it need not exist."""
-    named = os.environ.get("BONAFIDE_PERSON_KEYS")
-    return Path(named) if named else user_data("person-keys")
+    return user_folder("BONAFIDE_PERSON_KEYS", "person-keys")
 
 
 def slug(name: str) -> str:
@@ -79,12 +76,7 @@ def slug(name: str) -> str:
     Raises:
         InvalidInput: the name has no letter or digit, is too long, or cannot be printed.
     """
-    found = re.sub(r"[^\w]+", "-", name.casefold()).strip("-_")
-    if not found or len(name) > 60 or not name.isprintable():
-        raise InvalidInput(
-            "a person's name has 1 to 60 printable characters, one a letter or digit"
-        )
-    return found
+    return file_stem(name, "a person")
 
 
 def enrolled() -> list[Person]:
@@ -93,10 +85,7 @@ def enrolled() -> list[Person]:
     Raises:
         InvalidInput: a card is damaged.
     """
-    place = folder()
-    if not place.is_dir():
-        return []
-    return [_read(path) for path in sorted(place.glob("*.json"))[:MOST_PERSONS]]
+    return [_read(path) for path in cards_in(folder(), MOST_PERSONS)]
 
 
 def named(name: str) -> Person:
@@ -113,14 +102,8 @@ def named(name: str) -> Person:
 
 def checksums() -> Mapping[str, str]:
     """`person.<file name>` → SHA-256 of each card; cards that cannot be read are left out."""
-    place = folder()
-    found = {}
-    for path in sorted(place.glob("*.json"))[:MOST_PERSONS] if place.is_dir() else ():
-        try:
-            found[f"person.{path.stem}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
-            continue
-    return found
+    found = checksums_of(cards_in(folder(), MOST_PERSONS))
+    return {f"person.{stem}": digest for stem, digest in found.items()}
 
 
 def keep(name: str, vectors: Sequence[NDArray[np.float32]], replace: bool = False) -> Person:
