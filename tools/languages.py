@@ -67,6 +67,7 @@ VOCABULARY = (
     "edited pictures",  # of reports until version 0.2
     "generation", "editing", "clone", "splice", "source", "target",
     "not assessed", "strong evidence", "some evidence", "weak evidence", "no evidence",
+    "inconclusive",
     "What it looks for", "Why it works", "When it fails", "How to read it", "Reference",
     "signed", "measured", "stated", "broken", "running", "waiting", "done", "failed", "cancelled",
     "queued", "finished", "JPEG", "all", "not JPEG", "small", "medium", "large",
