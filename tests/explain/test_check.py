@@ -71,6 +71,9 @@ WRONG = [
      "fact.copy_move.matches"),
     ("number", "Three regions are marked.", "region.1", "region.2"),
     ("number", "The picture has a width of 640 pixels.", "file.width"),
+    # probabilities that the report keeps from people: of weak evidence, and of one finding
+    ("number", "The probability that it was made by a generator is 22 %.", "answer.synthetic"),
+    ("number", "Resampling is a weak sign; the probability is 71 %.", "finding.resampling"),
     # places
     ("region", "The region at (60, 40) has 120 × 80 pixels.", "region.1"),
     ("region", "The region at (40, 60) has 100 × 90 pixels.", "region.1", "region.2"),

@@ -26,7 +26,7 @@ from enum import StrEnum
 
 from bonafide import registry
 from bonafide.errors import BonafideError
-from bonafide.evidence.verdict import evidence_words
+from bonafide.evidence.verdict import evidence_words, shows_probability
 from bonafide.explain import words
 from bonafide.explain.facts import numbers, shown, texts_of, unit_of
 from bonafide.types import (
@@ -165,7 +165,7 @@ def _answer(answer: Answer, suffix: str) -> Citable:
     values = [
         Value(number, "share", role)
         for number, role in (
-            (answer.probability, "probability"),
+            (answer.probability if shows_probability(answer) else None, "probability"),
             (answer.p_value, "p-value"),
             (answer.miss_rate, "miss rate"),
             (answer.alpha, "bound"),
@@ -257,8 +257,7 @@ def _scores(measured: Measurement, known: Calibrated | None) -> Iterator[Value]:
     if math.isfinite(known.threshold):
         yield Value(known.threshold, "", "threshold")
     yield Value(known.false_positive_rate, "share", "false-positive rate")
-    if known.probability is not None:
-        yield Value(known.probability, "share", "probability")
+    # The probability of one finding is not shown to people, so that no sentence may state it.
     if known.llr is not None:
         yield Value(known.llr, "", "log-likelihood ratio")
 
