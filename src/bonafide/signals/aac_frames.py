@@ -17,7 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
+
+from bonafide.signals.heavy import scipy
 
 FRAME = 1024  # samples
 _LINES = slice(24, 600)  # coefficients that are looked at: above hum, below the usual cut
@@ -171,7 +172,7 @@ def _transform(frames: Floats) -> Floats:
     """Modified discrete cosine transform of windowed frames, (n, 2,048) → (n, 1,024)."""
     one, two, three, four = np.split(frames, 4, axis=1)
     folded = np.concatenate([-three[:, ::-1] - four, one - two[:, ::-1]], axis=1)
-    return np.asarray(dct(folded, type=4, axis=1, norm="ortho"), np.float32)
+    return np.asarray(scipy.fft.dct(folded, type=4, axis=1, norm="ortho"), np.float32)
 
 
 @lru_cache(maxsize=1)
