@@ -28,7 +28,7 @@ def shown(
 
 def test_the_card_says_everything_once(report: Report) -> None:
     text = " ".join(shown(report, width=200).split())
-    told = ("▲ Manipulated", "above 99 %", "no evidence", "not assessed", report.verdict.caveat)
+    told = ("▲ Manipulated", "above 99 %", "inconclusive", "not assessed", report.verdict.caveat)
     for words in told:
         assert words in text
     assert "Not tested (3): cfa_pattern, prnu, patchmatch_moves" in text

@@ -142,7 +142,7 @@ def routes(service: Service) -> APIRouter:
             section=Markup(section or render.brief(record)),
             kept=section is not None,
             similar=service.similar(record),
-            said=list(service.store.feedback(id)),
+            mistakes=list(service.store.feedback(id)),
             truths={truth: _TRUTHS.get(truth, truth) for truth in TRUTHS},
         )
 
