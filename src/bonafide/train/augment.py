@@ -176,6 +176,11 @@ def turn(pixels: Pixels, random: Random) -> Pixels:
     return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
 
 
+def mirror(pixels: Pixels, random: Random) -> Pixels:
+    """Left and right swapped: a backbone knows the world upright, so that it is not turned."""
+    return np.ascontiguousarray(pixels[:, ::-1])
+
+
 def resize(pixels: Pixels, random: Random, low: float, high: float) -> Pixels:
     """Resize by a factor from `low` to `high`, uniform in its logarithm, with any kernel."""
     factor = float(np.exp(random.uniform(np.log(low), np.log(high))))

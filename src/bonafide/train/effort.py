@@ -29,20 +29,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bonafide.train import recipe
-from bonafide.train.augment import Chain, Pixels, Step, blur, crop, jpeg, light, standard
+from bonafide.train.augment import Chain, Step, blur, crop, jpeg, light, mirror, standard
 from bonafide.train.backbones import Backbone, add_svd_residual, load_backbone, svd_residuals
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
-
-
-def mirror(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Left and right swapped: a backbone knows the world upright, so that it is not turned."""
-    return np.ascontiguousarray(pixels[:, ::-1])
 
 
 class Network(nn.Module):

@@ -37,9 +37,8 @@ from torch.nn import functional
 
 from bonafide.errors import InvalidInput
 from bonafide.train import recipe
-from bonafide.train.augment import Chain, Pixels, Step, blur, crop, jpeg, light
+from bonafide.train.augment import Chain, Pixels, Step, blur, crop, jpeg, light, mirror
 from bonafide.train.backbones import Backbone, load_backbone
-from bonafide.train.effort import mirror
 from bonafide.train.recipe import Batch, Output, Recipe
 
 LEAST_MEAN = 1e-6  # of exp(−2 d²), under its logarithm

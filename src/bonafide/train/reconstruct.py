@@ -32,7 +32,7 @@ from torch import Tensor
 
 from bonafide.errors import InvalidInput, MediaError, MissingExtra
 from bonafide.files import atomic_write
-from bonafide.networks.onnx_runtime import library
+from bonafide.networks.picture_network import picture_network
 from bonafide.train import originals, upscalers
 from bonafide.train.originals import Crop, Original
 
@@ -122,7 +122,7 @@ def open_passage(words: str, network: bool = False) -> Passage:
     """
     kind, _, rest = words.partition(":")
     if words.endswith(".onnx") and kind != "enlarge":
-        return Passage(Path(words).stem, _HUB_MULTIPLE, _network(Path(words), 1))
+        return Passage(Path(words).stem, _HUB_MULTIPLE, picture_network(Path(words), 1))
     if kind in _LIBRARIES and ":" in rest:
         name, _, where = rest.partition(":")
         return _hub(kind, name, where, network)
@@ -283,7 +283,7 @@ def _decoded(output: Any) -> Tensor:
 
 def _enlarger(kernel: str, factor: int) -> Passage:
     if kernel.endswith(".onnx"):
-        enlarge = _network(Path(kernel), factor)
+        enlarge = picture_network(Path(kernel), factor)
         name = f"{Path(kernel).stem}-{factor}"
     elif kernel in upscalers.KERNELS and (kernel != "edges" or factor.bit_count() == 1):
         name = f"{kernel}-{factor}"
@@ -297,33 +297,6 @@ def _enlarger(kernel: str, factor: int) -> Passage:
             "or a FILE.onnx; edges takes powers of two"
         )
     return Passage(name, factor, lambda pixels: enlarge(upscalers.reduced(pixels, factor)))
-
-
-def _network(path: Path, factor: int) -> Callable[[Pixels], Pixels]:
-    """A network: float32 (1, 3, h, w) in [0, 1] → (1, 3, factor·h, factor·w)."""
-    try:
-        session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except ImportError:
-        raise MissingExtra("train", f"enlarging by {path}") from None
-    except Exception as error:  # ONNX Runtime has no common error class
-        raise InvalidInput(f"{path} cannot be opened: {error}") from None
-
-    def enlarge(pixels: Pixels) -> Pixels:
-        batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / 255
-        try:
-            (result,) = session.run(None, {session.get_inputs()[0].name: batch})
-        except Exception as error:
-            raise InvalidInput(f"{path} does not take RGB pictures of any size: {error}") from None
-        if result.shape[2:] != tuple(factor * side for side in batch.shape[2:]):
-            raise InvalidInput(
-                f"{path} does not enlarge by {factor}"
-                if factor > 1
-                else f"{path} does not give back a picture of the size it takes"
-            )
-        levels = np.clip(np.rint(result[0].transpose(1, 2, 0) * 255), 0, 255)
-        return np.ascontiguousarray(levels.astype(np.uint8))
-
-    return enlarge
 
 
 def _device() -> torch.device:

@@ -17,8 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pixels
 from bonafide.bench.attacks.target import Target
-from bonafide.errors import InvalidInput
-from bonafide.networks.onnx_runtime import library
+from bonafide.networks.picture_network import picture_network
 
 SIDE, STRIDE = 8, 2  # pixels
 
@@ -47,7 +46,7 @@ class Through(Attack):
         path: of the ONNX file.
     """
 
-    path: Path | None = None
+    path: Path = Path()
 
     @classmethod
     def of(cls, path: Path) -> Through:
@@ -66,16 +65,8 @@ class Through(Attack):
         """What the network makes of the picture; sides are padded to multiples of 32."""
         height, width = aim.pixels.shape[:2]
         padded = np.pad(aim.pixels, ((0, -height % 32), (0, -width % 32), (0, 0)), "reflect")
-        batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / 255
-        try:
-            session = library().InferenceSession(str(self.path), providers=["CPUExecutionProvider"])
-            (made,) = session.run(None, {session.get_inputs()[0].name: batch})
-        except Exception as error:  # ONNX Runtime has no common error class
-            raise InvalidInput(f"{self.path} cannot be used: {error}") from None
-        if made.shape != batch.shape:
-            raise InvalidInput(f"{self.path} does not give back a picture of the size it takes")
-        levels = np.clip(np.rint(made[0].transpose(1, 2, 0) * 255), 0, 255).astype(np.uint8)
-        yield np.ascontiguousarray(levels[:height, :width])
+        made = picture_network(self.path)(padded)
+        yield np.ascontiguousarray(made[:height, :width])
 
 
 def reconstructed(pixels: Pixels, kept: int) -> Pixels:
