@@ -66,7 +66,7 @@ class DynamicKernel(nn.Module):
     def kernels(self, dynamic: Tensor) -> Tensor:
         """(N, half, h, w) → depthwise kernels (N, half, 3, 3), one set per picture."""
         made: Tensor = self.maker(dynamic.mean((2, 3)))
-        return made.unflatten(1, (-1, 3, 3))
+        return made.reshape(-1, dynamic.shape[1], 3, 3)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, channels, h, w) → the same shape."""
@@ -145,7 +145,7 @@ class Styles(nn.Module):
         """A style of its own class for each of (N,): means and deviations, (N, channels, 1, 1)."""
         kept = self.base.shape[1]
         share = torch.full((kept,), 1 / kept, device=label.device)
-        weights = torch.distributions.Dirichlet(share).sample((len(label),))  # type: ignore[no-untyped-call]
+        weights = torch.distributions.Dirichlet(share).sample((len(label),))
         own = self.base[(label > 0.5).long()]
         style = (weights[:, :, None] * own).sum(1)[..., None, None]
         mean, deviation = style.chunk(2, 1)
