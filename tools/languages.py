@@ -48,7 +48,13 @@ SHOWN = {
 ENGLISH_ONLY = ("explain/check.py", "explain/scope.py", "explain/stances.py", "explain/figures.py",
                 "explain/places.py", "explain/reading.py", "bench", "train", "cli")  # fmt: skip
 # Tables of names and patterns that are compared with files, not shown.
-TABLES = {"_container_table.py", "_container_form.py", "_container_names.py", "_container_movie.py"}
+TABLES = {
+    "_months.py",
+    "_container_table.py",
+    "_container_form.py",
+    "_container_names.py",
+    "_container_movie.py",
+}
 HIDDEN = {
     "InvalidInput", "ValueError", "TypeError", "InvalidDetector", "compile", "extent",
     "replace", "join", "split", "startswith", "endswith", "partition", "removeprefix", "_",

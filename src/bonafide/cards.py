@@ -111,6 +111,7 @@ class Card:
         cost: seconds per megapixel on one core, roughly; slow detectors are started first.
         facts: every fact it may report, name → meaning with the unit in square brackets.
         options: names of `examination.Settings` that its constructor takes.
+        requires: the one of `options` without which it is not asked; "" for none.
         networks: networks that it reads besides the one that has its own id.
         erased_by: kinds of change ("jpeg", "scale", "crop") that erase what it reads.
         outlines: whether its map outlines the parts of a picture that were edited; the others
@@ -136,6 +137,7 @@ class Card:
     cost: float = 0.05
     facts: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    requires: str = ""
     networks: tuple[str, ...] = ()
     erased_by: tuple[str, ...] = ()
     outlines: bool = True

@@ -77,6 +77,7 @@ class Settings:
         stability: whether changed copies are asked about too, see `evidence.stability`.
         calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
         asked: questions that are asked beside those that are always asked.
+        caption: that came with the picture; with one it is asked whether it fits.
     """
 
     profile: Profile = Profile.STANDARD
@@ -89,6 +90,7 @@ class Settings:
     stability: bool = False
     calibration: str | None = None
     asked: tuple[Question, ...] = ()
+    caption: str | None = None
 
 
 class Examiner:
@@ -316,7 +318,9 @@ def select(settings: Settings) -> tuple[tuple[Card, ...], dict[str, str]]:
 
 def _unasked(card: Card, settings: Settings) -> str:
     """Why a detector is not asked, "" if it is."""
-    if not card.question.asked and card.question not in settings.asked:
+    if card.requires and not getattr(settings, card.requires):
+        return f"it needs --{card.requires}"
+    if not (card.question.asked or card.requires or card.question in settings.asked):
         return "its question has to be asked for"
     return "" if settings.profile.includes(card.profile) else f"runs from profile {card.profile} on"
 
@@ -364,6 +368,7 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "stability": settings.stability,
         "calibration": settings.calibration,
         "asked": [question.value for question in settings.asked],
+        "caption": settings.caption,
         "limits": dict(vars(settings.limits)),
     }
 

@@ -447,6 +447,39 @@ def test_ocim(tmp_path: Path, grow: Grow) -> None:
     assert sorted(msu) == ["live", "print", "replay"]
 
 
+def test_dgm4(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        origin/guardian/0001/001.jpg
+        manipulation/simswap/002.jpg
+    """)
+    rows = [
+        {"id": 1, "image": "DGM4/origin/guardian/0001/001.jpg", "text": "A calm day", "fake_cls":
+         "orig", "fake_image_box": [], "fake_text_pos": []},
+        {"id": 2, "image": "DGM4/manipulation/simswap/002.jpg", "text": "A man smiles in Rome",
+         "fake_cls": "face_swap&text_attribute", "fake_image_box": [10, 20, 110, 220],
+         "fake_text_pos": [2, 4]},
+        {"id": 3, "image": "DGM4/origin/lost.jpg", "text": "Gone", "fake_cls": "orig"},
+        {"id": 4, "image": "../secret.jpg", "text": "Gone", "fake_cls": "orig"},
+    ]  # fmt: skip
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "val.json").write_text(json.dumps(rows), "utf-8")
+    (tmp_path / "metadata" / "notes.json").write_text("{}", "utf-8")
+    found = table(tmp_path, "dgm4")
+    assert len(found) == 2
+    changed = found["manipulation/simswap/002.jpg"]
+    assert (changed.label, changed.split) == ("face_swap&text_attribute", "calibrate")
+    assert dict(changed.extra) == {
+        "id": "2",
+        "caption": "A man smiles in Rome",
+        "caption_words": "2 4",
+        "caption_box": "10 20 100 200",
+    }
+    assert found["origin/guardian/0001/001.jpg"].label == "orig"
+    (tmp_path / "metadata" / "val.json").write_text('["a.jpg"]', "utf-8")
+    with pytest.raises(InvalidInput, match="no list of captions"):
+        index(tmp_path, "dgm4")
+
+
 def test_an_unknown_layout_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="aigcdetectbenchmark, casia"):
         index(tmp_path, "nothing")

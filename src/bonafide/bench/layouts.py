@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from bonafide.bench.layouts_captions import CAPTIONS
 from bonafide.bench.layouts_edited import EDITED
 from bonafide.bench.layouts_faces import FACES
 from bonafide.bench.layouts_synthetic import SYNTHETIC
@@ -18,7 +19,7 @@ __all__ = ["LAYOUTS", "Layout", "index", "relative"]
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in sorted((*SYNTHETIC, *EDITED, *FACES), key=lambda one: one.name)
+    for layout in sorted((*SYNTHETIC, *EDITED, *FACES, *CAPTIONS), key=lambda one: one.name)
 }
 
 

@@ -13,6 +13,7 @@ import click
 from bonafide.bench import tables
 from bonafide.cli.bench_attack import attack
 from bonafide.cli.bench_calibration import calibrate, measure, operating_point, regions
+from bonafide.cli.bench_captions import bench_captions
 from bonafide.cli.bench_explain import bench_explain
 from bonafide.cli.bench_options import (
     DONE,
@@ -47,7 +48,7 @@ def bench() -> None:
 
 for _command in (
     measure, calibrate, regions, operating_point, attack, release, tabulate,
-    bench_feedback, bench_explain,
+    bench_feedback, bench_explain, bench_captions,
 ):  # fmt: skip
     bench.add_command(_command)
 

@@ -15,14 +15,13 @@ import click
 from bonafide import __version__
 from bonafide.cli.batch import batch_options
 from bonafide.cli.explain import Explainer, asking_of, explain_options
-from bonafide.cli.options import language_option, limit_options, limits_of
+from bonafide.cli.options import language_option, limit_options
 from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
-from bonafide.types import Label, Profile, Question
+from bonafide.types import Label, Profile
 
 if TYPE_CHECKING:
     from bonafide.batch.job import Outcome
-    from bonafide.examination import Settings
 
 DONE, SOME_FAILED, USAGE, FAIL_ON_MET, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -103,6 +102,12 @@ def bonafide() -> None:
     help="Ask too whether a face is a print, a screen or a mask before the camera.",
 )
 @click.option(
+    "--caption",
+    metavar="TEXT",
+    help="Compare this caption with text in the picture and with the file's own record; for one "
+    "file.",
+)
+@click.option(
     "--calibration",
     metavar="FILE",
     envvar="BONAFIDE_CALIBRATION",
@@ -173,6 +178,7 @@ def scan(
     from bonafide.cli.report_sink import Keeper
     from bonafide.cli.scan import given_files
     from bonafide.cli.scan import scan as scan_files
+    from bonafide.cli.settings import settings_of, warn_of_old_lists
     from bonafide.store import open_store
 
     if as_json and jsonl:
@@ -182,13 +188,15 @@ def scan(
         raise click.UsageError("nothing to examine: give a PATH or --list FILE")
     if ray and not out:
         raise click.UsageError("--ray needs --out DIR")
-    settings = _settings(options)
+    settings = settings_of(options)
     asking = asking_of(options)
     if not quiet:
-        _warn_of_old_lists(settings)
+        warn_of_old_lists(settings)
     if out:
         if asking:
             raise click.UsageError("--explain cannot be used with --out")
+        if settings.caption:
+            raise click.UsageError("--caption belongs to one file: it cannot be used with --out")
         if as_json or html or maps or "-" in paths:
             raise click.UsageError("--out cannot be used with --json, --html, --maps or PATH -")
         counted = run_batch(
@@ -213,6 +221,8 @@ def scan(
     files = list(given_files(expand(given, column, settings.limits, ordered=True), settings.limits))
     if not files:
         raise click.UsageError("no files found")
+    if settings.caption and len(files) > 1:
+        raise click.UsageError(f"--caption belongs to one file, and there are {len(files)}")
     count = min(jobs or os.cpu_count() or 1, len(files))
     opened = open_store(store) if keep or store else None
     kept = Keeper(opened, sign, settings, quiet)
@@ -333,54 +343,6 @@ def main() -> None:
         what = error.filename or "the results"
         click.echo(f"bonafide: cannot write {what}: {error.strerror or error}", err=True)
         sys.exit(USAGE)
-
-
-def _settings(options: dict[str, Any]) -> Settings:
-    from bonafide.evidence.calibration import load_calibration
-    from bonafide.examination import Settings, select
-
-    only = options.get("only") or ""
-    if options.get("trust"):
-        _check_trust(options["trust"])
-    settings = Settings(
-        profile=Profile(options["profile"]),
-        only=tuple(part.strip() for part in only.split(",") if part.strip()),
-        limits=limits_of(options),
-        false_accusation_rate=options["false_accusation_rate"],
-        trust=options.get("trust"),
-        network=bool(options.get("network")),
-        stability=bool(options.get("stability")),
-        calibration=options.get("calibration"),
-        asked=(Question.SPOOFED,) if options.get("liveness") else (),
-    )
-    # A bad table or an unknown id is a usage error now, not a failure per file.
-    load_calibration(settings.calibration)
-    if settings.only:
-        select(settings)
-    return settings
-
-
-def _check_trust(path: str) -> None:
-    """Refuse a trust list without certificates before the first file is examined."""
-    from pathlib import Path
-
-    given = Path(path)
-    files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
-    if not any(b"-----BEGIN CERTIFICATE" in file.read_bytes() for file in files):
-        raise click.UsageError(f"--trust: {path} holds no PEM certificate")
-
-
-def _warn_of_old_lists(settings: Settings) -> None:
-    """Say which trust lists are past their own date of replacement.
-
-    Raises:
-        InvalidInput: a list that the user added or updated is damaged.
-    """
-    from bonafide.trust.user import in_use
-
-    if settings.trust is None:
-        for warning in in_use().warnings:
-            click.echo(f"warning: {warning}", err=True)
 
 
 class _Tally:

@@ -154,6 +154,7 @@ def settings_of(record: Mapping[str, Any], allowed: Limits) -> Settings:
             stability=bool(told["stability"]),
             calibration=_path(told["calibration"]),
             asked=tuple(Question(name) for name in told.get("asked", ())),
+            caption=_path(told.get("caption")),
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidInput(

@@ -241,8 +241,12 @@ def history(finding: Finding) -> list[Event]:
 
 
 def _worth_saying(finding: Finding) -> bool:
-    """Provenance that is not weighed but that a reader must not miss."""
-    if finding.question is not Question.PROVENANCE or finding.status is not Status.OK:
+    """What is not weighed and must not be missed, or answers what was asked for."""
+    if finding.status is not Status.OK:
+        return False
+    if not finding.question.asked:
+        return True
+    if finding.question is not Question.PROVENANCE:
         return False
     stands = finding.hit or finding.main.contradiction or finding.claim is not None
     return stands or any(event.standing != "stated" for event in history(finding))
