@@ -159,7 +159,7 @@ def train(
         raise click.UsageError("give --data MANIFEST and --out DIR")
 
     from bonafide.bench.protocol import load_protocol
-    from bonafide.train import batches, config, export, loop, masked
+    from bonafide.train import batches, clips, config, export, loop, masked
     from bonafide.train import data as tables
     from bonafide.train.processes import Processes
 
@@ -169,7 +169,13 @@ def train(
     kept = Path(cache) if cache else folder / "pixels"
     if recipe.needs_masks and pairs:
         raise click.UsageError(f"{method} learns from masks, not from --pairs")
-    load = masked.load if recipe.needs_masks else partial(tables.load, pairs=[*map(Path, pairs)])
+    if recipe.needs_clips and pairs:
+        raise click.UsageError(f"{method} learns from clips, not from --pairs")
+    load: Callable[..., TrainingData] = partial(tables.load, pairs=[*map(Path, pairs)])
+    if recipe.needs_masks:
+        load = masked.load
+    elif recipe.needs_clips:
+        load = partial(clips.load, frames=settings.frames)
     with _bar("reading", quiet or not alone) as tick:
         # One process decodes; a training of many would read every file as many times.
         material = Processes.join().from_first(

@@ -79,6 +79,23 @@ class Chain(Generic[T]):
         return given
 
 
+def framewise(change: Callable[..., Pixels]) -> Callable[..., Pixels]:
+    """A change of pictures as one of clips, uint8 H×W×3T: alike for all frames."""
+
+    def changed(pixels: Pixels, random: Random, **options: Any) -> Pixels:
+        state = int(random.integers(2**63))
+        frames = np.split(pixels, pixels.shape[2] // 3, axis=2)
+        return np.concatenate(
+            [
+                change(np.ascontiguousarray(frame), np.random.default_rng(state), **options)
+                for frame in frames
+            ],
+            axis=2,
+        )
+
+    return changed
+
+
 def standard(side: int) -> Chain[Pixels]:
     """Everything below in sensible doses, ending in crops of `side` pixels with a levelled codec.
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from bonafide.errors import InvalidInput
-from bonafide.train.augment import Pixels, level, resaved, tiled
-from bonafide.train.data import History, Pair, Picture, TrainingData
+from bonafide.train.augment import Pixels, framewise, level, resaved, tiled
+from bonafide.train.data import History, Pair, Picture, TrainingData, source_numbers
 from bonafide.train.recipe import Augment, Batch, Recipe
 from bonafide.train.weighted import Weighted
 
@@ -101,7 +101,7 @@ class Samples(Dataset[list[Example]]):
 
     def __init__(self, recipe: Recipe, data: TrainingData, sampling: Sampling) -> None:
         settings = recipe.settings
-        self.data = data
+        self.recipe, self.data = recipe, data
         self.sampling = sampling
         self.seed, self.side = settings.seed, settings.crop
         self.own = recipe if isinstance(recipe, OwnPairs) else None
@@ -117,12 +117,7 @@ class Samples(Dataset[list[Example]]):
             Weighted([one.source for one in side], exponent) if side else None
             for side in self._classes
         ]
-        every = [
-            *data.pictures,
-            *(side for pair in data.pairs for side in (pair.original, pair.twin)),
-        ]
-        named = sorted({picture.source for picture in every})
-        self._sources = {name: number for number, name in enumerate(named)}
+        self._sources = source_numbers(data)
         self._by_maker = Weighted([pair.twin.source for pair in data.pairs] or [""], exponent)
         self._histories = histories(data)
 
@@ -136,6 +131,10 @@ class Samples(Dataset[list[Example]]):
         # Taking turns balances classes exactly, over steps where a batch is odd.
         turn = step * labelled + slot
         return [self._labelled(self.picture(turn % 2, random), random)]
+
+    def has(self, side: int) -> bool:
+        """Whether there are pictures of one class: 0 bona fide, 1 synthetic."""
+        return bool(self._classes[side])
 
     def picture(self, side: int, random: np.random.Generator) -> Picture:
         """A picture of one class: 0 bona fide, 1 synthetic."""
@@ -233,7 +232,8 @@ class Views(Dataset[Example]):
         top, left = ((length - self.side) // 2 for length in pixels.shape[:2])
         pixels = pixels[top : top + self.side, left : left + self.side]
         pixels = with_history(pixels, picture, self.known, 1.0, random)
-        return Example(level(pixels, random), float(picture.positive))
+        last = level if pixels.shape[2] == 3 else framewise(level)
+        return Example(last(pixels, random), float(picture.positive))
 
 
 def in_parts(pairs: int, slots: int, wanted: int, world: int) -> list[list[int]]:

@@ -20,6 +20,7 @@ from bonafide.train.readers import Table, open_table
 
 __all__ = [
     "Fingerprint", "History", "Pair", "Picture", "TrainingData", "fingerprint", "hold_out", "load",
+    "source_numbers",
 ]  # fmt: skip
 PAIR_COLUMNS = ("path", "original", "left", "top", "size", "autoencoder")
 
@@ -113,6 +114,12 @@ def load(
     divide = _divide_labelled if pictures else _divide_pairs
     whole = TrainingData(tuple(pictures), tuple(aligned), (), (), left_out, tuple(tables))
     return divide(whole, held_out, seed) if held_out else whole
+
+
+def source_numbers(data: TrainingData) -> dict[str, int]:
+    """Sources of what is trained on, numbered in alphabetical order."""
+    every = [*data.pictures, *(side for one in data.pairs for side in (one.original, one.twin))]
+    return {name: number for number, name in enumerate(sorted({one.source for one in every}))}
 
 
 def hold_out(pictures: Sequence[Picture], share: float, seed: int) -> set[str]:

@@ -31,6 +31,7 @@ from bonafide.train import checkpoints
 from bonafide.train.activations import recomputed
 from bonafide.train.batches import Samples, Sampling, in_parts, training_batches
 from bonafide.train.checkpoints import BEST, CHECKPOINT, Progress
+from bonafide.train.clips import ClipSamples, OwnForgeries
 from bonafide.train.data import TrainingData
 from bonafide.train.logs import Log, Means
 from bonafide.train.masked import MaskedSamples, validation_examples
@@ -95,6 +96,15 @@ class OwnRate(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsData(Protocol):
+    """A recipe that looks at what it is trained on before it makes its network."""
+
+    def read_data(self, data: TrainingData) -> None:
+        """Called once, before `Recipe.network`."""
+        ...
+
+
 Watch = Callable[[Progress], None]
 
 
@@ -129,6 +139,8 @@ def fit(
     settings, machine = recipe.settings, machine or Machine()
     sampling = sampling or (TamperingSettings() if recipe.needs_masks else Sampling())
     _check(recipe, data, folder, resume)
+    if isinstance(recipe, ReadsData):
+        recipe.read_data(data)
     processes = Processes.join()
     precision = Precision(machine.precision, processes.device)
     talks = processes.rank == 0
@@ -236,7 +248,7 @@ def _tables(
             MaskValidation(shown, recipe.settings, processes, precision),
         )
     return (
-        Samples(recipe, data, sampling),
+        (ClipSamples if recipe.needs_clips else Samples)(recipe, data, sampling),
         Validation(data, recipe.settings, processes, precision, machine.workers),
     )
 
@@ -266,6 +278,8 @@ def _check(recipe: Recipe, data: TrainingData, folder: Path, resume: bool) -> No
     classes = {picture.positive for picture in data.pictures}
     if recipe.needs_masks and not classes:
         raise InvalidInput("after holding out groups, no picture is left to train on")
+    if isinstance(recipe, OwnForgeries):
+        classes.add(True)
     if not recipe.needs_masks and not data.pairs and classes != {True, False}:
         raise InvalidInput("after holding out groups, pictures of one class are left to train on")
     if not resume and (folder / CHECKPOINT).exists():

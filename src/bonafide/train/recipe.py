@@ -83,12 +83,15 @@ class Output(NamedTuple):
             network that does not say.
         summary: float32 (N, C) of a network that takes the summary of a whole picture as its
             second input, `context`: what this input adds to it; None elsewhere.
+        segments: float32 (N, Q, 3) of a network that finds forged intervals: begin and end as
+            shares of the clip, and the logit of each; None elsewhere.
     """
 
     logit: Tensor
     map: Tensor | None = None
     reliability: Tensor | None = None
     summary: Tensor | None = None
+    segments: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,10 @@ class Recipe(ABC):
         needs_pairs: whether it trains on aligned pairs rather than on a labelled manifest.
         needs_masks: whether it learns which pixels were edited: from pictures with masks, and from
             bona fide ones that are edited on the way (see `bonafide.train.tampering`).
-        channels: planes that the network sees; 3 are red, green and blue.
+        needs_clips: whether it reads clips, frames of one person or scene (see
+            `bonafide.train.clips`).
+        channels: planes that the network sees; 3 are red, green and blue, as many for every frame
+            of a clip.
         cell: pixels a side that one value of those planes stands for.
         layout: what the exported network takes, for its card.
         material: settings of what it learns from that differ from their defaults, as text.
@@ -155,7 +161,8 @@ class Recipe(ABC):
     paper: ClassVar[str]
     needs_pairs: ClassVar[bool] = False
     needs_masks: ClassVar[bool] = False
-    channels: ClassVar[int] = 3
+    needs_clips: ClassVar[bool] = False
+    channels: int = 3
     cell: ClassVar[int] = 1
     layout: ClassVar[str] = "float32 (N, 3, H, W), RGB in [0, 1], native resolution, never resized"
     material: ClassVar[Mapping[str, str]] = {}

@@ -39,10 +39,10 @@ def self_blended(face: Pixels, margin: float, random: Random) -> tuple[Pixels, P
         the change itself gives nothing away.
     """
     mask = outline(len(face), margin, random)
-    changed = _changed(face, random)
+    changed = restyled(face, random)
     source, target = (changed, face) if random.random() < 0.5 else (face, changed)
     source, mask = _moved(source, mask, random)
-    mask = _bent(mask, random)
+    mask = bent(mask, random)
     soft = softened(mask, random) * float(random.choice(STRENGTHS))
     blend = soft[..., None] * source + (1 - soft[..., None]) * target
     return np.clip(np.rint(blend), 0, 255).astype(np.uint8), target
@@ -79,8 +79,8 @@ def _power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:
     return found
 
 
-def _changed(face: Pixels, random: Random) -> Pixels:
-    """Colours, light and sharpness changed as the paper changes them."""
+def restyled(face: Pixels, random: Random) -> Pixels:
+    """Colours, light and sharpness changed as the paper changes them: uint8 n×n×3 → the same."""
     values = face.astype(np.float32)
     if random.random() < 0.5:
         values = values + random.uniform(-20, 20, 3).astype(np.float32)
@@ -124,7 +124,7 @@ def _moved(
     )
 
 
-def _bent(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
+def bent(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
     """Elastic deformation of the mask alone."""
     side = len(mask)
     field = random.uniform(-1, 1, (2, side, side)).astype(np.float32)
@@ -132,10 +132,10 @@ def _bent(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
     shift = [cv2.GaussianBlur(one, (0, 0), sigma) for one in field]
     strength = side * random.uniform(0.1, 0.5)
     rows, columns = np.mgrid[:side, :side].astype(np.float32)
-    bent = cv2.remap(
+    found = cv2.remap(
         mask, columns + shift[0] * strength, rows + shift[1] * strength, cv2.INTER_LINEAR
     )
-    return np.asarray(bent, np.float32)
+    return np.asarray(found, np.float32)
 
 
 def softened(mask: NDArray[np.float32], random: Random) -> NDArray[np.float32]:
