@@ -238,6 +238,44 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Role:
+    """One of five questions of a caption, as a model answers it.
+
+    Attributes:
+        role: "who", "what", "when", "where" or "why".
+        claim: what the caption says, copied from it.
+        evidence: what the file or the report says, copied from what is cited, or what the model
+            sees; "" for nothing.
+        relation: "supported", "refuted" or "no_evidence", in the model's judgement.
+        cites: ids of where the evidence stands; "picture" for what the model sees itself.
+    """
+
+    role: str
+    claim: str
+    evidence: str
+    relation: str
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a model says of a picture when it is asked in several ways.
+
+    Attributes:
+        answers: name of the prompt → "generated", "photograph" or "undetermined".
+        requests: that were answered.
+        tokens_in, tokens_out: as the endpoint counted them; estimated where it did not.
+        failure: why some answers are missing, one sentence; "" if all went well.
+    """
+
+    answers: Mapping[str, str]
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Step:
     """A call of a tool that a model made before it explained a report.
 
@@ -279,6 +317,7 @@ class Explained:
         seconds: wall time.
         steps: calls of tools that the model made first, in order.
         stopped: why it made no more: "finished", a bound, or a sentence; "" where it had none.
+        roles: how it holds the caption against the report, where there was one; its own judgement.
     """
 
     model: str
@@ -298,6 +337,7 @@ class Explained:
     seconds: float = 0.0
     steps: tuple[Step, ...] = ()
     stopped: str = ""
+    roles: tuple[Role, ...] = ()
 
     @property
     def made(self) -> int:

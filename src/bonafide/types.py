@@ -30,8 +30,10 @@ from bonafide.questions import Dropped as Dropped
 from bonafide.questions import Explained as Explained
 from bonafide.questions import Kind as Kind
 from bonafide.questions import Label as Label
+from bonafide.questions import Opinion as Opinion
 from bonafide.questions import Question as Question
 from bonafide.questions import Reason as Reason
+from bonafide.questions import Role as Role
 from bonafide.questions import Statement as Statement
 from bonafide.questions import Step as Step
 from bonafide.questions import Verdict as Verdict

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bonafide.errors import InvalidInput
-from bonafide.explain import reading, replies
+from bonafide.explain import captioned, reading, replies
 from bonafide.explain.agent import Bounds, Seen, Toolbox, investigate
 from bonafide.explain.cache import Cache, folder
 from bonafide.explain.check import Checker
@@ -30,7 +30,7 @@ from bonafide.explain.sending import (
     prompt,
     schema,
 )
-from bonafide.types import Dropped, Explained, Report, Statement, Step
+from bonafide.types import Dropped, Explained, Report, Role, Statement, Step
 
 ANSWER_TOKENS = 1_200  # of one answer
 STEP = 0.05  # by which the temperature rises with every further try
@@ -163,6 +163,12 @@ def explain(
                     break
     except EndpointError as error:
         failure = str(error)
+    roles: tuple[Role, ...] = ()
+    if captioned.caption_of(report) and not failure:
+        try:
+            roles = _roles(asked, captioned.payload(report, sent.pictures), announce)
+        except EndpointError as error:
+            failure = str(error)
     tally = asked.tally
     return Explained(
         model=asking.model,
@@ -182,7 +188,24 @@ def explain(
         seconds=round(time.monotonic() - began, 3),
         steps=seen.steps,
         stopped=seen.stopped,
+        roles=roles,
     )
+
+
+def _roles(
+    asked: _Asked, sent: Payload, announce: Callable[[Payload], None] | None
+) -> tuple[Role, ...]:
+    """How the model holds the caption against the report.
+
+    Raises:
+        EndpointError: no usable answer, or a bound is reached.
+    """
+    if announce is not None:
+        announce(sent)
+    reply = asked.ask(
+        sent.messages(), captioned.schema(sent.ids), 0.0, asked.asking.seed, captioned.TOKENS
+    )
+    return captioned.roles(reply.text, asked.report, bool(sent.pictures))
 
 
 class _Asked:

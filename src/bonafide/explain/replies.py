@@ -36,6 +36,29 @@ def statements(text: str, author: str) -> list[Statement]:
     return found[:MOST]
 
 
+def objects(text: str) -> Iterator[dict[str, Any]]:
+    """Every complete JSON object in an answer that holds no others, at most `MOST`."""
+    decoder = json.JSONDecoder(strict=False)
+    text = _THOUGHT.sub("", text[:LONGEST])
+    place, count = text.find("{"), 0
+    while place >= 0 and count < MOST:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            place = text.find("{", place + 1)
+            continue
+        inner = [
+            item
+            for held in value.values()
+            for item in (held if isinstance(held, list) else [held])
+            if isinstance(item, dict)
+        ]
+        for one in inner[:MOST] or [value]:
+            count += 1
+            yield one
+        place = text.find("{", end)
+
+
 def _objects(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(text, cites) of each complete JSON object that has a text."""
     decoder = json.JSONDecoder(strict=False)

@@ -189,6 +189,32 @@ def tools(explained: Explained) -> str:
     )
 
 
+def roles(explained: Explained) -> list[tuple[str, str, str]]:
+    """(question, claim of the caption, what the model holds against it) of each 5W answer."""
+    names = {
+        "who": _("who"), "what": _("what"), "when": _("when"), "where": _("where"),
+        "why": _("why"),
+    }  # fmt: skip
+    found = []
+    for one in explained.roles:
+        against = f"“{one.evidence}”" if one.evidence else ""
+        cites = ", ".join(one.cites)
+        told_relation = {
+            "supported": _("supported by %(evidence)s (%(cites)s)", evidence=against, cites=cites),
+            "refuted": _("refuted by %(evidence)s (%(cites)s)", evidence=against, cites=cites),
+        }.get(one.relation, told("no evidence"))
+        found.append((names.get(one.role, one.role), f"“{one.claim}”", told_relation))
+    return found
+
+
+def roles_note() -> str:
+    """What the 5W answers are, and are not."""
+    return _(
+        "The model holds the caption against the report. What it quotes is there; what it makes of "
+        "it is its own judgement, and no part of any answer."
+    )
+
+
 def called(step: Step) -> str:
     """A call as it would be written: "zoom(x=1, y=2)"."""
     given = ", ".join(f"{name}={value}" for name, value in step.arguments.items())

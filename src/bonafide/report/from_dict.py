@@ -36,6 +36,7 @@ from bonafide.types import (
     Reason,
     Region,
     Report,
+    Role,
     Series,
     Span,
     Stability,
@@ -182,6 +183,10 @@ def _explained(record: Mapping[str, Any] | None) -> Explained | None:
         # Reports of before have no steps.
         steps=tuple(_made(Step, one) for one in record.get("steps", [])),
         stopped=str(record.get("stopped", "")),
+        roles=tuple(
+            _made(Role, one, cites=tuple(str(cite) for cite in one["cites"]))
+            for one in record.get("roles", [])
+        ),
     )
 
 

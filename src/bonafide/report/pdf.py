@@ -261,7 +261,11 @@ class _Page(Sheet):
         self.ink(9)
         for statement in added.kept:
             self.paragraph(f"{statement.text} ({', '.join(statement.cites)})")
+        for name, claim, against in explained.roles(added):
+            self.paragraph(f"{name}: {claim}: {against}")
         self.ink(8, colour=GREY)
+        if added.roles:
+            self.paragraph(explained.roles_note())
         failure = ""
         if added.failure:
             failure = " " + _("Nothing more came of it: %(why)s.", why=told(added.failure))

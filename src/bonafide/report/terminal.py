@@ -206,6 +206,10 @@ def _print_explained(added: Explained, console: Console) -> None:
             Text(wording.one_line(statement.text)) + Text(f" ({wording.one_line(cites)})", "dim"),
         )
         console.print(row)
+    if added.roles:
+        console.print(Text(wording.one_line(explained.roles_note()), "dim"))
+    for name, claim, against in explained.roles(added):
+        console.print(Text(wording.one_line(f"- {name}: {claim}: {against}", 400)))
     counted = explained.counted(added)
     if added.failure:
         counted = f"{counted} {told(f'{added.failure[:1].upper()}{added.failure[1:]}')}."

@@ -31,7 +31,7 @@ from bonafide.types import (
 )
 
 SCHEMA = 2
-_LISTS = ("kept", "dropped", "steps")
+_LISTS = ("kept", "dropped", "steps", "roles")
 
 
 def to_dict(report: Report | Failure) -> dict[str, Any]:
@@ -245,6 +245,7 @@ def explained(added: Explained | None) -> dict[str, Any] | None:
         ],
         "reasons": dict(added.reasons),
         "steps": [_json(vars(one)) for one in added.steps],
+        "roles": [_json(vars(one)) for one in added.roles],
     }
 
 
