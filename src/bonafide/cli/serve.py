@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bonafide.cli.explain import asking_of, explain_options
 from bonafide.cli.options import limit_option, limits_of
 from bonafide.errors import MissingExtra
 from bonafide.types import Profile
+
+if TYPE_CHECKING:
+    from bonafide.explain.model import Asking
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NEEDED = ("fastapi", "uvicorn", "multipart", "prometheus_client", "httpcore")
@@ -67,6 +71,7 @@ def _common(function: F) -> F:
             help="Address space of one process that decodes files.",
         ),
         *map(limit_option, ("file_bytes", "pixels", "seconds")),
+        explain_options,
     )
     for option in reversed(options):
         function = option(function)
@@ -257,7 +262,30 @@ def _config(options: dict[str, Any]) -> Any:
         store=options["store"],
         workers=options["workers"],
         settings=settings,
+        explain=_explaining(options),
     )
+
+
+def _explaining(options: dict[str, Any]) -> Asking | None:
+    """The model that explains reports where a request asks for it; says what it is sent.
+
+    Raises:
+        UsageError: the options contradict each other.
+        MissingExtra: the package openai is not installed.
+    """
+    if options["explain_steps"]:
+        raise click.UsageError("--explain-steps: the model of a service calls no tools")
+    asking = asking_of(options)
+    if asking is not None:
+        from bonafide.explain.endpoint import Endpoint
+
+        host = Endpoint(asking.url, asking.model).host
+        click.echo(
+            f"{asking.model} at {host} explains reports where it is asked for; sent: "
+            f"{asking.share.value}",
+            err=True,
+        )
+    return asking
 
 
 def _check_extras() -> None:

@@ -22,6 +22,9 @@ JobId = Annotated[
 ]
 Chosen = Annotated[Profile, Query(description="how much time may be spent on a file")]
 Stable = Annotated[bool, Query(description="examine changed copies of the picture too")]
+Explained = Annotated[
+    bool, Query(description="let the operator's model add sentences, each checked; 422 without one")
+]
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for the report")]
 Webhook = Annotated[
     str | None,
@@ -89,6 +92,7 @@ def routes(service: Service) -> APIRouter:
         wait: Wait = 0.0,
         profile: Chosen = Profile.STANDARD,
         stability: Stable = False,
+        explain: Explained = False,
         webhook: Webhook = None,
         caller: Caller = may_examine,
     ) -> Response:
@@ -98,7 +102,7 @@ def routes(service: Service) -> APIRouter:
         longer; otherwise the job, to be asked about or listened to.
         """
         files = await intake.receive(request, 1)
-        id_ = await intake.queue(files, Wish(profile, stability, webhook), caller)
+        id_ = await intake.queue(files, Wish(profile, stability, webhook, explain), caller)
         job = await service.wait(id_, wait, request)
         if job.finished_at is None or job.files[0].state == "cancelled":
             return _accepted(service.shown(job))
@@ -124,12 +128,13 @@ def routes(service: Service) -> APIRouter:
         request: Request,
         profile: Chosen = Profile.STANDARD,
         stability: Stable = False,
+        explain: Explained = False,
         webhook: Webhook = None,
         caller: Caller = may_examine,
     ) -> Response:
         """Send files as multipart/form-data, each in a part named `file`."""
         files = await intake.receive(request, config.most_files)
-        id_ = await intake.queue(files, Wish(profile, stability, webhook), caller)
+        id_ = await intake.queue(files, Wish(profile, stability, webhook, explain), caller)
         return _accepted(service.shown(await service.wait(id_, 0.0, request)))
 
     @router.get("/jobs", summary="Newest jobs", responses=problems())

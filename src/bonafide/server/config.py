@@ -14,6 +14,7 @@ from pathlib import Path
 from bonafide.batch import workers
 from bonafide.batch.sandbox import Level
 from bonafide.examination import Settings
+from bonafide.explain.model import Asking
 from bonafide.types import Fact, Profile
 
 MIB = 1024**2
@@ -45,6 +46,8 @@ class Config:
         sandbox: what is kept from the processes that decode files; None for as much as this
             system can.
         memory_bytes: address space that one of them may have.
+        explain: the model that explains reports where a request asks for it; None for none. It is
+            asked by the worker, never by the processes that decode files.
     """
 
     spool: Path
@@ -67,6 +70,7 @@ class Config:
     webhook_pause: float = 5.0
     sandbox: Level | None = None
     memory_bytes: int = 8 * 1024 * MIB
+    explain: Asking | None = None
 
     @property
     def kept_seconds(self) -> tuple[float, float, float | None]:
@@ -80,7 +84,8 @@ class Config:
     @property
     def lease_seconds(self) -> float:
         """Longer than a worker can take, so that no file is given to two."""
-        return workers.TRIES * self.settings.limits.seconds + 60.0
+        asked = 0.0 if self.explain is None else self.explain.seconds + self.explain.timeout
+        return workers.TRIES * self.settings.limits.seconds + 60.0 + asked
 
     def webhook_secret(self, owner: str) -> str:
         """What signs the webhooks of one key; nobody can derive another's from it.
@@ -92,9 +97,9 @@ class Config:
         return "whsec_" + base64.b64encode(digest).decode("ascii")
 
 
-def choices(profile: Profile, stability: bool) -> dict[str, Fact]:
+def choices(profile: Profile, stability: bool, explain: bool = False) -> dict[str, Fact]:
     """What a request may choose, as a job carries it to a worker."""
-    return {"profile": profile.value, "stability": stability}
+    return {"profile": profile.value, "stability": stability, "explain": explain}
 
 
 def chosen(base: Settings, choice: dict[str, Fact]) -> Settings:

@@ -39,6 +39,7 @@ class Wish:
     profile: Profile
     stability: bool = False
     webhook: str | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,18 @@ class Intake:
             The job's id.
 
         Raises:
-            Problem: 422 for a webhook that cannot be told, 503 where the queue is full.
+            Problem: 422 for a webhook that cannot be told, or an explanation where there is no
+                model; 503 where the queue is full.
         """
+        if wish.explain and self.config.explain is None:
+            raise Problem(422, "explain", "this service has no model that explains reports")
         if wish.webhook is not None:
             try:
                 fetch.check(wish.webhook)
             except fetch.FetchRefused as refused:
                 raise Problem(422, "webhook", f"webhook: {refused}") from None
         await self.check_room(len(files))
-        settings = choices(wish.profile, wish.stability) | {"owner": caller.name}
+        settings = choices(wish.profile, wish.stability, wish.explain) | {"owner": caller.name}
         rows = [JobFile(file.name, file.kept.sha256, file.kept.sha256) for file in files]
         job = await run_in_threadpool(self.store.add_job, rows, settings, caller.name, wish.webhook)
         self.metrics.accepted.inc(len(files))

@@ -72,6 +72,7 @@ class Job(BaseModel):
     counts: dict[FileState, int] = Field(examples=[{"done": 2, "queued": 1}])
     profile: str = Field(examples=["standard"])
     stability: bool
+    explain: bool = Field(description="whether the operator's model explains the reports")
     owner: str = Field(examples=["newsroom"])
     webhook: str | None
     created_at: datetime

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from bonafide import __version__
+from bonafide.explain.endpoint import Endpoint
 from bonafide.languages.current import known
 from bonafide.languages.speak import sentence
 from bonafide.report import cards, html, templates, wording
@@ -32,7 +33,7 @@ from bonafide.types import ACCUSATIONS, Kind, Label, Profile
 
 _HERE = Path(__file__).parent
 _PAGE = 40  # reports on one page of the history
-_FIELDS = ("profile", "stability")  # of the form, besides files
+_FIELDS = ("profile", "stability", "explain")  # of the form, besides files
 _SHOWN_QUESTIONS = [
     question for question in ACCUSATIONS.values() if question.asked and Kind.IMAGE in question.kinds
 ]
@@ -62,6 +63,8 @@ def routes(service: Service) -> APIRouter:
             batch_bytes=config.batch_bytes,
             kept_hours=config.retention_hours,
             retain=config.retain,
+            explain=config.explain,
+            explain_host=config.explain and Endpoint(config.explain.url, "").host,
         )
 
     @router.post("/upload")
@@ -71,7 +74,8 @@ def routes(service: Service) -> APIRouter:
         profile = str(fields.get("profile", config.settings.profile.value))
         if profile not in list(Profile):
             raise Problem(422, "invalid", "there is no such profile")
-        wish = Wish(Profile(profile), fields.get("stability") is not None)
+        stability, explain = (fields.get(name) is not None for name in ("stability", "explain"))
+        wish = Wish(Profile(profile), stability, explain=explain)
         id_ = await service.intake.queue(files, wish, caller)
         return RedirectResponse(f"/jobs/{id_}", 303)
 

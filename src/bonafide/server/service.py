@@ -82,6 +82,7 @@ class Service:
                 "counts": dict(job.counts),
                 "profile": job.settings["profile"],
                 "stability": job.settings["stability"],
+                "explain": bool(job.settings.get("explain")),  # older jobs do not say
                 "owner": job.owner,
                 "webhook": job.webhook,
                 "created_at": job.created_at,

@@ -6,6 +6,8 @@ decoder costs that one file.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import signal
@@ -20,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.batch import sandbox, workers
-from bonafide.batch.job import Job, Outcome, heard, perform, told
+from bonafide.batch.job import Job, Outcome, heard, perform, told, with_explained
 from bonafide.batch.sandbox import Sandbox
 from bonafide.errors import StoreUnavailable
 from bonafide.examination import Settings, key
-from bonafide.languages.current import ANY
+from bonafide.explain.model import explain
+from bonafide.explain.model import options as explaining
+from bonafide.languages.current import ANY, using
 from bonafide.media.sources import PathSource
 from bonafide.report.to_dict import to_dict
 from bonafide.server import logs
@@ -58,7 +62,8 @@ class Task:
         owner: name of the key that handed it in.
         path: of its bytes.
         settings: how to examine it.
-        key: of the examination.
+        key: of the examination, and of the explanation where one is asked for.
+        share: what a model may see of it, a `Share`; "" where none is asked.
     """
 
     file: JobFile
@@ -66,6 +71,7 @@ class Task:
     path: str
     settings: Settings
     key: str
+    share: str = ""
 
 
 def main(config: Config, parent: int | None = None) -> None:
@@ -177,11 +183,23 @@ class Worker:
         elif isinstance(outcome.report, Failure):
             self._fail(task.file, outcome.report)
         else:
+            outcome = self._explained(task, outcome)
             try:
                 self._keep(task, outcome)
             except ReportGone:  # an old one of the same file, deleted at this moment
                 self._keep(task, outcome)
             self._say(task.file, outcome.record["verdict"])
+
+    def _explained(self, task: Task, outcome: Outcome) -> Outcome:
+        """The outcome with what the operator's model added, where it was asked for."""
+        asking = self.config.explain
+        if asking is None or not task.share or isinstance(outcome.report, Failure):
+            return outcome
+        added = explain(outcome.report, asking, outcome.pictures)
+        if added.failure:
+            _log.warning("the model gave no answer, or only a part", extra={"why": added.failure})
+        with using(ANY):
+            return with_explained(outcome, added)
 
     def _keep(self, task: Task, outcome: Outcome) -> None:
         id_ = self.store.put_report(outcome.record, task.key, outcome.perceptual_hash, task.owner)
@@ -196,7 +214,13 @@ class Worker:
             return Failure(file.name, None, "SourceError", why, file.sha256)
         settings = chosen(self.config.settings, dict(file.settings))
         owner = str(file.settings["owner"])
-        return Task(file, owner, str(path), settings, self._key(settings))
+        asking = self.config.explain if file.settings.get("explain") else None
+        examined = self._key(settings)
+        if asking is None:
+            return Task(file, owner, str(path), settings, examined)
+        both = f"{examined} {json.dumps(explaining(asking), sort_keys=True)}"
+        explained = hashlib.sha256(both.encode()).hexdigest()
+        return Task(file, owner, str(path), settings, explained, asking.share.value)
 
     def _known(self, task: Task) -> bool:
         """Whether the same bytes were examined in the same way before; they are not again."""
@@ -230,7 +254,18 @@ def examine_upload(task: Task) -> dict[str, Any]:
     try:
         source = PathSource(task.path, name)  # whose path must not enter the report
         return told(
-            perform(Job(None, source, name, task.settings, page=True, hashed=True, language=ANY))
+            perform(
+                Job(
+                    None,
+                    source,
+                    name,
+                    task.settings,
+                    page=True,
+                    hashed=True,
+                    share=task.share,
+                    language=ANY,
+                )
+            )
         )
     except MemoryError:
         kind, why = "LimitExceeded", "memory: it needs more than one file may have"
