@@ -33,6 +33,7 @@ from bonafide.evidence import stability, verdict
 from bonafide.evidence.calibration import calibrate, load_calibration, measures
 from bonafide.evidence.edited_regions import fuse_maps, regard
 from bonafide.explain import words
+from bonafide.explain.judge import Judge
 from bonafide.media.context import Context
 from bonafide.media.facts import media_facts
 from bonafide.media.limits import Limits
@@ -78,6 +79,7 @@ class Settings:
         calibration: file written by `bonafide bench calibrate`, laid over the shipped calibration.
         asked: questions that are asked beside those that are always asked.
         caption: that came with the picture; with one it is asked whether it fits.
+        judge: a model that is asked about every picture, over the network; None for none.
     """
 
     profile: Profile = Profile.STANDARD
@@ -91,6 +93,7 @@ class Settings:
     calibration: str | None = None
     asked: tuple[Question, ...] = ()
     caption: str | None = None
+    judge: Judge | None = None
 
 
 class Examiner:
@@ -369,6 +372,7 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "calibration": settings.calibration,
         "asked": [question.value for question in settings.asked],
         "caption": settings.caption,
+        "judge": settings.judge and settings.judge.describe(),
         "limits": dict(vars(settings.limits)),
     }
 

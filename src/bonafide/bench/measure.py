@@ -7,7 +7,7 @@ detector; of several lines about a file the later ones add to the earlier.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,7 @@ SECONDS = 600.0  # for all detectors on one file
 
 if TYPE_CHECKING:
     from bonafide.examination import Examiner
+    from bonafide.explain.judge import Judge
 
 Record = dict[str, Any]
 Progress = Callable[[int, int, int], None]
@@ -43,12 +44,23 @@ class Task:
     path: str
     mask: str | None
     detectors: tuple[str, ...]
+    judge: Judge | None = None
 
 
-def usual_detectors(profile: Profile = Profile.THOROUGH) -> tuple[str, ...]:
-    """Usable detectors of a profile, in the order of the registry."""
+def usual_detectors(
+    profile: Profile = Profile.THOROUGH, given: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Usable detectors of a profile, in the order of the registry.
+
+    Args:
+        profile: the most expensive that is run.
+        given: names of settings that are made; a detector that requires another is left out.
+    """
+    cards = [registry.card(name) for name in registry.usable()]
     return tuple(
-        name for name in registry.usable() if profile.includes(registry.card(name).profile)
+        card.id
+        for card in cards
+        if profile.includes(card.profile) and card.requires in ("", *given)
     )
 
 
@@ -58,6 +70,7 @@ def measure(
     detectors: Sequence[str] = (),
     jobs: int = 1,
     progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> int:
     """Measure what is missing in `out`, and append it.
 
@@ -68,6 +81,7 @@ def measure(
             is not labelled for is not asked about it.
         jobs: processes.
         progress: called with (done, total, failed).
+        judge: a model that is asked about every picture, over the network; None for none.
 
     Returns:
         How many files could not be measured.
@@ -76,7 +90,7 @@ def measure(
         UnknownDetector: an id names no detector.
         InvalidInput: `out` is no file of measurements.
     """
-    chosen = tuple(detectors) or usual_detectors()
+    chosen = tuple(detectors) or usual_detectors(given=("judge",) if judge else ())
     cards = {name: registry.card(name) for name in chosen}
     known = read_records(out) if out.exists() else {}
     tasks = []
@@ -89,7 +103,7 @@ def measure(
             and (name not in said or said[name]["version"] != card.version)
         )
         if missing:
-            tasks.append(Task(file.path, file.mask, missing))
+            tasks.append(Task(file.path, file.mask, missing, judge))
     failed = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     _cut_broken_line(out)
@@ -115,7 +129,7 @@ def measure_file(task: Task) -> Record:
         media = open_media(task.path)
         if media.image is not None:
             _ = media.image.pixels  # what cannot be decoded is one failure, not one per detector
-        examiner = examiner_of(task.detectors)
+        examiner = examiner_of(task.detectors, task.judge)
         findings = examiner.ask(media, examiner.chosen)
         measured = measures(media)
     except MediaError as error:
@@ -134,11 +148,12 @@ def measure_file(task: Task) -> Record:
 
 
 @lru_cache(maxsize=4)
-def examiner_of(detectors: tuple[str, ...]) -> Examiner:
+def examiner_of(detectors: tuple[str, ...], judge: Judge | None = None) -> Examiner:
     """One per choice of detectors, so that networks stay open."""
     from bonafide.examination import Examiner, Settings
 
-    return Examiner(Settings(only=detectors, threads=1))  # as the standard profile asks them
+    # As the standard profile asks them.
+    return Examiner(Settings(only=detectors, threads=1, judge=judge))
 
 
 def read_records(*scores: str | Path) -> dict[str, Record]:

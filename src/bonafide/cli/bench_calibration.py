@@ -25,6 +25,7 @@ from bonafide.cli.bench_options import (
     quiet_option,
     where_option,
 )
+from bonafide.cli.judge import judge_of, judge_options
 
 
 @click.command()
@@ -35,6 +36,7 @@ from bonafide.cli.bench_options import (
               help="Detectors to run.  [default: all that can be used]")  # fmt: skip
 @where_option
 @most_option
+@judge_options
 @jobs_option
 @quiet_option
 def measure(
@@ -45,6 +47,7 @@ def measure(
     most: int,
     jobs: int,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Score labelled files as they are, to calibrate on.
 
@@ -58,8 +61,10 @@ def measure(
     from bonafide.bench.measure import measure as measuring
 
     files = read_labelled(manifests, pairs(where, "--where", "COLUMN=VALUE"), most)
+    judge = judge_of(options, quiet)
     with bar("measuring", quiet) as tick:
-        failed = measuring(files, out, listed(detectors), jobs or os.cpu_count() or 1, tick)
+        count = jobs or os.cpu_count() or 1
+        failed = measuring(files, out, listed(detectors), count, tick, judge)
     click.echo(str(out))
     sys.exit(SOME_FAILED if failed else DONE)
 

@@ -15,6 +15,7 @@ import click
 from bonafide import __version__
 from bonafide.cli.batch import batch_options
 from bonafide.cli.explain import Explainer, asking_of, explain_options
+from bonafide.cli.judge import judge_options
 from bonafide.cli.options import language_option, limit_options
 from bonafide.cli.verbs import Verbs, add_verbs
 from bonafide.errors import BonafideError
@@ -114,6 +115,7 @@ def bonafide() -> None:
     help="A calibration of your own, from `bonafide bench calibrate`.  [default: "
     "$BONAFIDE_CALIBRATION]",
 )
+@judge_options
 @explain_options
 @click.option("--keep", is_flag=True, help="Put reports into the default store.")
 @click.option(
@@ -188,13 +190,15 @@ def scan(
         raise click.UsageError("nothing to examine: give a PATH or --list FILE")
     if ray and not out:
         raise click.UsageError("--ray needs --out DIR")
-    settings = settings_of(options)
+    settings = settings_of({**options, "quiet": quiet})
     asking = asking_of(options)
     if not quiet:
         warn_of_old_lists(settings)
     if out:
         if asking:
             raise click.UsageError("--explain cannot be used with --out")
+        if settings.judge:
+            raise click.UsageError("--judge cannot be used with --out")
         if settings.caption:
             raise click.UsageError("--caption belongs to one file: it cannot be used with --out")
         if as_json or html or maps or "-" in paths:

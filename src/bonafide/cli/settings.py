@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bonafide.cli.judge import judge_of
 from bonafide.cli.options import limits_of
 from bonafide.types import Profile, Question
 
@@ -40,6 +41,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
         calibration=options.get("calibration"),
         asked=(Question.SPOOFED,) if options.get("liveness") else (),
         caption=_caption(options.get("caption")),
+        judge=judge_of(options, bool(options.get("quiet"))),
     )
     # A bad table or an unknown id is a usage error now, not a failure per file.
     load_calibration(settings.calibration)
