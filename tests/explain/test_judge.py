@@ -91,7 +91,7 @@ def test_answers_are_read(text: str, expected: str) -> None:
     assert answer(text) == expected
 
 
-@pytest.mark.parametrize("name", prompts())
+@pytest.mark.parametrize("name", ["regions", "structure", "debate", "rationale", "premises"])
 def test_a_prompt_from_first_to_last_turn(name: str) -> None:
     with serving(always("generated")) as served:
         opinion = Judge("tiny", served.url, (name,)).ask(PIXELS)
@@ -165,7 +165,7 @@ def test_uncalibrated_it_cannot_move_a_verdict(monkeypatch: pytest.MonkeyPatch) 
     assert silent.why == "no model was named"
     for decision, score in (("generated", 1.0), ("photograph", -1.0)):
         with serving(always(decision)) as served:
-            report, found = finding_of(data, Judge("tiny", served.url, prompts()))
+            report, found = finding_of(data, Judge("tiny", served.url, ("defects", "sense")))
         assert served.headers[0]["authorization"] == "Bearer very-secret"
         assert (found.score, found.llr, found.calibrated, found.hit) == (score, None, None, False)
         assert report.verdict.label == plain.verdict.label
@@ -230,7 +230,7 @@ def test_measured_calibrated_and_then_it_votes(tmp_path: Path) -> None:
         done = CliRunner().invoke(
             bonafide,
             ["bench", "measure", str(manifest), "--out", str(scores), "--detectors", "mllm_judge",
-             "--judge", "tiny", "--judge-url", served.url, "--judge-by", "defects,sense",
+             "--judge", "tiny", "--judge-url", served.url, "--judge-by", "questions",
              "--jobs", "1", "--quiet"],
         )  # fmt: skip
         assert done.exit_code == 0, done.output
@@ -244,7 +244,7 @@ def test_measured_calibrated_and_then_it_votes(tmp_path: Path) -> None:
         assert fitted.exit_code == 0, fitted.output
         table = json.loads(own.read_text("utf-8"))
         assert table["detectors"]["mllm_judge"]["version"] == registry.card("mllm_judge").version
-        judge = Judge("tiny", served.url, ("defects", "sense"))
+        judge = Judge("tiny", served.url, ("questions",))
         report, found = finding_of(png(200, 99), judge, str(own))
     assert found.llr is not None and found.llr > 0
     answered = next(a for a in report.verdict.answers if a.question is Question.SYNTHETIC)
