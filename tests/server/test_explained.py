@@ -76,19 +76,22 @@ def test_the_form_says_what_is_sent_and_a_service_without_a_model_refuses(
     tmp_path: Any, make_picture: Make, served: Any
 ) -> None:
     asking = Asking("tiny", served.url)
-    with run(make_config(tmp_path / "a", workers=0, auth=False, explain=asking)) as running:
-        with running.client(None) as client:
-            page = client.get("/").text
-            assert 'name="explain"' in page
-            assert "is sent the findings, not the picture" in page
-            assert "tiny" in page and "127.0.0.1" in page
-            sent = {"file": ("a.png", make_picture(4), "image/png")}
-            job = client.post("/v1/jobs?explain=true", files=sent)
-            assert (job.status_code, job.json()["explain"]) == (202, True)
-    with run(make_config(tmp_path / "b", workers=0, auth=False)) as running:
-        with running.client(None) as client:
-            assert 'name="explain"' not in client.get("/").text
-            sent = {"file": ("a.png", make_picture(4), "image/png")}
-            refused = client.post("/v1/jobs?explain=true", files=sent)
-            assert refused.status_code == 422
-            assert "no model" in refused.text
+    sent = {"file": ("a.png", make_picture(4), "image/png")}
+    with (
+        run(make_config(tmp_path / "a", workers=0, auth=False, explain=asking)) as running,
+        running.client(None) as client,
+    ):
+        page = client.get("/").text
+        assert 'name="explain"' in page
+        assert "is sent the findings, not the picture" in page
+        assert "tiny" in page and "127.0.0.1" in page
+        job = client.post("/v1/jobs?explain=true", files=sent)
+        assert (job.status_code, job.json()["explain"]) == (202, True)
+    with (
+        run(make_config(tmp_path / "b", workers=0, auth=False)) as running,
+        running.client(None) as client,
+    ):
+        assert 'name="explain"' not in client.get("/").text
+        refused = client.post("/v1/jobs?explain=true", files=sent)
+        assert refused.status_code == 422
+        assert "no model" in refused.text
