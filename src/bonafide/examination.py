@@ -372,7 +372,7 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "calibration": settings.calibration,
         "asked": [question.value for question in settings.asked],
         "caption": settings.caption,
-        "judge": settings.judge and settings.judge.describe(),
+        "judge": None if settings.judge is None else settings.judge.describe(),
         "limits": dict(vars(settings.limits)),
     }
 
