@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from bonafide.errors import InvalidInput
 from bonafide.networks import runtime
-from bonafide.networks.clip import LAYERS, NETWORK, SIDE, class_tokens, square_view
+from bonafide.networks.clip import LAYERS, NETWORK, SIDE, chosen, square_view, tokens_of
 from bonafide.train.clip_tower import DEVIATION, MEAN, read_tower
 
 BLOCKS = 8
@@ -56,8 +56,14 @@ def test_the_features_are_those_of_pytorch() -> None:
     with torch.inference_mode():
         hidden = in_pytorch()((torch.from_numpy(views) - mean) / deviation,
                               output_hidden_states=True).hidden_states  # fmt: skip
-    expected = torch.stack([hidden[int(name[-1])][:, 0] for name in LAYERS], 1).numpy()
-    np.testing.assert_allclose(class_tokens(views), expected, atol=2e-2)
+    expected = torch.stack([_expected(hidden, *name.split(".")) for name in LAYERS], 1).numpy()
+    np.testing.assert_allclose(tokens_of(views), expected, atol=2e-2)
+    np.testing.assert_array_equal(chosen(tokens_of(views), LAYERS[-1:]), tokens_of(views)[:, -1:])
+
+
+def _expected(hidden: tuple[torch.Tensor, ...], block: str, pooled: str = "") -> torch.Tensor:
+    tokens = hidden[int(block[-1])]
+    return tokens[:, 1:].mean(1) if pooled else tokens[:, 0]
 
 
 def test_the_file_is_small_and_names_its_source() -> None:

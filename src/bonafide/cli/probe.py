@@ -164,9 +164,10 @@ def crops(
               "a view to fit on: native, degraded, and of aligned faces blended and target. May be "
               "repeated.  [default: native and degraded]")  # fmt: skip
 @question_option
-@click.option("--blocks", default="5,6,7,8", show_default=True, metavar="N,...",
-              help="Blocks of CLIP whose class tokens are kept, of 1 to 8; or `regions`: how "
-              "aligned faces differ from their surroundings.")  # fmt: skip
+@click.option("--blocks", metavar="N,...",
+              help="Blocks of CLIP whose class tokens are kept, of 1 to 8, or with .mean, the "
+              "mean of their patch tokens; or `regions`: how aligned faces differ from their "
+              "surroundings.  [default: 6.mean,7.mean,8.mean,5,6,7,8]")  # fmt: skip
 @voices_option
 @most_option
 @quiet_option
@@ -177,7 +178,7 @@ def features(
     out: Path,
     degradations: tuple[str, ...],
     question: str,
-    blocks: str,
+    blocks: str | None,
     voices: bool,
     most: int,
     quiet: bool,
@@ -218,7 +219,8 @@ def features(
               help="Detector whose probe it is: its question's labels count.  [default: that of "
               "generated pictures]")  # fmt: skip
 @click.option("--layers", metavar="N,...",
-              help="Blocks that are read.  [default: 7,8, or all there are]")  # fmt: skip
+              help="Blocks that are read, as in --blocks.  [default: 6 to 8 and their means, or "
+              "all there are]")  # fmt: skip
 @click.option("--strength", type=click.FloatRange(min=0, min_open=True), metavar="C",
               help="Inverse of the penalty's weight.")  # fmt: skip
 @click.option("--squares", is_flag=True,
@@ -344,14 +346,16 @@ def _of_pictures_only(ctx: click.Context, *names: str) -> None:
             raise click.UsageError(f"{option.opts[0]} is of pictures, not of --voices")
 
 
-def _layers(blocks: str) -> tuple[str, ...]:
-    """Names of blocks from their numbers, "3,4", or of the features of regions."""
-    from bonafide.networks.clip import BLOCKS
+def _layers(blocks: str | None) -> tuple[str, ...]:
+    """Names of tokens from numbers of blocks, "3,4.mean", or of the features of regions."""
+    from bonafide.networks.clip import BLOCKS, LAYERS, MEAN
     from bonafide.networks.regions import LAYER
 
+    if blocks is None:
+        return LAYERS
     if blocks == LAYER:
         return (LAYER,)
     named = tuple(f"layer{part.strip()}" for part in blocks.split(","))
-    if any(name not in BLOCKS for name in named):
-        raise click.UsageError(f"--blocks: the network has blocks 1 to {len(BLOCKS)}")
+    if any(name.removesuffix(MEAN) not in BLOCKS for name in named):
+        raise click.UsageError(f"--blocks: the network has 1 to {len(BLOCKS)}, as 7 or 7{MEAN}")
     return named

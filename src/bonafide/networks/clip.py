@@ -19,7 +19,9 @@ from bonafide.networks import runtime
 NETWORK = "clip_b16"
 SIDE = 224  # pixels
 BLOCKS = tuple(f"layer{number}" for number in range(1, 9))  # what the network gives
-LAYERS = BLOCKS[4:]  # blocks whose class tokens are read of whole pictures
+MEAN = ".mean"  # of the patch tokens of a block, after its name
+# What is read of whole pictures; the last one is what distances are measured on.
+LAYERS = tuple(f"{name}{MEAN}" for name in BLOCKS[5:]) + BLOCKS[4:]
 
 
 def central_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -47,29 +49,41 @@ def square_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(square.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
-def class_tokens(
-    views: NDArray[np.float32], layers: tuple[str, ...] = LAYERS
-) -> NDArray[np.float32]:
-    """Class tokens of views.
+def tokens_of(views: NDArray[np.float32], layers: tuple[str, ...] = LAYERS) -> NDArray[np.float32]:
+    """Tokens of views, one for each name in `layers`.
 
     Args:
         views: float32 N×3×224×224, RGB in [0, 1].
-        layers: of `BLOCKS`, whose class tokens are wanted.
+        layers: names of `BLOCKS` for class tokens; with `MEAN`, the mean of the 196 patch tokens.
 
     Returns:
-        float32 N×L×768: the class token after each of these blocks.
+        float32 N×L×768.
 
     Raises:
         WeightsError: the network cannot be opened.
     """
-    tokens = runtime.session(NETWORK).run(views, only=layers)
-    found: NDArray[np.float32] = np.stack([tokens[layer][:, 0] for layer in layers], axis=1)
+    blocks = tuple(name for name in BLOCKS if name in layers or f"{name}{MEAN}" in layers)
+    said = runtime.session(NETWORK).run(views, only=blocks)
+    found: NDArray[np.float32] = np.stack(
+        [
+            said[name.removesuffix(MEAN)][:, 1:].mean(1)
+            if name.endswith(MEAN)
+            else said[name][:, 0]
+            for name in layers
+        ],
+        axis=1,
+    )
     return found
 
 
+def chosen(tokens: NDArray[np.float32], layers: tuple[str, ...]) -> NDArray[np.float32]:
+    """Some of the tokens N×L×768 of `LAYERS`, by name."""
+    return np.ascontiguousarray(tokens[:, [LAYERS.index(name) for name in layers]])
+
+
 def _of_whole(ctx: Context) -> NDArray[np.float32]:
-    return class_tokens(square_view(ctx.image.pixels)[None])
+    return tokens_of(square_view(ctx.image.pixels)[None])
 
 
-CLIP_SQUARE: Signal[NDArray[np.float32]] = Signal("clip.square", "1", _of_whole)
-"""float32 1×4×768 class tokens of the central square of a picture; raises `WeightsError`."""
+CLIP_SQUARE: Signal[NDArray[np.float32]] = Signal("clip.square", "2", _of_whole)
+"""float32 1×7×768, tokens `LAYERS` of the central square of a picture; raises `WeightsError`."""

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context, Signal
 from bonafide.networks import runtime
-from bonafide.networks.clip import CLIP_SQUARE, LAYERS
+from bonafide.networks.clip import CLIP_SQUARE, chosen
 
 NETWORK = "content"
 
@@ -26,9 +24,8 @@ def _drawn(ctx: Context) -> float | None:
     try:
         tokens = ctx.get(CLIP_SQUARE)
         session = runtime.session(NETWORK)
-        blocks = session.weights.metadata["settings"]["blocks"]
-        chosen = np.ascontiguousarray(tokens[:, [LAYERS.index(name) for name in blocks]])
-        logit = float(session.run(tokens=chosen)["logit"][0])
+        read = chosen(tokens, tuple(session.weights.metadata["settings"]["blocks"]))
+        logit = float(session.run(tokens=read)["logit"][0])
     except WeightsError:
         return None
     return 1.0 / (1.0 + math.exp(-max(min(logit, 50.0), -50.0)))

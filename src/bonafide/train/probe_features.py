@@ -1,11 +1,12 @@
 """Features of labelled pictures, kept in one file: what a probe is fitted on.
 
-They are CLIP's class tokens, or the differences between regions of aligned faces.
+They are tokens of CLIP, or the differences between regions of aligned faces.
 
-Of each picture there are two views. `native` is what the detector reads. `degraded` is the same
-picture after what happens to pictures on their way: half of the time cut to a square of random
-size, then resized, saved as WebP and as JPEG, each at random and alike for both classes. Chance
-comes from the picture's checksum, so the same pictures give the same file everywhere.
+Of each picture there are two views, or three. `native` is what the detector reads. `degraded` is
+the same picture after what happens to pictures on their way: half of the time cut to a square of
+random size, then resized, saved as WebP and as JPEG, each at random and alike for both classes.
+`normalise`, where it is asked for, is what protocols with that name score. Chance comes from the
+picture's checksum, so the same pictures give the same file everywhere.
 
 Of aligned faces (`bonafide probe crops`) there may be two more, made of genuine ones: `blended`, a
 self-blended image, which counts as forged, and `target`, the genuine face that it is to be told
@@ -34,7 +35,7 @@ from bonafide.media.image import Image
 from bonafide.media.limits import Limits
 from bonafide.media.source import open_media
 from bonafide.networks import regions
-from bonafide.networks.clip import LAYERS, SIDE, class_tokens, square_view
+from bonafide.networks.clip import LAYERS, SIDE, square_view, tokens_of
 from bonafide.subjects.faces import CROP_MARGIN
 from bonafide.train.augment import Chain, Pixels, Step, jpeg, resize, webp
 from bonafide.train.self_blended import published, self_blended
@@ -42,7 +43,9 @@ from bonafide.types import Question
 
 WHOLE, DEGRADED = "native", "degraded"
 BLENDED, TARGET = "blended", "target"
-FITTED_ON = (WHOLE, DEGRADED, BLENDED, TARGET)  # views; others are only scored
+OWN = (WHOLE, DEGRADED, BLENDED, TARGET)  # views that are made here
+NORMALISED = GRAMMAR.canonical("normalise")
+FITTED_ON = (*OWN, NORMALISED)  # views; others are only scored
 LARGEST = 1024  # pixels a side that are left before degrading
 _BATCH = 8
 _SAVE_EVERY = 200  # pictures
@@ -62,14 +65,14 @@ class Features:
     """Views of labelled pictures.
 
     Attributes:
-        tokens: float16 N×L×768, class tokens of the last L blocks of the network.
+        tokens: float16 N×L×768.
         view: (N,) text, `WHOLE`, `DEGRADED` or a degradation of `bonafide.bench.degrade`.
         path: (N,) text, absolute.
         source: (N,) text, what is held out together.
         made: (N,) text, generator or kind.
         kind: (N,) text, what it shows, "" where unknown.
         positive: (N,) bool, whether the answer to the question is yes.
-        layers: names of the L blocks, where that is asked for.
+        layers: names of the L tokens, as `bonafide.networks.clip.tokens_of` reads them.
         file: (N,) text: the file that a crop was cut out of, else the path; empty where files are
             not pooled.
         subject: (N,) text: the person whom a crop shows, else ""; empty as `file`.
@@ -106,7 +109,7 @@ def collect(
             on; by default `native` and `degraded`.
         progress: called with (done, total, failed).
         question: whose labels count.
-        layers: blocks whose class tokens are kept, or `regions.LAYER` alone for the differences
+        layers: names of the tokens that are kept, or `regions.LAYER` alone for the differences
             between regions of aligned faces; those of the file where it exists.
 
     Returns:
@@ -118,9 +121,10 @@ def collect(
     """
     tokens, known, kept = _read(out)
     layers = kept or layers
-    asked = tuple(
-        name if name in FITTED_ON else GRAMMAR.canonical(name) for name in degradations
-    ) or (WHOLE, DEGRADED)
+    asked = tuple(name if name in OWN else GRAMMAR.canonical(name) for name in degradations) or (
+        WHOLE,
+        DEGRADED,
+    )
     there = set(known)
     missing: list[tuple[str, tuple[str, ...]]] = []
     for one in files:
@@ -132,7 +136,7 @@ def collect(
             missing += [(one.path, views)] if views else []
     of_face = layers == (regions.LAYER,)
     view_of = regions.face_view if of_face else square_view
-    tokens_of = regions.region_differences if of_face else partial(class_tokens, layers=layers)
+    read = regions.region_differences if of_face else partial(tokens_of, layers=layers)
     failed = 0
     waiting: list[NDArray[np.float32]] = []
     for done, (path, views) in enumerate(missing, 1):
@@ -142,7 +146,7 @@ def collect(
         except MediaError:
             failed += 1
         if waiting and (len(waiting) >= _BATCH or done == len(missing)):
-            tokens += list(tokens_of(np.stack(waiting)).astype(np.float16))
+            tokens += list(read(np.stack(waiting)).astype(np.float16))
             waiting = []
         if done % _SAVE_EVERY == 0 or done == len(missing):
             _write(out, tokens, known[: len(tokens)], layers)
@@ -202,7 +206,7 @@ def _views(path: Path, views: Sequence[str], limits: Limits) -> Iterator[Pixels]
     if media.image is None:
         raise UnsupportedFormat(str(path), "it is no picture")
     for view in views:
-        if view in FITTED_ON:
+        if view in OWN:
             pixels = media.image.pixels
             random = np.random.default_rng(int(media.sha256[:15], 16))
             if view in (BLENDED, TARGET):

@@ -1,4 +1,4 @@
-"""A linear probe on CLIP's class tokens: fit, out-of-fold scores, ONNX.
+"""A linear probe on CLIP's tokens: fit, out-of-fold scores, ONNX.
 
 Logistic regression on standardised features. Both classes weigh the same, and a source weighs as
 the square root of its pictures, so that no collection speaks for the world.
@@ -26,7 +26,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
-from bonafide.networks import runtime
+from bonafide.networks import clip, runtime
 from bonafide.networks.probe import FAR
 from bonafide.train import probe_figures
 from bonafide.train.onnx_file import save
@@ -35,7 +35,7 @@ from bonafide.types import Card
 
 FOLDS = 10
 COMPONENTS = 128  # of the subspace of the training pictures
-USED = ("layer7", "layer8")
+USED = tuple(name for name in clip.LAYERS if name != "layer5")
 DEFAULT = "clip_probe"  # the detector whose probe is fitted
 STRENGTH = 1e-3  # inverse of the penalty's weight
 _LEAST_DEVIATION = 1e-3
@@ -272,10 +272,10 @@ def _weights(truth: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.f
 
 
 def layers_of(text: str | None, names: Sequence[str]) -> tuple[int, ...]:
-    """Indices of class tokens from numbers of blocks, "7,8".
+    """Indices of tokens from numbers of blocks, "7,8" or "8.mean,8".
 
     Args:
-        text: numbers; None for blocks 7 and 8, or for all where there are none of these.
+        text: numbers; None for `USED`, or for all where there are none of these.
         names: of the blocks that there are features of.
 
     Raises:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from bonafide.bench.attacks.attack import Aim, Attack, Budget, Pixels, Pool
 from bonafide.bench.attacks.target import Target
 from bonafide.networks import runtime
-from bonafide.networks.clip import BLOCKS, NETWORK, SIDE, class_tokens, square_view
+from bonafide.networks.clip import BLOCKS, NETWORK, SIDE, square_view, tokens_of
 from bonafide.train.torch_graph import Run, differentiable
 
 _STEPS = 4
@@ -78,7 +78,7 @@ def fitted(pool: Pool) -> NDArray[np.float32]:
 
 
 def _features(pictures: tuple[Pixels, ...]) -> NDArray[np.float64]:
-    tokens = np.concatenate([class_tokens(square_view(one)[None], _READ) for one in pictures])
+    tokens = np.concatenate([tokens_of(square_view(one)[None], _READ) for one in pictures])
     return tokens.reshape(len(pictures), -1).astype(np.float64)
 
 

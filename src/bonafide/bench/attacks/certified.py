@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.networks import probe
-from bonafide.networks.clip import class_tokens, square_view
+from bonafide.networks.clip import square_view, tokens_of
 
 GRID = 4  # parts along each side
 
@@ -62,7 +62,8 @@ def certify(pixels: NDArray[np.uint8], weights: str, share: float) -> Certificat
         WeightsError: the probe or the tower cannot be opened.
     """
     views = np.stack([square_view(part) for part in parts(pixels)])
-    tokens = np.concatenate([class_tokens(one[None]) for one in views])
+    read = probe.blocks(weights)
+    tokens = np.concatenate([tokens_of(one[None], read) for one in views])
     logits, _ = probe.read(weights, tokens)
     return Certificate(int((logits > 0).sum()), len(views), reached(pixels.shape[:2], share))
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import probe
-from bonafide.networks.clip import CLIP_SQUARE, NETWORK
+from bonafide.networks.clip import CLIP_SQUARE, NETWORK, chosen
 from bonafide.networks.probe import FAR
 from bonafide.types import Card, Failed, Measured, Measurement, Needs, NotApplicable, Question
 
@@ -67,7 +67,8 @@ class Detector:
     def measure(self, ctx: Context) -> Measured:
         """Return a finding with score and facts."""
         try:
-            logits, distances = probe.read(CARD.id, ctx.get(CLIP_SQUARE))
+            tokens = chosen(ctx.get(CLIP_SQUARE), probe.blocks(CARD.id))
+            logits, distances = probe.read(CARD.id, tokens)
         except WeightsError as error:
             return Failed(error.why)
         score, distance = float(logits[0]), float(distances[0])

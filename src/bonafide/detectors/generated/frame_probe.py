@@ -31,7 +31,7 @@ from bonafide.detectors.lift import FACTS, Lifted
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import probe
-from bonafide.networks.clip import CLIP_SQUARE, NETWORK
+from bonafide.networks.clip import CLIP_SQUARE, NETWORK, chosen
 from bonafide.types import Card, Failed, Kind, Measured, Measurement, Needs, NotApplicable, Question
 
 CARD = Card(
@@ -73,7 +73,8 @@ class _Frame:
 
     def measure(self, ctx: Context) -> Measured:
         try:
-            scores, distances = probe.read(CARD.id, ctx.get(CLIP_SQUARE))
+            tokens = chosen(ctx.get(CLIP_SQUARE), probe.blocks(CARD.id))
+            scores, distances = probe.read(CARD.id, tokens)
         except WeightsError as error:
             return Failed(error.why)
         if distances[0] > probe.FAR:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import probe
-from bonafide.networks.clip import NETWORK, SIDE, class_tokens, square_view
+from bonafide.networks.clip import NETWORK, SIDE, square_view, tokens_of
 from bonafide.networks.faces import FINDER, RECOGNISER
 from bonafide.subjects.faces import FACES, Face, scene
 from bonafide.subjects.persons import FACTS, probed
@@ -72,4 +72,4 @@ class Detector:
 
 
 def _tokens(face: Face) -> NDArray[np.float32]:
-    return class_tokens(square_view(scene(face, SIDE))[None], probe.blocks(CARD.id))
+    return tokens_of(square_view(scene(face, SIDE))[None], probe.blocks(CARD.id))
