@@ -84,7 +84,7 @@ def test_the_probe_separates_and_its_file_says_the_same(
     assert done.exit_code == 0, done.output
     assert "| gradients | 10 | 1.000 |" in (tmp_path / "figures.md").read_text()
     found = load(features, read_labelled([manifest]))
-    plane = fit(found, np.ones(len(found.view), np.bool_))
+    plane = fit(found, np.ones(len(found.view), np.bool_), layers_of(None, found.layers))
     monkeypatch.setenv("BONAFIDE_WEIGHTS", str(tmp_path))
     assert runtime.session(CARD.id).weights.origin == "own"
     row = int(np.flatnonzero((found.view == WHOLE) & found.positive)[0])
