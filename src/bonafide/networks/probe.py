@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bonafide.networks import runtime
 
-# Distance from the training pictures, 1 for a typical one, beyond which a probe is not asked.
+# Distance from the training pictures, 1 for a typical one, beyond which a probe is not asked,
+# unless its file says another.
 FAR = 2.0
 
 
@@ -40,3 +41,12 @@ def blocks(weights: str) -> tuple[str, ...]:
         WeightsError: the probe cannot be opened.
     """
     return tuple(runtime.session(weights).weights.metadata["settings"]["blocks"])
+
+
+def far(weights: str) -> float:
+    """The distance beyond which a probe is not asked.
+
+    Raises:
+        WeightsError: the probe cannot be opened.
+    """
+    return float(runtime.session(weights).weights.metadata["settings"].get("far", FAR))

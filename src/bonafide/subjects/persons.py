@@ -61,6 +61,7 @@ def probed(
     """
     if not faces.tracks:
         return NotApplicable(faces.why_none)
+    far = probe.far(weights)
     scores: dict[str, NDArray[np.float64]] = {}
     found_changes: dict[str, Change | None] = {}
     kept: list[FaceTrack] = []
@@ -69,7 +70,7 @@ def probed(
         chosen = thinned(track.faces, each)
         features = [read(face) for face in chosen]
         found = [probe.read(weights, one) for one in features]
-        near = [number for number, (_, distance) in enumerate(found) if distance[0] <= probe.FAR]
+        near = [number for number, (_, distance) in enumerate(found) if distance[0] <= far]
         if near:
             kept.append(FaceTrack(track.subject, tuple(chosen[number] for number in near)))
             scores[track.subject] = np.array([found[number][0][0] for number in near])

@@ -35,6 +35,7 @@ from bonafide.types import Card
 
 FOLDS = 10
 COMPONENTS = 128  # of the subspace of the training pictures
+ANSWERED = 0.998  # share of pictures of other sources that a probe answers for
 USED = tuple(name for name in clip.LAYERS if name != "layer5")
 DEFAULT = "clip_probe"  # the detector whose probe is fitted
 STRENGTH = 1e-3  # inverse of the penalty's weight
@@ -312,7 +313,10 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     groups = {source: "+".join(group) for group in together for source in group}
     scores, distances = out_of_fold(features, layers, strength, groups, squares, inside)
-    near = distances <= FAR  # else the detector would not answer
+    whole = features.view == WHOLE
+    usual = float(np.quantile(distances[whole] if whole.any() else distances, ANSWERED))
+    far = round(min(FAR, usual), 2)
+    near = distances <= far  # else the detector would not answer
     files = probe_figures.pooled(features, scores, near)
     with atomic_write(out / "out_of_fold.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -323,7 +327,6 @@ def run(
     fitted_on = _fitted_on(features)
     own = aligned(features, fitted_on) if inside else features
     probe = fit(own, fitted_on, layers, strength, squares)
-    whole = features.view == WHOLE
     card = {
         "id": detector.id,
         "version": detector.version,
@@ -333,6 +336,7 @@ def run(
             "strength": strength,
             "loss": "squares" if squares else "logistic",
             "aligned": inside,
+            "far": far,
         },
         "training_data": [{"file": one.name, "sha256": runtime.sha256(one)} for one in manifests],
         "pictures": {

@@ -34,7 +34,6 @@ from bonafide.errors import WeightsError
 from bonafide.media.context import Context
 from bonafide.networks import probe
 from bonafide.networks.clip import CLIP_SQUARE, NETWORK, chosen
-from bonafide.networks.probe import FAR
 from bonafide.types import Card, Failed, Measured, Measurement, Needs, NotApplicable, Question
 
 CARD = Card(
@@ -69,10 +68,11 @@ class Detector:
         try:
             tokens = chosen(ctx.get(CLIP_SQUARE), probe.blocks(CARD.id))
             logits, distances = probe.read(CARD.id, tokens)
+            far = probe.far(CARD.id)
         except WeightsError as error:
             return Failed(error.why)
         score, distance = float(logits[0]), float(distances[0])
-        if distance > FAR:
+        if distance > far:
             return NotApplicable(
                 "it resembles none of the pictures that the probe was fitted on, as charts, plain "
                 "areas and noise do"

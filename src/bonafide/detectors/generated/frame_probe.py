@@ -77,7 +77,7 @@ class _Frame:
             scores, distances = probe.read(CARD.id, tokens)
         except WeightsError as error:
             return Failed(error.why)
-        if distances[0] > probe.FAR:
+        if distances[0] > probe.far(CARD.id):
             return NotApplicable("it resembles none of the frames that the probe was fitted on")
         score = round(float(scores[0]), 4)
         more, less = ("generated", "bona fide") if score > 0 else ("bona fide", "generated")
