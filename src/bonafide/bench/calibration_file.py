@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,21 @@ def _joined(
     weights = {**base["weights"], **own["weights"]}
     return {
         **(base if kept else own),
+        "source": "; ".join((own["source"], *_counted(kept))),
         "columns": [*HEAD, *columns],
         "weights": {name: weight for name, weight in weights.items() if name in columns},
         "files": [row_of(row, old) for row in kept] + [row_of(row, new) for row in own["files"]],
     }
+
+
+def _counted(rows: Iterable[list[Any]]) -> list[str]:
+    """How many files of each kind of media there are, in words."""
+    container, altered = HEAD.index("container"), HEAD.index("altered")
+    counts = Counter((_kind(row[container]), bool(row[altered])) for row in rows)
+    return [
+        f"{kind}: {counts[kind, False]} bona fide and {counts[kind, True]} altered files"
+        for kind in sorted({kind for kind, _ in counts})
+    ]
 
 
 def _kind(container: str) -> str:
