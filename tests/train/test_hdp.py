@@ -112,7 +112,7 @@ def test_the_old_forgery_is_forgotten_without_it(folder: str, old: Path) -> None
 def test_a_folder_without_a_training_is_refused(folder: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no training of hdp"):
         method(folder, old=str(tmp_path)).network()
-    torch.save({"network": {"other": torch.zeros(1)}}, tmp_path / hdp.CHECKPOINT)
+    torch.save({"network": {"other": torch.zeros(1)}}, tmp_path / "checkpoint.pt")
     with pytest.raises(InvalidInput, match="another method"):
         method(folder, old=str(tmp_path)).network()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from bonafide.errors import InvalidInput
 from bonafide.files import atomic_write
@@ -91,3 +93,27 @@ def save(path: Path, parts: Mapping[str, Any]) -> None:
 def load(path: Path) -> Any:
     """What `save` wrote, on the CPU."""
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def part_of(folder: Path, prefix: str, part: nn.Module, method: str) -> dict[str, Any]:
+    """Weights of one part of the network that a training in `folder` left.
+
+    Args:
+        folder: of the training.
+        prefix: of the names of its weights, with a dot at the end.
+        part: what the weights are for; their names and shapes must fit.
+        method: that trained it, for messages.
+
+    Raises:
+        InvalidInput: there is no checkpoint, or it is of another method or network.
+    """
+    try:
+        found = load(folder / CHECKPOINT)
+        states = found.get("average", found["network"])
+    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InvalidInput(f"old={folder}: there is no training of {method}") from error
+    own = {k.removeprefix(prefix): v for k, v in states.items() if k.startswith(prefix)}
+    shapes = {name: value.shape for name, value in part.state_dict().items()}
+    if {name: value.shape for name, value in own.items()} != shapes:
+        raise InvalidInput(f"old={folder}: it was trained by another method or backbone")
+    return own

@@ -27,25 +27,22 @@ Reference
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bonafide.errors import InvalidInput
 from bonafide.train import recipe
 from bonafide.train.augment import Chain, Pixels, Step, crop, jpeg, turn
 from bonafide.train.backbones import Backbone, load_backbone
+from bonafide.train.checkpoints import part_of
 from bonafide.train.recipe import Batch, Output, Recipe
-
-CHECKPOINT = "checkpoint.pt"  # that of `bonafide.train.loop`
 
 
 class Detector(nn.Module):
@@ -142,7 +139,7 @@ class Method(Recipe):
         if not wanted.old:
             return Network(detector, None, wanted.crop)
         old = deepcopy(detector)
-        old.load_state_dict(_weights(Path(wanted.old) / CHECKPOINT, old))
+        old.load_state_dict(part_of(Path(wanted.old), "now.", old, self.id))
         return Network(deepcopy(old), old, wanted.crop)
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
@@ -200,17 +197,3 @@ class Method(Recipe):
                 Step("jpeg", 0.5, partial(jpeg, low=40, high=100)),
             )
         )
-
-
-def _weights(path: Path, detector: nn.Module) -> dict[str, Any]:
-    """The detector that a checkpoint of this method trained."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        states = found.get("average", found["network"])
-    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InvalidInput(f"old={path.parent}: there is no training of hdp") from error
-    own = {k.removeprefix("now."): v for k, v in states.items() if k.startswith("now.")}
-    shapes = {name: value.shape for name, value in detector.state_dict().items()}
-    if {name: value.shape for name, value in own.items()} != shapes:
-        raise InvalidInput(f"old={path.parent}: it was trained by another method or backbone")
-    return own
