@@ -71,6 +71,8 @@ class TestShipped:
             "generated-robust",
             "in-the-wild",
             "leave-one-generator-out",
+            "mico-leave-one-out",
+            "mico-limited-source",
             "temporal",
             "train-on-a-test-on-b",
         }

@@ -331,3 +331,23 @@ def test_no_false_region_in_few_pictures_is_not_certainty() -> None:
     found = share({"value": 0.0, "low": 0.0, "high": 0.0}, wilson(0, 46))
     assert found["low"] == 0.0
     assert found["high"] == pytest.approx(0.0771, abs=1e-3)
+
+
+def test_attacks_are_counted_by_species_at_the_threshold_of_others(tmp_path: Path) -> None:
+    protocol = {
+        "question": "spoofed",
+        "labels": {"positive": ["print", "mask"], "negative": "real"},
+    }
+
+    def named(row: dict[str, Any]) -> None:
+        row["label"] = ("mask" if row["sample"] % 4 < 2 else "print") if row["positive"] else "real"
+
+    found = measure(random_table(protocol=protocol, change=named), tmp_path / "spoofed")
+    good = found["degradations"][0]["detectors"]["good"]
+    attacks = good["attacks"]
+    assert [row["species"] for row in attacks["species"]] == ["mask", "print"]
+    assert attacks["apcer_worst"] == max(row["apcer"] for row in attacks["species"])
+    both = (attacks["apcer_pooled"] + attacks["bpcer"]) / 2
+    assert both == pytest.approx(good["figures"]["hter"]["value"])
+    plain = measure(random_table(), tmp_path / "plain")
+    assert "attacks" not in plain["degradations"][0]["detectors"]["good"]

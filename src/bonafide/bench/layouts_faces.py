@@ -211,7 +211,8 @@ def _ocim(folder: Path) -> Iterator[Sample]:
             question=Question.SPOOFED.value,
             group=f"{name} {person}",
             split=split,
-            extra={"dataset": name, "video": _video_of(path)},
+            # Names of videos are those of others in another person's folder.
+            extra={"dataset": name, "video": f"{name} {person} {_video_of(path)}"},
         )
 
 

@@ -35,10 +35,12 @@ from bonafide.bench.figures import (
     plain,
     share,
 )
+from bonafide.bench.presentation import presentation_errors
 from bonafide.bench.scores import Scores
 from bonafide.bench.scoring import NATIVE
 from bonafide.bench.statistics import Interval
 from bonafide.bench.units import Said, Units, said, units
+from bonafide.types import Question
 
 RESULTS = "results.json"
 FALSE_ALARMS = 0.01
@@ -165,6 +167,7 @@ def _detector(table: Scores, which: Units, one: Said, measure: Measure) -> dict[
         },
         "thresholds": thresholds,
         **_by_generator(which, one.scores, tested, measure),
+        **_attacks(table, which, margins["best"][tested], tested),
         "groups": _by_group(which, one.scores, margins["best"], tested),
         "pixels": pixels(table, one, measure),
         "cost": cost(table, one),
@@ -248,6 +251,31 @@ def _by_generator(
     ]
     enough = [part for row, part in zip(rows, subsets, strict=True) if row["positive"] >= FEWEST]
     return {"generators": rows, "macro_auc": mean(enough) if enough else None}
+
+
+def _attacks(
+    table: Scores, which: Units, margin: NDArray[np.float64], tested: NDArray[np.intp]
+) -> dict[str, Any]:
+    """APCER by species of attack, and BPCER, where presentation attacks are asked about."""
+    if table.about["protocol"]["question"] != Question.SPOOFED.value:
+        return {}
+    known = np.isfinite(margin)
+    found = presentation_errors(
+        which.truth[tested][known], margin[known], which.label[tested][known], 0.0
+    )
+    rows = [
+        {"species": name, "attacks": found.count[name], "apcer": number(value)}
+        for name, value in found.apcer.items()
+    ]
+    return {
+        "attacks": {
+            "species": rows,
+            "apcer_worst": number(found.apcer_worst),
+            "apcer_pooled": number(found.apcer_pooled),
+            "bpcer": number(found.bpcer),
+            "acer": number(found.acer),
+        }
+    }
 
 
 def _by_group(
