@@ -150,7 +150,16 @@ def test_workers_end_together() -> None:
     sizes = []
     while block := farm.scheduler.give(str(len(sizes) % 10), 0.0):
         sizes.append(len(block.names))
-    assert max(sizes) == 50 and sizes[-1] == 1
+    assert max(sizes) == 50 and sizes[-2] == 30  # so many that ten workers do not wait for blocks
+
+
+def test_blocks_do_not_become_so_small_that_the_driver_cannot_serve_all_workers() -> None:
+    farm = Farm(names(100_000), 1_000)
+    farm.scheduler._mean = 0.03
+    sizes = []
+    while block := farm.scheduler.give(farm.workers[len(sizes) % 1_000], 0.0):
+        sizes.append(len(block.names))
+    assert min(sizes[:-1]) * 0.03 >= 1_000 * scheduling.BLOCK_COST
 
 
 def test_nothing_is_lost_or_doubled_in_a_simulation_with_kills_of_everything(

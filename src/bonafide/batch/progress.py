@@ -243,13 +243,13 @@ class Progress:
             shard = self._shards[number]
             with _transaction(shard):
                 ((last,),) = shard.execute("SELECT coalesce(max(id), 0) FROM said")
-                for key, sha256, path, summary in some:
-                    added = shard.execute(
-                        "INSERT OR IGNORE INTO contents VALUES (?, ?, ?)", (key, sha256, last + 1)
-                    )
-                    if added.rowcount:  # not there from a move that was cut short
-                        last += 1
-                        shard.execute("INSERT INTO said VALUES (?, ?, ?)", (last, path, summary))
+                there = _there(shard, some)  # from a move that was cut short
+                fresh = [row for row in some if row[:2] not in there]
+                ids = range(last + 1, last + 1 + len(fresh))
+                kept = [(row[0], row[1], id_) for row, id_ in zip(fresh, ids, strict=True)]
+                shard.executemany("INSERT INTO contents VALUES (?, ?, ?)", kept)
+                said = [(id_, row[2], row[3]) for row, id_ in zip(fresh, ids, strict=True)]
+                shard.executemany("INSERT INTO said VALUES (?, ?, ?)", said)
 
     def _open_shards(self) -> None:
         folder = self._folder / "progress"
@@ -312,6 +312,19 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+
+
+def _there(shard: sqlite3.Connection, rows: list[Row]) -> set[Row]:
+    """Key and content of those rows that a shard has."""
+    found: set[Row] = set()
+    for key in {row[0] for row in rows}:
+        contents = [row[1] for row in rows if row[0] == key]
+        for start in range(0, len(contents), _ASKED):
+            some = contents[start : start + _ASKED]
+            marks = ", ".join("?" * len(some))
+            asked = f"SELECT key, sha256 FROM contents WHERE key = ? AND sha256 IN ({marks})"
+            found.update(shard.execute(asked, (key, *some)))
+    return found
 
 
 def _digest(name: bytes) -> bytes:

@@ -23,6 +23,7 @@ TRIES = 2  # of a name that was alone in its block when its worker died
 SPLIT = 8  # blocks that are made of one whose worker died
 IN_FLIGHT = 2  # blocks of a worker: one that it works on, one that it has looked at
 OVERDUE = 3.0  # times the seconds that a block should take, after which its rest goes to others
+BLOCK_COST = 0.003  # seconds of this process that a block costs, whatever is in it
 _WEIGHT = 0.1  # of the last block in the mean of seconds
 
 
@@ -297,10 +298,15 @@ class Scheduler:
         return block.number in self._blocks
 
     def _size(self) -> int:
-        """Names of the next block: fewer towards the end, so that all workers end together."""
+        """Names of the next block: fewer towards the end, so that all workers end together.
+
+        But so many that this process can serve all workers with blocks of that size.
+        """
         size = FIRST if not self._mean else int(self.block_seconds() / self._mean)
         if self.listed:
-            size = min(size, math.ceil(len(self._fresh) / (2 * max(1, len(self._of)))))
+            rest = math.ceil(len(self._fresh) / (2 * max(1, len(self._of))))
+            worth = math.ceil(BLOCK_COST * len(self._of) / self._mean) if self._mean else 1
+            size = min(size, max(rest, worth))
         return max(1, min(MOST, size))
 
     def _again(self, names: list[Name], block: Block | None = None) -> None:
