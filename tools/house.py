@@ -22,7 +22,7 @@ LONGEST_FILE = 400  # lines
 # Lowest first. A file may import from its own floor, in its own folder, and from those below.
 FLOORS = (
     ("errors", "questions", "regions", "cards", "types", "files"),
-    ("languages",),
+    ("languages", "telemetry"),
     ("media",),
     ("trust",),
     ("signals",),

@@ -41,6 +41,7 @@ from bonafide.media.media import Media
 from bonafide.media.source import Source, open_media
 from bonafide.networks.environment import versions
 from bonafide.networks.ingredients import ingredients
+from bonafide.telemetry.steps import current, step
 from bonafide.types import (
     Card,
     Detector,
@@ -133,7 +134,8 @@ class Examiner:
         settings = self.settings
         media = source if isinstance(source, Media) else open_media(source, limits=settings.limits)
         if media.image is not None:
-            _ = media.image.pixels  # what cannot be decoded is a failure, not a set of findings
+            with step("decode"):
+                _ = media.image.pixels  # what cannot be decoded is a failure, not a set of findings
         chosen, untested = self._of_kind(media)
         measured = measures(media)
         findings = self.ask(media, chosen, measured)
@@ -191,12 +193,16 @@ class Examiner:
         Returns:
             One finding per card, in the order of `cards`.
         """
-        ctx = Context(media)
+        ctx, steps = Context(media), current()
         known = measures(media) if measured is None else measured
         ordered = tuple(cards)
 
         def one(card: Card) -> Finding:
-            return calibrate(self._ask_one(ctx, card), self.calibration, known)
+            began = time.time_ns()
+            found = self._ask_one(ctx, card)
+            if steps is not None and found.seconds:
+                steps.add(f"detector {card.id}", began, found.status.value)
+            return calibrate(found, self.calibration, known)
 
         # The slowest first, so that no core idles at the end.
         by_time = sorted(ordered, key=lambda card: -self._seconds.get(card.id, card.cost))

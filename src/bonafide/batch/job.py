@@ -17,6 +17,8 @@ from bonafide.media.source import open_media
 from bonafide.media.sources import Source
 from bonafide.report.from_dict import from_dict
 from bonafide.report.to_dict import explained, to_dict
+from bonafide.telemetry import steps
+from bonafide.telemetry.steps import Step
 from bonafide.types import Explained, Failure, Report
 
 MOST_PICTURES = 8  # that a model may see of one file
@@ -37,6 +39,7 @@ class Job:
         hashed: whether to compute the perceptual hash.
         share: what a model may see of it, a `Share`; "" where none is asked.
         language: of the section, a key of `LANGUAGES` or `ANY`; the record is English.
+        traced: whether to write down what was done when.
     """
 
     path: str | None
@@ -49,6 +52,7 @@ class Job:
     hashed: bool = False
     share: str = ""
     language: str = ENGLISH
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Outcome:
         section: HTML for this file, "" when no page was asked for.
         perceptual_hash: uint64, None where it was not asked for or the file shows nothing.
         pictures: what a model may see, where that was asked for.
+        steps: what was done when, where that was asked for.
     """
 
     report: Report | Failure
@@ -68,6 +73,7 @@ class Outcome:
     section: str = ""
     perceptual_hash: int | None = None
     pictures: tuple[Picture, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -77,8 +83,13 @@ def told(outcome: Outcome) -> dict[str, Any]:
         {**vars(one), "data": base64.b64encode(one.data).decode("ascii")}
         for one in outcome.pictures
     ]
-    values = {"record": outcome.record, "section": outcome.section, "looks": looks}
-    return values | ({"pictures": pictures} if pictures else {})
+    values: dict[str, Any] = {
+        "record": outcome.record,
+        "section": outcome.section,
+        "looks": looks,
+    }
+    values |= {"pictures": pictures} if pictures else {}
+    return values | ({"steps": steps.told(outcome.steps)} if outcome.steps else {})
 
 
 def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -> Outcome:
@@ -106,7 +117,8 @@ def heard(values: Any, name: str, path: str | None, sha256: str | None = None) -
     hashed = looks is None or (type(looks) is int and 0 <= looks < 1 << 64)
     if not isinstance(section, str) or not hashed:
         raise InvalidInput("this is no outcome")
-    return Outcome(report, record, section, looks, _pictures(values.get("pictures", [])))
+    pictures, done = _pictures(values.get("pictures", [])), steps.heard(values.get("steps", []))
+    return Outcome(report, record, section, looks, pictures, done)
 
 
 def _pictures(values: Any) -> tuple[Picture, ...]:
@@ -139,6 +151,14 @@ def _failure(record: dict[str, Any]) -> Failure:
 
 def perform(job: Job) -> Outcome:
     """Examine one file in this process."""
+    if not job.traced:
+        return _perform(job)
+    with steps.recorded() as done:
+        outcome = _perform(job)
+    return replace(outcome, steps=tuple(done.done))
+
+
+def _perform(job: Job) -> Outcome:
     digest = None
     try:
         source = job.source if job.source is not None else job.path
@@ -160,7 +180,7 @@ def perform(job: Job) -> Outcome:
     if job.page:
         from bonafide.report.html import render_section
 
-        with using(job.language):
+        with using(job.language), steps.step("page"):
             section = render_section(report, media)
     looks = perceptual_hash(media) if job.hashed else None
     pictures: tuple[Picture, ...] = ()

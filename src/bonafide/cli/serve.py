@@ -181,6 +181,7 @@ def serve(
     from bonafide.server.app import create_app, host_name
     from bonafide.server.config import is_loopback
     from bonafide.server.worker import sandbox_of
+    from bonafide.telemetry import traces
 
     if no_auth and not is_loopback(host):
         raise click.UsageError("--no-auth is allowed on this machine only: leave out --host")
@@ -200,6 +201,7 @@ def serve(
         retain=not no_retain,
     )
     logs.configure()
+    traces.start("web")  # or refused, before anything is started
     in_force = sandbox.description(sandbox_of(config))  # or refused, before anything is started
     app = create_app(config)
     # Bodies arrive on the disk whose room is watched.

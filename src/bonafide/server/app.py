@@ -20,6 +20,7 @@ from bonafide.server.fetch import Fetcher, Rules
 from bonafide.server.keeper import WorkerKeeper
 from bonafide.server.language import LanguageContext
 from bonafide.server.service import SWEEP_SECONDS, Service
+from bonafide.telemetry import traces
 
 _log = logging.getLogger("bonafide.server")
 _LOOK_SECONDS = 1.0  # between two looks for a webhook that is due
@@ -39,6 +40,7 @@ def create_app(config: Config) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        traces.start("web")
         beside = [_webhooks(service), _sweeping(service), *([keeper.run()] if keeper else [])]
         tasks = [asyncio.ensure_future(one) for one in beside]
         try:
@@ -52,6 +54,7 @@ def create_app(config: Config) -> FastAPI:
             if keeper:
                 await run_in_threadpool(keeper.stop)
             service.store.close()
+            await run_in_threadpool(traces.stop)
 
     app = FastAPI(
         title="bonafide",

@@ -17,10 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bonafide.errors import StoreUnavailable
 from bonafide.server.logs import request_id
+from bonafide.server.metrics import known_method
 from bonafide.server.problems import Problem, problem_response
+from bonafide.telemetry import traces
 
 _log = logging.getLogger("bonafide.server")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_UNTRACED = ("/health/", "/metrics", "/static/")  # asked again and again
 _CLIENT_LEFT = 499  # as nginx counts those
 _RETRY_SECONDS = "10"
 _DRAIN_BYTES, _DRAIN_SECONDS = 64 * 1024**2, 5.0
@@ -69,6 +72,26 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["path"].startswith(_UNTRACED) or not traces.on():
+            await self._answer(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        parent = {name: headers[name] for name in traces.HEADERS if name in headers}
+        with traces.span("request", "SERVER", parent) as span:
+            status = await self._answer(scope, receive, send)
+            method, route = known_method(scope["method"]), _route(scope)
+            span.update_name(f"{method} {route}")
+            span.set_attributes(
+                {
+                    "http.request.method": method,
+                    "http.route": route,
+                    "http.response.status_code": status,
+                    "bonafide.request_id": scope["state"]["request_id"],
+                }
+            )
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer one request; the status of the answer."""
         began = time.perf_counter()
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
@@ -104,7 +127,7 @@ class RequestContext:
             await _respond(refusal, named)(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "none")
+            route = _route(scope)
             self.measure(scope["method"], route, status, seconds)
             _log.info(
                 "%s %s %d",
@@ -119,6 +142,11 @@ class RequestContext:
                 },
             )
             request_id.reset(token)
+        return status
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "none"))
 
 
 class _Limited:

@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fastapi import Request
@@ -22,6 +23,7 @@ from bonafide.server.problems import Problem
 from bonafide.server.spool import Kept, Spool, TooLarge
 from bonafide.store.rows import JobFile
 from bonafide.store.store import Store
+from bonafide.telemetry import traces
 from bonafide.types import Profile
 
 FORM, JSON = "multipart/form-data", "application/json"
@@ -111,7 +113,10 @@ class Intake:
             except fetch.FetchRefused as refused:
                 raise Problem(422, "webhook", f"webhook: {refused}") from None
         await self.check_room(len(files))
-        settings = choices(wish.profile, wish.stability, wish.explain) | {"owner": caller.name}
+        settings: dict[str, Any] = choices(wish.profile, wish.stability, wish.explain)
+        settings["owner"] = caller.name
+        if trace := traces.headers():
+            settings["trace"] = trace
         rows = [JobFile(file.name, file.kept.sha256, file.kept.sha256) for file in files]
         job = await run_in_threadpool(self.store.add_job, rows, settings, caller.name, wish.webhook)
         self.metrics.accepted.inc(len(files))

@@ -7,7 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from bonafide.store.store import Store
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH")
 _BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+def known_method(method: str) -> str:
+    """The method of a request; "other" for what a client made up, which would have no end."""
+    return method if method in _METHODS else "other"
 
 
 class Metrics:
@@ -47,8 +53,7 @@ class Metrics:
 
     def measure(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one finished request."""
-        if method not in ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"):
-            method = "other"  # a client must not be able to make series without end
+        method = known_method(method)
         self.requests.labels(method, route, str(status)).inc()
         self.seconds.labels(method, route).observe(seconds)
 

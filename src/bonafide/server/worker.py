@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,7 @@ from bonafide.store.database import address
 from bonafide.store.jobs import ReportGone
 from bonafide.store.rows import JobFile
 from bonafide.store.store import Store
+from bonafide.telemetry import traces
 from bonafide.types import Failure
 
 _log = logging.getLogger("bonafide.worker")
@@ -64,6 +65,8 @@ class Task:
         settings: how to examine it.
         key: of the examination, and of the explanation where one is asked for.
         share: what a model may see of it, a `Share`; "" where none is asked.
+        claimed: when, nanoseconds since 1970.
+        traced: whether spans are made of what was done.
     """
 
     file: JobFile
@@ -72,6 +75,8 @@ class Task:
     settings: Settings
     key: str
     share: str = ""
+    claimed: int = 0
+    traced: bool = False
 
 
 def main(config: Config, parent: int | None = None) -> None:
@@ -89,6 +94,7 @@ def main(config: Config, parent: int | None = None) -> None:
         return bool(told)
 
     store = open_store(config.store)
+    traces.start("worker")
     try:
         Worker(store, Spool(config.spool), config).run(stopped)
     except _OutOfPatience:
@@ -100,6 +106,7 @@ def main(config: Config, parent: int | None = None) -> None:
             store.release(name_of(os.getpid()), tried=False)
         sys.exit(1)
     finally:
+        traces.stop()
         store.close()
 
 
@@ -170,14 +177,22 @@ class Worker:
             file = self.store.claim(self.name, self.config.lease_seconds)
             if file is None:
                 return None
+            claimed = time.time_ns()
             task = self._task(file)
             if isinstance(task, Failure):
-                self._fail(file, task)
+                with self._traced(file, claimed):
+                    self._fail(file, task)
             elif not self._known(task):
                 return task
 
     def settle(self, task: Task, outcome: Outcome | workers.Lost) -> None:
         """Store what became of a file."""
+        with self._traced(task.file, task.claimed):
+            if isinstance(outcome, Outcome):
+                traces.replay(outcome.steps, task.claimed)
+            self._settle(task, outcome)
+
+    def _settle(self, task: Task, outcome: Outcome | workers.Lost) -> None:
         if isinstance(outcome, workers.Lost):
             self._fail(task.file, _lost(task, outcome))
         elif isinstance(outcome.report, Failure):
@@ -215,12 +230,12 @@ class Worker:
         settings = chosen(self.config.settings, dict(file.settings))
         owner = str(file.settings["owner"])
         asking = self.config.explain if file.settings.get("explain") else None
-        examined = self._key(settings)
+        examined, watched = self._key(settings), (time.time_ns(), traces.on())
         if asking is None:
-            return Task(file, owner, str(path), settings, examined)
+            return Task(file, owner, str(path), settings, examined, "", *watched)
         both = f"{examined} {json.dumps(explaining(asking), sort_keys=True)}"
         explained = hashlib.sha256(both.encode()).hexdigest()
-        return Task(file, owner, str(path), settings, explained, asking.share.value)
+        return Task(file, owner, str(path), settings, explained, asking.share.value, *watched)
 
     def _known(self, task: Task) -> bool:
         """Whether the same bytes were examined in the same way before; they are not again."""
@@ -228,12 +243,23 @@ class Worker:
         id_ = self.store.known(facts, task.key)
         if id_ is None or not self.spool.page(id_).exists():
             return False
-        try:
-            self.store.finish(task.file.id, id_)
-        except ReportGone:
-            return False
-        self._say(task.file, "known")
+        with self._traced(task.file, task.claimed):
+            try:
+                self.store.finish(task.file.id, id_)
+            except ReportGone:
+                return False
+            self._say(task.file, "known")
         return True
+
+    def _traced(self, file: JobFile, claimed: int) -> AbstractContextManager[Any]:
+        """A span from when a file was claimed, in the trace of the request that handed it in."""
+        told: dict[str, Any] = {
+            "bonafide.job": file.job,
+            "bonafide.file": file.id,
+            "bonafide.attempt": file.attempts,
+        }
+        parent = file.settings.get("trace", {})
+        return traces.span("job", "CONSUMER", parent, claimed, told)
 
     def _fail(self, file: JobFile, failure: Failure) -> None:
         self.store.finish(file.id, None, {"error": failure.error, "why": failure.why})
@@ -264,6 +290,7 @@ def examine_upload(task: Task) -> dict[str, Any]:
                     hashed=True,
                     share=task.share,
                     language=ANY,
+                    traced=task.traced,
                 )
             )
         )

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from bonafide.errors import InvalidInput, MissingExtra, StoreUnavailable
 from bonafide.files import user_data
+from bonafide.telemetry import traces
 
 BUSY_SECONDS = 30  # a writer waits this long for another one on SQLite
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -138,13 +139,17 @@ class Database:
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        """A transaction that writes.
+        """A transaction that writes, and its span where there is a trace.
 
         Raises:
             StoreUnavailable: the database is away.
         """
         try:
-            with Session(self._writing) as session, session.begin():
+            with (
+                traces.part("store write", {"db.system.name": self.url.get_backend_name()}),
+                Session(self._writing) as session,
+                session.begin(),
+            ):
                 yield session
         except StatementError as error:
             if _is_away(error):
