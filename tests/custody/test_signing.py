@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("rfc8785")
+rfc8785 = pytest.importorskip("rfc8785")
 pytest.importorskip("cryptography")
 
 from bonafide.custody import signing
-from bonafide.custody.canonical import canonical, json_text, read_json
+from bonafide.custody.canonical import _admitted, canonical, json_text, read_json
 from bonafide.errors import InvalidInput
 
 RECORD: dict[str, Any] = {
@@ -67,6 +67,17 @@ class TestCanonical:
     def test_it_survives_a_file_for_people(self, value: Any) -> None:
         text = json_text(value).encode("utf-8")
         assert canonical(json.loads(text)) == canonical(json.loads(json.dumps(value)))
+
+    @given(JSON)
+    @settings(max_examples=200, deadline=None)
+    def test_it_is_what_the_library_writes(self, value: Any) -> None:
+        assert canonical(value) == rfc8785.dumps(_admitted(value))
+
+    @pytest.mark.parametrize("exponent", range(-30, 31))
+    def test_numbers_of_every_size(self, exponent: int) -> None:
+        values = [0.0, -0.0, 2.0**53, -(2.0**53), 9007199254740991.0, 123456789012345680.0]
+        values += [sign * digit * 10.0**exponent for sign in (1, -1) for digit in (1, 9.5, 1 / 3)]
+        assert canonical(values) == rfc8785.dumps(values)
 
     def test_letters_stand_as_they_are(self) -> None:
         assert json_text({"ü": "\\\udcff\n"}) == '{"ü": "\\\\\\udcff\\n"}'

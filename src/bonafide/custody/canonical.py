@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bonafide.errors import InvalidInput, MissingExtra
 
 LARGEST_FILE = 64 * 1024**2  # bytes of a report that is read back
 _EXACT = 2**53 - 1  # integers up to here are doubles without loss
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 _DECIMAL = 10**4000  # Python writes no longer integers out, lest it take for ever
 
 
@@ -32,7 +34,10 @@ def canonical(value: Any) -> bytes:
     except ModuleNotFoundError:
         raise MissingExtra("store", "hashing reports") from None
     try:
-        return rfc8785.dumps(_admitted(value))
+        try:
+            return _text(value).encode()
+        except (_Unusual, UnicodeEncodeError):
+            return rfc8785.dumps(_admitted(value))
     except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise InvalidInput(f"this has no canonical form: {error}") from None
 
@@ -76,6 +81,47 @@ def json_text(value: Any, indent: int | None = None) -> str:
         ValueError: a number is not finite.
     """
     return _well_formed(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+class _Unusual(Exception):
+    """A value that a report does not have."""
+
+
+def _text(value: Any) -> str:
+    """What `rfc8785.dumps` writes of the values that reports have, in a tenth of the time.
+
+    Raises:
+        _Unusual: it is another value.
+    """
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is dict:
+        if not all(type(key) is str and key.isascii() for key in value):
+            raise _Unusual
+        items = [f"{encode_basestring(key)}:{_text(value[key])}" for key in sorted(value)]
+        return f"{{{','.join(items)}}}"
+    if kind is list or kind is tuple:
+        return f"[{','.join([_text(item) for item in value])}]"
+    if kind is float:
+        return _float_text(value)
+    if kind is int and -_EXACT <= value <= _EXACT:
+        return str(value)
+    if value is None or kind is bool:
+        return _CONSTANTS[value]
+    raise _Unusual
+
+
+def _float_text(value: float) -> str:
+    """A double as ECMAScript writes it; Python does the same in the middle of the range."""
+    if value.is_integer():
+        if abs(value) <= _EXACT:
+            return str(int(value))
+    elif 1e-4 <= abs(value) < _EXACT:
+        return repr(value)
+    import rfc8785
+
+    return rfc8785.dumps(value).decode()
 
 
 def _admitted(value: Any) -> Any:
