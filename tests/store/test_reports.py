@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bonafide.errors import InvalidInput
 from bonafide.store.store import Store
@@ -160,3 +161,17 @@ class TestNearDuplicates:
         assert [near.distance for near in found] == [0, 1, 2]
         found = store.near_duplicates(self.BASE, other_than=f"{0:064x}")
         assert [near.distance for near in found] == [1, 2, 3, 4]
+
+
+def test_a_report_that_was_put_is_on_the_disk_though_the_lock_does_not_wait_for_it(
+    store: Store, record: Record
+) -> None:
+    if not store.postgres:
+        pytest.skip("SQLite has one writer, which waits")
+    flushed = 0
+    for number in range(10):
+        store.put_report(record(number), "a" * 64, None)
+        with store._engine.connect() as connection:
+            asked = text("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
+            flushed += bool(connection.execute(asked).scalar_one())
+    assert flushed > 5  # the server itself may have written something in between

@@ -36,6 +36,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _AWAY = tuple(
     f"SQLITE_{name}" for name in ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "READONLY")
 )
+_FLUSH = "flush"  # what a session notes that must wait for the disk
 _CHAIN, _SCHEMA = 0x626F6E61, 0x66696465  # names of PostgreSQL's advisory locks
 
 
@@ -151,6 +152,8 @@ class Database:
                 session.begin(),
             ):
                 yield session
+            if session.info.get(_FLUSH):
+                self._flush()
         except StatementError as error:
             if _is_away(error):
                 raise self._away(error) from error
@@ -170,7 +173,19 @@ class Database:
     def _lock_chain(self, session: Session) -> None:
         """One appends to the audit trail at a time; SQLite has one writer anyway."""
         if self.postgres:
-            session.execute(select(func.pg_advisory_xact_lock(_CHAIN)))
+            # The lock is held until the commit returns. So this one does not wait for the disk;
+            # `_flush` does, when others may append already.
+            later = func.set_config("synchronous_commit", "off", True)
+            session.execute(select(later, func.pg_advisory_xact_lock(_CHAIN)))
+            session.info[_FLUSH] = True
+
+    def _flush(self) -> None:
+        """Wait until all that was committed so far is on the disk, together with others who wait.
+
+        A commit flushes PostgreSQL's log up to itself, and so everything before.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(select(func.pg_logical_emit_message(True, "bonafide", "")))
 
     def _migrate(self) -> None:
         try:
