@@ -36,6 +36,7 @@ from bonafide.batch.results import Form
 from bonafide.batch.scheduler import Block, Copy, Look, Name, Scheduler
 from bonafide.batch.streams import Place
 
+EACH = 1_000_000  # rows after which the state is printed
 SUMMARY = '{"made": "as long as that of a real report, which names verdict and probabilities"}' * 4
 
 
@@ -183,6 +184,7 @@ class Simulation:
         self.free = 0.0  # when the driver has time
         self.spent, self.calls, self.deaths, self.killed = 0.0, 0, 0, 0
         self.worked_seconds = 0.0
+        self.committed = 0
         self.busy: dict[str, float] = {}  # worker → when it is done with what it has
         self.began: dict[int, float] = {}  # block → when its worker begins with it
         self.plans: dict[int, tuple[list[Look], list[Copy]]] = {}
@@ -361,6 +363,14 @@ class Simulation:
 
     def _commit(self) -> None:
         for entry in self.fresh:
+            self.committed += 1
+            if self.committed % EACH == 0:
+                print(
+                    f"{self.committed:,} rows: {self.spent:,.0f} s of processor time, "
+                    f"{most_memory() // 1024:,} MiB",
+                    file=sys.stderr,
+                    flush=True,
+                )
             number = self.files.number(entry.path)
             self.rows[number] = min(255, self.rows[number] + 1)
             if entry.summary:
@@ -394,16 +404,23 @@ def simulate(world: World, folder: Path) -> Outcome:
     made = Simulation(world, folder)
     ideal = made.ideal()
     makespan = made.run()
+    memory = most_memory()
     rows = np.frombuffer(made.rows, np.uint8)
     results = np.frombuffer(made.results, np.uint8)
-    there = [number for number in range(world.names) if made.files.content(number) == number]
+    numbers = range(world.names)
+    there = np.fromiter((made.files.content(number) == number for number in numbers), bool)
     wanted = results[there]
     return Outcome(
         ideal, makespan, made.spent, made.calls, made.deaths, made.killed,
         int((rows == 0).sum()), int((rows > 1).sum()),
         int((wanted == 0).sum()), int((wanted > 1).sum()),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        memory,
     )  # fmt: skip
+
+
+def most_memory() -> int:
+    """Of this process so far, KiB; two bytes a name are the simulation's."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def lines(world: World, found: Outcome) -> Iterator[str]:
