@@ -8,7 +8,8 @@ Filling goes past the store's own functions, but hashes as they do, so that `sto
 Measuring prints the median and the 99th percentile of each call in milliseconds, then the reports
 per second that several processes put together. What it puts while measuring stays in the store.
 With `--check` it checks the whole store, and prints how long that takes and the memory of this
-process.
+process. With `--prune ROWS` it deletes the oldest so many while `--workers` processes put reports,
+gives the room back, and checks.
 """
 
 from __future__ import annotations
@@ -230,6 +231,52 @@ def rate(url: str, workers: int, seconds: float) -> None:
     print(f"{workers} processes: {total / seconds:.0f} reports/s")
 
 
+def _put_until(url: str, first: int, stop: Any, done: Any) -> None:
+    store, taken = open_store(url), []
+    while not stop.is_set():
+        began = time.perf_counter()
+        store.put_report(record(first + len(taken)), "k" * 64, None, "desk")
+        taken.append(time.perf_counter() - began)
+    done.put(taken)
+
+
+def prune(store: Store, url: str, rows: int, workers: int) -> None:
+    """Delete the oldest reports while others write, give room back, and check."""
+    context = multiprocessing.get_context("spawn")
+    done, stop, base = context.Queue(), context.Event(), 10**11 + time.time_ns() % 10**10 * 1000
+    writers = [
+        context.Process(target=_put_until, args=(url, base + 10**8 * n, stop, done))
+        for n in range(workers)
+    ]
+    for writer in writers:
+        writer.start()
+    print(f"before: {_room(store)}")
+    began, count = time.perf_counter(), 0
+    before = BEGAN + timedelta(seconds=rows)
+    while removed := store.prune(before, "speed").reports:
+        count += len(removed)
+    seconds = time.perf_counter() - began
+    stop.set()
+    taken = [one for _ in writers for one in done.get()]
+    for writer in writers:
+        writer.join()
+    print(
+        f"deleted {count:,} reports in {seconds:.0f} s while {len(taken):,} were put, which took "
+        f"{1000 * np.median(taken):.0f} ms, and {1000 * np.percentile(taken, 99):.0f} at 99 %"
+    )
+    began = time.perf_counter()
+    why = store.reclaim()
+    print(f"after: {_room(store)}; reclaimed in {time.perf_counter() - began:.0f} s {why or ''}")
+    check(store)
+
+
+def _room(store: Store) -> str:
+    """The room that the database takes, and that is free inside of its largest table."""
+    with store._engine.connect() as connection:
+        size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+    return f"{size / 1024**2:,.0f} MiB"
+
+
 def main() -> None:
     """Fill or measure."""
     parser = argparse.ArgumentParser(
@@ -241,11 +288,15 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="calls whose name has this")
     parser.add_argument("--workers", type=int, default=4, help="processes that put reports")
     parser.add_argument("--seconds", type=float, default=10.0, help="for which they do so")
+    parser.add_argument("--prune", type=int, default=0, metavar="ROWS", help="delete the oldest")
     parser.add_argument("--check", action="store_true", help="check the whole store, and end")
     given = parser.parse_args()
     store = open_store(given.url)
     if given.fill:
         fill(store, given.fill)
+        return
+    if given.prune:
+        prune(store, given.url, given.prune, given.workers)
         return
     if given.check:
         check(store)
