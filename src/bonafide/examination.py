@@ -201,7 +201,7 @@ class Examiner:
             began = time.time_ns()
             found = self._ask_one(ctx, card)
             if steps is not None and found.seconds:
-                steps.add(f"detector {card.id}", began, found.status.value)
+                steps.add_detector(card.id, began, found.status.value)
             return calibrate(found, self.calibration, known)
 
         # The slowest first, so that no core idles at the end.

@@ -48,6 +48,10 @@ class Steps:
         """A step that began at a moment and has ended now."""
         self.done.append(Step(name, began, time.time_ns(), status))
 
+    def add_detector(self, detector: str, began: int, status: str) -> None:
+        """The measurement of a detector, from a moment until now."""
+        self.add(f"detector {detector}", began, status)
+
 
 _current: ContextVar[Steps | None] = ContextVar("steps", default=None)
 
