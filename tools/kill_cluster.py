@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+TRIES = 5  # to start a machine, for which Ray waits half a minute
 CLOCKS = ("seconds", "examined_at")  # differ between two runs
 
 
@@ -49,7 +50,16 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        self.nodes = [self.cluster.add_node(num_cpus=1) for _ in range(2)]
+        self.nodes = [self.join() for _ in range(2)]
+
+    def join(self) -> Any:
+        """Start a machine with one core."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self.cluster.add_node(num_cpus=1)
+            except Exception as error:  # Ray raises nothing narrower when its patience is over
+                print(f"no machine joined: {error}; {left} tries left", flush=True)
+        raise SystemExit("no machine can join")
 
     @staticmethod
     def raylet(node: Any) -> int:
@@ -67,7 +77,7 @@ class Machines:
         """End a machine, and have another one join."""
         node = self.nodes.pop(0)
         os.kill(self.raylet(node), signal.SIGKILL)
-        self.nodes.append(self.cluster.add_node(num_cpus=1))
+        self.nodes.append(self.join())
 
 
 def processes() -> Iterator[tuple[int, int, bytes]]:
