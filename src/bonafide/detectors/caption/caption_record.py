@@ -42,6 +42,7 @@ DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 EXIF_IN_XMP = "http://ns.adobe.com/exif/1.0/"
 LEAST_SHARED = 0.3  # share of words from which the file's own caption is another version of it
 MOST_VALUES = 20  # of one field
+ZONES = 1  # days between two clocks that zones of time explain
 
 CARD = Card(
     id="caption_record",
@@ -167,14 +168,14 @@ def _dates(caption: Text, record: _Record, facts: dict[str, Fact]) -> Iterator[S
     if not taken or not caption.dates:
         return
     apart = [
-        (max(0, claimed.apart(day) - 1), claimed, name, day)  # a day for zones of time
+        (claimed.apart(day), claimed, name, day)
         for claimed in caption.dates
         for name, day in taken
     ]
     days, claimed, name, day = min(apart, key=lambda one: one[0])
     facts["days_apart"] = days
     beside = f"the caption says {shown(claimed.text)}, {name} says {day.isoformat()}"
-    if days == 0:
+    if days <= ZONES:
         yield Said(beside, True)
     else:
         words = tuple(word for one in caption.dates for word in caption.positions(one))
