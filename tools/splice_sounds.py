@@ -11,7 +11,8 @@ cut to 20 s, at most `--most` of an origin. From each come, in every channel of 
     hard cut        a piece is missing, cut anywhere
     word in         a word of another origin was put in, at the same loudness
     two joined      it goes on with a recording of another origin, at the same loudness
-    word out, AAC   as `word out`, of a recording that had been kept as AAC at 48 kbit/s
+    word out, AAC   as `word out`, of a recording that had been kept as AAC at 48 kbit/s; likewise
+                    `word out, MP3`, `word in, AAC` and `word in, MP3`
     word muted      the samples of a word are zero
 
 DEST/manifest.csv has, per file, its path, kind, channel, origin and the times of its splices in
@@ -127,8 +128,10 @@ def spliced(
     other = other * np.float32(level(base) / max(level(other), 1e-6))
     if kind == "untouched":
         return base, []
-    if kind == "word out, AAC":
+    if kind.endswith("AAC"):
         base = encoded(base, "aac", "adts", RATE, 48_000)
+    if kind.endswith("MP3"):
+        base = encoded(base, "libmp3lame", "mp3", RATE, 48_000)
     if kind.startswith("word out"):
         one, two = a_word(base, random)
         return faded(base[:one], base[two:]), [one / RATE]
@@ -142,7 +145,7 @@ def spliced(
         one = int(random.uniform(0.3, 0.6) * len(base))
         two = one + int(random.uniform(0.3, 1.2) * RATE)
         return np.concatenate([base[:one], base[two:]]), [one / RATE]
-    if kind == "word in":
+    if kind.startswith("word in"):
         one, two = a_word(other, random)
         points = quiet_points(base)
         points = points[(points > 2 * RATE) & (points < len(base) - 2 * RATE)]
@@ -162,6 +165,9 @@ KINDS = (
     "word in",
     "two joined",
     "word out, AAC",
+    "word out, MP3",
+    "word in, AAC",
+    "word in, MP3",
     "word muted",
 )
 

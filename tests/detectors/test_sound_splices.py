@@ -14,6 +14,7 @@ from bonafide.media.source import open_media
 from bonafide.questions import Decision, Label, Question
 from bonafide.testing import photograph
 from bonafide.testing.sounds import RATE, babble, wav
+from bonafide.train.augment_sound import encoded
 from bonafide.types import Measurement, NotApplicable
 
 SECONDS = 20
@@ -56,6 +57,30 @@ def test_a_muted_word_is_marked_where_it_was(recording: np.ndarray) -> None:
     assert place.where.span.start == pytest.approx(8.0, abs=0.01)
     assert place.where.span.end == pytest.approx(8.5, abs=0.01)
     assert "silent" in place.summary and "silence" in whole.summary
+
+
+def test_a_cut_in_hum_is_marked(recording: np.ndarray) -> None:
+    times = np.arange(len(recording)) / RATE
+    hum = sum(0.004 / one * np.sin(2 * np.pi * 50.03 * one * times) for one in (1, 2, 3))
+    humming = (recording + hum).astype(np.float32)
+    (whole,) = measured(humming)
+    assert whole.facts["splices"] == 0 and whole.facts["hum_share"] > 0.3
+    cut = np.concatenate([humming[: 9 * RATE], humming[9 * RATE + RATE // 2 + 160 :]])
+    whole, place = measured(cut)
+    assert whole.facts["traces"] == ["mains hum"] and "phase" in place.summary
+    assert whole.facts["times"] == [pytest.approx(9.0, abs=0.3)]
+
+
+def test_a_word_put_into_sound_that_was_an_mp3_is_marked_at_both_ends(
+    recording: np.ndarray,
+) -> None:
+    kept = encoded(recording, "libmp3lame", "mp3", RATE, 48_000)
+    other = (0.4 * babble(3, seed=4)).astype(np.float32)[: RATE // 2 + 100]
+    whole, place = measured(np.concatenate([kept[: 9 * RATE], other, kept[9 * RATE :]]))
+    assert whole.facts["traces"] == ["frame grid"] and whole.facts["grid"] == "MP3"
+    assert place.where.span is not None and "MP3" in place.summary
+    assert place.where.span.start == pytest.approx(9.0, abs=0.15)
+    assert place.where.span.end == pytest.approx(9.5, abs=0.15)
 
 
 def test_it_is_never_an_accusation(recording: np.ndarray) -> None:

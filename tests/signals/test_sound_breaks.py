@@ -1,11 +1,14 @@
-"""Another background, a jump of the wave, an empty stretch, and the frames of AAC."""
+"""Another background, a jump of the wave, an empty stretch, and the frames of AAC and MP3."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bonafide.signals.aac_frames import FRAME, AacGrid
+from bonafide.signals import mp3_bank
+from bonafide.signals.aac_frames import Aac
+from bonafide.signals.frame_grid import Codec, FrameGrid
+from bonafide.signals.mp3_frames import Mp3
 from bonafide.signals.sound_breaks import HOP, STEP, Breaks, bands, colours, jumps
 from bonafide.signals.sound_gaps import HABIT, Gaps
 from bonafide.signals.speech import RATE
@@ -99,33 +102,66 @@ def test_sound_that_falls_silent_by_itself_has_no_gaps() -> None:
     assert not gaps.found()
 
 
-@pytest.fixture(scope="module")
-def kept_as_aac() -> np.ndarray:
-    sound = 0.5 * babble(14) + noise(14, 0.003)
-    decoded = encoded(sound.astype(np.float32), "aac", "adts", RATE, 48_000)
-    return np.rint(decoded * 32767).astype(np.float32) / 32767
+def as_kept(samples: np.ndarray) -> np.ndarray:
+    """Rounded to 16 bits."""
+    return np.asarray(np.rint(samples * 32767).astype(np.float32) / 32767)
 
 
-def test_the_grid_of_aac_jumps_where_a_piece_is_missing(kept_as_aac: np.ndarray) -> None:
-    at, gone = 7 * RATE, 10 * FRAME + 300
-    cut = np.concatenate([kept_as_aac[:at], kept_as_aac[at + gone :]])
-    (jump,) = AacGrid().add(cut)
-    assert abs(jump.sample - at) < 0.3 * RATE
-    assert (jump.before - jump.after) % FRAME == 300
+@pytest.fixture(scope="module", params=[Aac, Mp3])
+def coded(request: pytest.FixtureRequest) -> tuple[Codec, np.ndarray]:
+    """A codec and sound that had been kept in it."""
+    codec: Codec = request.param()
+    sound = (0.5 * babble(14) + noise(14, 0.003)).astype(np.float32)
+    encoder = ("aac", "adts") if codec.name == "AAC" else ("libmp3lame", "mp3")
+    return codec, as_kept(encoded(sound, *encoder, RATE, 48_000))
 
 
-def test_the_grid_of_aac_does_not_jump_in_one_piece(kept_as_aac: np.ndarray) -> None:
-    grid = AacGrid()
+def test_the_grid_jumps_where_a_piece_is_missing(coded: tuple[Codec, np.ndarray]) -> None:
+    codec, sound = coded
+    at, gone = 7 * RATE, 10 * codec.frame + 300
+    (jump,) = FrameGrid(codec).add(np.concatenate([sound[:at], sound[at + gone :]]))
+    assert abs(jump.end - at) < 0.15 * RATE and abs(jump.begin - at) < 0.15 * RATE
+    assert (jump.before - jump.after) % codec.frame == 300
+
+
+def test_the_grid_is_lost_where_a_piece_was_put_in(coded: tuple[Codec, np.ndarray]) -> None:
+    codec, sound = coded
+    at, count = 7 * RATE, RATE + 300
+    other = as_kept(0.5 * babble(3, seed=9) + noise(3, 0.003))[:count]
+    (jump,) = FrameGrid(codec).add(np.concatenate([sound[:at], other, sound[at:]]))
+    assert abs(jump.end - at) < 0.15 * RATE and abs(jump.begin - at - count) < 0.15 * RATE
+
+
+def test_the_grid_does_not_jump_in_one_piece(coded: tuple[Codec, np.ndarray]) -> None:
+    codec, sound = coded
+    grid = FrameGrid(codec)
     found = []
-    for first in range(0, len(kept_as_aac), 3_000):
-        found += list(grid.add(kept_as_aac[first : first + 3_000]))
+    for first in range(0, len(sound), 3_000):
+        found += list(grid.add(sound[first : first + 3_000]))
     assert not found and grid.segments > 5
 
 
-def test_sound_that_never_was_aac_has_no_grid() -> None:
-    grid = AacGrid()
+@pytest.mark.parametrize("codec", [Aac(), Mp3()])
+def test_sound_that_was_never_coded_has_no_grid(codec: Codec) -> None:
+    grid = FrameGrid(codec)
     assert not list(grid.add((0.5 * babble(8) + noise(8, 0.003)).astype(np.float32)))
     assert grid.segments == 0
+
+
+def test_the_bank_of_mp3_keeps_the_power_of_noise() -> None:
+    sound = noise(4)
+    bands = mp3_bank.bands(sound, (len(sound) - mp3_bank.TAPS) // mp3_bank.BANDS)
+    lines = mp3_bank.lines(bands, mp3_bank.LINES)
+    assert bands.std() == pytest.approx(sound.std(), rel=0.02)
+    assert lines.std() == pytest.approx(sound.std(), rel=0.02)
+
+
+def test_the_bank_of_mp3_puts_a_tone_into_its_line() -> None:
+    for band in (0, 3, 4):  # of odd bands the lines run backwards
+        line = 18 * band + 7
+        tone = np.sin(np.pi / 576 * (line + 0.5) * np.arange(6_000)).astype(np.float32)
+        power = (mp3_bank.lines(mp3_bank.bands(tone, 150), 18) ** 2).mean(0)
+        assert abs(int(np.argmax(power)) - line) <= 10 and int(np.argmax(power)) // 18 == band
 
 
 def test_digital_silence_is_no_background() -> None:

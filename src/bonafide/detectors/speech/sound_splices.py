@@ -1,11 +1,12 @@
 """Places where sound was cut, joined or silenced.
 
 What it looks for
-    Four traces, each with its time. *Frame grid*: sound that had been kept as AAC shows the grid
-    of its frames; where something was taken out or put in, the grid goes on at another offset.
-    *Silence*: samples that are exactly zero, in a recording that is nowhere else silent.
-    *Jump*: one sample that its neighbours do not lead to, as where two ends were set together.
-    *Background*: another colour of what is heard behind the speech, over 8 s before and after.
+    Five traces, each with its time. *Frame grid*: sound that had been kept as AAC or MP3 shows the
+    grid of its frames; where something was taken out or put in, the grid goes on at another offset.
+    *Mains hum*: the phase of hum at 50 or 60 Hz and its harmonics jumps. *Silence*: samples that
+    are exactly zero, in a recording that is nowhere else silent. *Jump*: one sample that its
+    neighbours do not lead to, as where two ends were set together. *Background*: another colour of
+    what is heard behind the speech, over 8 s before and after.
 
 Why it works
     A recording has one encoder that counts its frames from one start, one microphone whose noise
@@ -14,8 +15,9 @@ Why it works
 
 When it fails
     A word that was cut out of a recording in two pauses leaves no trace in its background. The
-    frame grid is read where the file holds sound without loss (WAV, FLAC, ALAC) and had been AAC
-    before; saving it as MP3, AAC or Opus hides it. Suppression of noise, automatic gain, pauses
+    frame grid is read where the file holds sound without loss (WAV, FLAC, ALAC) and had been AAC or
+    MP3 before; saving it as MP3, AAC or Opus hides it. Most recordings hold no hum, and one cut in
+    three or so leaves its phase nearly as it was. Suppression of noise, automatic gain, pauses
     that a codec fills with silence, and two people with two microphones change the background
     without any edit. Podcasts, audiobooks and films are cut and joined as a matter of course: what
     is found there is real and means nothing.
@@ -29,7 +31,8 @@ How to read it
 Reference
     R. Yang, Z. Qu, J. Huang, "Detecting Digital Audio Forgeries by Checking Frame Offsets", ACM
     MM&Sec 2008; X. Pan, X. Zhang, S. Lyu, "Detecting Splicing in Digital Audios Using Local Noise
-    Level Estimation", ICASSP 2012.
+    Level Estimation", ICASSP 2012; D. P. Nicolalde Rodríguez et al., "Audio Authenticity: Detecting
+    ENF Discontinuity With High Precision Phase Analysis", IEEE TIFS 5(3), 2010.
 """
 
 from __future__ import annotations
@@ -43,9 +46,12 @@ from numpy.typing import NDArray
 from bonafide.media.audio import AudioTrack
 from bonafide.media.context import Context
 from bonafide.regions import Series, Span, Where
-from bonafide.signals.aac_frames import FOUND, AacGrid
+from bonafide.signals.aac_frames import Aac
+from bonafide.signals.frame_grid import FOUND, FrameGrid, GridJump
+from bonafide.signals.mp3_frames import Mp3
 from bonafide.signals.sound_breaks import STEP, Breaks
 from bonafide.signals.sound_gaps import Gaps
+from bonafide.signals.sound_hum import SIDE, Hum, HumTracker
 from bonafide.signals.speech import RATE
 from bonafide.types import Card, Kind, Measured, Measurement, Needs, NotApplicable, Question
 
@@ -69,14 +75,19 @@ CARD = Card(
     facts={
         "splices": "places that reach the threshold [count]",
         "times": "their times [s]",
-        "traces": "what was found at each of them: frame grid, silence, jump, background",
+        "traces": "what was found at each of them: frame grid, mains hum, silence, jump, "
+        "background",
         "heard": "sound that was read [s]",
-        "grid": "frame grid of an earlier AAC file: found, none, or why it was not looked for",
+        "grid": "codecs of earlier files whose frame grid was found: AAC, MP3, none, or why none "
+        "was looked for",
+        "hum": "frequency of the clearest mains hum, 0 where there is none [Hz]",
+        "hum_share": "share of the time in which it is clear [0-1]",
         "silent_runs": "runs of samples that are exactly zero [count]",
         "strongest": "score of the strongest place [log10 hours]",
         "defects": "damage that was met in the sound track",
     },
-    paper="This project, 2026; see docs/decisions/039-splices-in-sound.md",
+    paper="This project, 2026; see docs/decisions/039-splices-in-sound.md and "
+    "docs/decisions/057-frame-grid-of-mp3-and-mains-hum.md",
     limits="A word cut out in two pauses of one recording leaves nothing in the background. Noise "
     "suppression, automatic gain and changes of speaker can look like a splice; figures by kind of "
     "splice and by channel stand in docs/video-and-sound.md.",
@@ -90,7 +101,7 @@ class Place:
     Attributes:
         span: where it lies, seconds from the start of the file.
         score: log10 hours.
-        trace: "frame grid", "silence", "jump" or "background".
+        trace: "frame grid", "mains hum", "silence", "jump" or "background".
         words: what was found there, one sentence.
     """
 
@@ -134,11 +145,18 @@ _JUMP = _Trace(
     decade=0.5,
     reach=NEAR,
 )
+_HUM = _Trace(
+    "mains hum",
+    "At {at:.1f} s the phase of mains hum at {hertz:.0f} Hz jumps by {value:.0f}°.",
+    once=8.0,
+    decade=2.0,
+    reach=SIDE,
+)
 _SILENCE = 1.0  # score of a run of zeros that no habit explains
 
 
 class Detector:
-    """Frame grid, digital silence, jumps and background of the sound track."""
+    """Frame grid, mains hum, digital silence, jumps and background of the sound track."""
 
     def measure(self, ctx: Context) -> Measured:
         """Return one measurement of the whole track, then one per marked place.
@@ -156,14 +174,16 @@ class Detector:
             return NotApplicable(
                 f"its {waves.heard:.1f} s of sound are too short to compare one part with another"
             )
-        breaks = Breaks()
+        breaks, tracker = Breaks(), HumTracker()
         for window in track.windows(RATE, Breaks.PIECE / RATE):
             breaks.add(window.samples)
-        colours, jumps = breaks.colours(), breaks.jumps()
+            tracker.add(window.samples)
+        colours, jumps, hum = breaks.colours(), breaks.jumps(), tracker.hum()
         found = [
             *waves.places(),
             *_continuous(colours, waves.start, _COLOUR),
             *_continuous(jumps, waves.start, _JUMP),
+            *_of_hum(hum, waves.start),
         ]
         places = _joined(found)
         marked = [place for place in places if place.score >= MARKED]
@@ -173,13 +193,15 @@ class Detector:
             Measurement(
                 score=round(strongest, 3),
                 summary=_summary(marked, waves.heard),
-                series=_series(colours, jumps, waves.start),
+                series=_series(colours, jumps, hum, waves.start),
                 facts={
                     "splices": len(marked),
                     "times": [round(_middle(place), 2) for place in kept],
                     "traces": [place.trace for place in kept],
                     "heard": round(waves.heard, 2),
                     "grid": waves.grid_words,
+                    "hum": hum.hertz,
+                    "hum_share": round(hum.clear, 3),
                     "silent_runs": waves.silent_runs,
                     "strongest": round(strongest, 3),
                     "defects": list(track.defects),
@@ -205,7 +227,7 @@ class _Waves:
         self._codec = track.codec
         self._rate = 0
         self._gaps: Gaps | None = None
-        self._grid: AacGrid | None = None
+        self._grids: tuple[FrameGrid, ...] = ()
         self._found: list[Place] = []
         self.grid_words = "not looked for in sound that is coded with loss"
 
@@ -214,22 +236,13 @@ class _Waves:
             self.start, self._rate, self._gaps = start, rate, Gaps(rate)
             lossless = self._codec.startswith(_LOSSLESS)
             if lossless and self._codec not in ("pcm_mulaw", "pcm_alaw") and rate <= _MOST_FRAMES:
-                self._grid = AacGrid()
+                self._grids = (FrameGrid(Aac()), FrameGrid(Mp3()))
         if rate != self._rate:
             return  # what follows is of another form
         self.heard += len(samples) / rate
         self._gaps.add(samples)
-        if self._grid is None:
-            return
-        for jump in self._grid.add(samples):
-            at = self.start + jump.sample / rate
-            half = max(0.05, 1024 / rate)
-            words = (
-                f"At {at:.1f} s the frame grid of an earlier AAC file jumps by "
-                f"{(jump.after - jump.before) % 1024} samples."
-            )
-            score = 1.0 + (jump.distance - FOUND) / 5
-            self._found.append(Place(_span(at, half), min(score, HIGHEST), "frame grid", words))
+        for grid in self._grids:
+            self._found += [_jump_of(jump, grid, self.start, rate) for jump in grid.add(samples)]
 
     @property
     def silent_runs(self) -> int:
@@ -238,14 +251,33 @@ class _Waves:
 
     def places(self) -> Iterator[Place]:
         """What was found; to be asked once, at the end."""
-        if self._grid is not None:
-            self.grid_words = "found" if self._grid.segments > 1 else "none"
+        if self._grids:
+            seen = [grid.codec.name for grid in self._grids if grid.segments > 1]
+            self.grid_words = " and ".join(seen) or "none"
             yield from self._found
         for run in () if self._gaps is None else self._gaps.found():
             span = Span(self.start + run.start, self.start + run.end)
             length = 1000 * (run.end - run.start)
             words = f"From {span.start:.1f} s on, {length:.0f} ms are exactly silent."
             yield Place(span, _SILENCE, "silence", words)
+
+
+def _jump_of(jump: GridJump, grid: FrameGrid, start: float, rate: int) -> Place:
+    """Two grids that meet, or that lie on both sides of something else."""
+    codec, frame = grid.codec.name, grid.codec.frame
+    half = max(0.05, frame / rate)
+    end, begin = start + jump.end / rate, start + jump.begin / rate
+    by = (jump.after - jump.before) % frame
+    score = min(1.0 + (jump.distance - FOUND) / 5, HIGHEST)
+    if begin - end < 2 * half:
+        at = (end + begin) / 2
+        words = f"At {at:.1f} s the frame grid of an earlier {codec} file jumps by {by} samples."
+        return Place(_span(at, half), score, "frame grid", words)
+    words = (
+        f"From {end:.1f} to {begin:.1f} s the sound is not on the frame grid of an earlier {codec} "
+        f"file, which goes on shifted by {by} samples."
+    )
+    return Place(Span(round(end, 3), round(begin, 3)), score, "frame grid", words)
 
 
 def _continuous(values: NDArray[np.float32], start: float, trace: _Trace) -> Iterator[Place]:
@@ -257,6 +289,18 @@ def _continuous(values: NDArray[np.float32], start: float, trace: _Trace) -> Ite
         if score > LEAST:
             words = trace.words.format(at=at, value=float(values[index]))
             yield Place(_span(at, NEAR / 2), score, trace.name, words)
+
+
+def _of_hum(hum: Hum, start: float) -> Iterator[Place]:
+    """The peaks of the phase jump."""
+    step = STEP / RATE
+    for index in peaks(hum.jumps, round(_HUM.reach / step)):
+        at = start + (index + 0.5) * step
+        score = float(_HUM.score(hum.jumps[index : index + 1])[0])
+        if score > LEAST:
+            degrees = float(hum.degrees[index])
+            words = _HUM.words.format(at=at, hertz=hum.hertz, value=degrees)
+            yield Place(_span(at, NEAR / 2), score, _HUM.name, words)
 
 
 def peaks(scores: NDArray[np.float32], reach: int) -> list[int]:
@@ -278,13 +322,14 @@ def _joined(places: Sequence[Place]) -> list[Place]:
 
 
 def _series(
-    colours: NDArray[np.float32], jumps: NDArray[np.float32], start: float
+    colours: NDArray[np.float32], jumps: NDArray[np.float32], hum: Hum, start: float
 ) -> tuple[Series, ...]:
     """The score along time of what is measured at every moment, its largest values kept."""
-    count = min(len(colours), len(jumps))
+    count = min(len(colours), len(jumps), len(hum.jumps))
     if not count:
         return ()
     scores = np.maximum(_COLOUR.score(colours[:count]), _JUMP.score(jumps[:count]))
+    scores = np.maximum(scores, _HUM.score(hum.jumps[:count]))
     each = -(-count // _POINTS)
     padded = np.pad(scores, (0, -count % each), constant_values=LEAST)
     values = padded.reshape(-1, each).max(1)
