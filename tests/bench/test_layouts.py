@@ -447,6 +447,7 @@ def test_ocim(tmp_path: Path, grow: Grow) -> None:
     assert sorted(msu) == ["live", "print", "replay"]
 
 
+<<<<<<< HEAD
 def test_dgm4(tmp_path: Path, grow: Grow) -> None:
     grow("""
         origin/guardian/0001/001.jpg
@@ -478,10 +479,157 @@ def test_dgm4(tmp_path: Path, grow: Grow) -> None:
     (tmp_path / "metadata" / "val.json").write_text('["a.jpg"]', "utf-8")
     with pytest.raises(InvalidInput, match="no list of captions"):
         index(tmp_path, "dgm4")
+=======
+def test_asvspoof5(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        flac_T/T_0000000000.flac
+        flac_D/D_0000000001.flac
+        flac_E_eval/E_0000000002.flac
+    """)
+    rows = {
+        "train": "T_4850 T_0000000000 F - - - AC3 A05 spoof -",
+        "dev.track_1": "D_0062 D_0000000001 M - - - - bonafide bonafide -",
+        "eval.track_1": "E_1 E_0000000002 M C05 3 - AC1 A17 spoof -",
+    }
+    for part, row in rows.items():
+        (tmp_path / f"ASVspoof5.{part}.tsv").write_text(f"{row}\n{row.split()[0]} absent\n")
+    found = table(tmp_path, "asvspoof5")
+    assert {(s.label, s.generator, s.split, s.value("codec")) for s in found.values()} == {
+        ("synthetic_speech", "A05", "train", ""),
+        ("bona_fide", "", "calibrate", ""),
+        ("synthetic_speech", "A17", "test", "C05"),
+    }
+
+
+def test_asvspoof2021(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        ASVspoof2021_LA_eval/flac/LA_E_9332881.flac
+        ASVspoof2021_LA_eval/flac/LA_E_0000001.flac
+        keys/LA/CM/trial_metadata.txt
+    """)
+    (tmp_path / "keys/LA/CM/trial_metadata.txt").write_text(
+        "LA_0009 LA_E_9332881 alaw ita_tx A07 spoof notrim eval\n"
+        "LA_0010 LA_E_0000001 none - bonafide bonafide notrim progress\n"
+    )
+    found = table(tmp_path, "asvspoof2021")
+    spoof = found["ASVspoof2021_LA_eval/flac/LA_E_9332881.flac"]
+    assert (spoof.generator, spoof.split, spoof.value("codec")) == ("A07", "test", "alaw")
+    real = found["ASVspoof2021_LA_eval/flac/LA_E_0000001.flac"]
+    assert (real.label, real.generator, real.split) == ("bona_fide", "", "calibrate")
+
+
+def test_in_the_wild(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        release_in_the_wild/0.wav
+        release_in_the_wild/1.wav
+    """)
+    (tmp_path / "release_in_the_wild/meta.csv").write_text(
+        "file,speaker,label\n0.wav,Alan Watts,spoof\n1.wav,Alan Watts,bona-fide\n2.wav,x,spoof\n"
+    )
+    found = table(tmp_path, "in_the_wild")
+    assert [(s.label, s.group) for s in found.values()] == [
+        ("synthetic_speech", "Alan Watts"),
+        ("bona_fide", "Alan Watts"),
+    ]
+
+
+def test_wavefake(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        generated_audio/ljspeech_hifiGAN/LJ001-0001_gen.wav
+        generated_audio/jsut_parallel_wavegan/BASIC5000_0001_gen.wav
+        LJSpeech-1.1/wavs/LJ001-0001.wav
+        jsut_ver1.1/basic5000/wav/BASIC5000_0001.wav
+        other/x.wav
+    """)
+    found = table(tmp_path, "wavefake")
+    assert len(found) == 4
+    made = found["generated_audio/ljspeech_hifiGAN/LJ001-0001_gen.wav"]
+    assert (made.label, made.generator) == ("synthetic_speech", "hifigan")
+    assert found["LJSpeech-1.1/wavs/LJ001-0001.wav"].group == made.group
+
+
+def test_fake_or_real(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        for-norm/training/fake/file1.wav
+        for-norm/validation/real/file2.wav
+        for-rerec/for-rerecorded/testing/real/file3.wav
+    """)
+    found = table(tmp_path, "fake_or_real")
+    assert [(s.label, s.split) for s in found.values()] == [
+        ("synthetic_speech", "train"),
+        ("bona_fide", "calibrate"),
+        ("bona_fide", "test"),
+    ]
+
+
+def test_lavdf(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        test/000001.mp4
+        dev/000002.mp4
+    """)
+    rows = [
+        {"file": "test/000001.mp4", "split": "test", "original": "dev/000002.mp4",
+         "modify_video": False, "modify_audio": True, "fake_periods": [[1.5, 2.25]]},
+        {"file": "dev/000002.mp4", "split": "dev", "original": None,
+         "modify_video": False, "modify_audio": False, "fake_periods": []},
+    ]  # fmt: skip
+    (tmp_path / "metadata.json").write_text(json.dumps(rows))
+    voices, faces = table(tmp_path, "lavdf_voices"), table(tmp_path, "lavdf")
+    assert [(s.label, s.split, s.value("intervals")) for s in voices.values()] == [
+        ("bona_fide", "calibrate", ""),
+        ("synthetic_speech", "test", "1.5-2.25"),
+    ]
+    assert {s.label for s in faces.values()} == {"real"}
+    assert len({s.group for s in voices.values()}) == 1
+
+
+def test_avdeepfake1m(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        train/id1/real.mp4
+        train/id1/both.mp4
+        val/id2/visual.mp4
+    """)
+    rows = [
+        {"file": "id1/real.mp4", "original": None, "modify_type": "real"},
+        {"file": "id1/both.mp4", "original": "id1/real.mp4", "modify_type": "both_modified",
+         "audio_model": "yourtts", "audio_fake_segments": [[0, 0.5]],
+         "visual_fake_segments": [[0.1, 0.5]]},
+    ]  # fmt: skip
+    (tmp_path / "train_metadata.json").write_text(json.dumps(rows))
+    other = [{"file": "id2/visual.mp4", "modify_type": "visual_modified"}]
+    (tmp_path / "val_metadata.json").write_text(json.dumps(other))
+    voices, faces = table(tmp_path, "avdeepfake1m_voices"), table(tmp_path, "avdeepfake1m")
+    both = voices["train/id1/both.mp4"]
+    assert (both.label, both.generator, both.value("intervals")) == (
+        "synthetic_speech", "yourtts", "0-0.5",
+    )  # fmt: skip
+    assert faces["train/id1/both.mp4"].value("intervals") == "0.1-0.5"
+    assert faces["val/id2/visual.mp4"].label == "fake"
+    assert voices["val/id2/visual.mp4"].label == "bona_fide"
+    (tmp_path / "train_metadata.json").write_text("{")
+    with pytest.raises(InvalidInput, match="no list of clips"):
+        index(tmp_path, "avdeepfake1m")
+
+
+def test_fakeavceleb(tmp_path: Path, grow: Grow) -> None:
+    grow("""
+        RealVideo-RealAudio/African/men/id00076/00109.mp4
+        FakeVideo-RealAudio/African/men/id00076/00109_1.mp4
+        RealVideo-FakeAudio/African/men/id00076/00109_fake.mp4
+    """)
+    (tmp_path / "meta_data.csv").write_text(
+        "source,target1,target2,method,category,type,race,gender,path\n"
+        "id00076,-,-,rtvc,B,RealVideo-FakeAudio,African,men,00109_fake.mp4\n"
+    )
+    voices, faces = table(tmp_path, "fakeavceleb_voices"), table(tmp_path, "fakeavceleb")
+    made = voices["RealVideo-FakeAudio/African/men/id00076/00109_fake.mp4"]
+    assert (made.label, made.generator, made.group) == ("synthetic_speech", "rtvc", "id00076")
+    assert [s.label for s in faces.values()] == ["fake", "real", "real"]
+>>>>>>> fa63a2e (bench: read layouts of speech sets; add minDCF, Cllr and AP at IoU)
 
 
 def test_an_unknown_layout_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="aigcdetectbenchmark, casia"):
+    with pytest.raises(InvalidInput, match="aigcdetectbenchmark, asvspoof2021"):
         index(tmp_path, "nothing")
 
 

@@ -11,6 +11,7 @@ from bonafide.bench.layouts_captions import CAPTIONS
 from bonafide.bench.layouts_edited import EDITED
 from bonafide.bench.layouts_faces import FACES
 from bonafide.bench.layouts_synthetic import SYNTHETIC
+from bonafide.bench.layouts_voices import VOICES
 from bonafide.bench.samples import Sample
 from bonafide.bench.tree import Layout
 from bonafide.errors import InvalidInput
@@ -19,7 +20,11 @@ __all__ = ["LAYOUTS", "Layout", "index", "relative"]
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
+<<<<<<< HEAD
     for layout in sorted((*SYNTHETIC, *EDITED, *FACES, *CAPTIONS), key=lambda one: one.name)
+=======
+    for layout in sorted((*SYNTHETIC, *EDITED, *FACES, *VOICES), key=lambda one: one.name)
+>>>>>>> fa63a2e (bench: read layouts of speech sets; add minDCF, Cllr and AP at IoU)
 }
 
 

@@ -53,7 +53,7 @@ def bands(samples: Floats, slots: int) -> Floats:
         float32 (slots, 32), from low to high frequencies.
     """
     views = np.lib.stride_tricks.sliding_window_view(samples, TAPS)[::BANDS][:slots]
-    return views @ _analysis()
+    return np.asarray(views @ _analysis(), np.float32)
 
 
 def lines(slots: Floats, every: int = 1) -> Floats:

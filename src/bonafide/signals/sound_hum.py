@@ -3,9 +3,9 @@
 Current of 50 or 60 Hz hums in what it feeds, at its harmonics. The phase of that hum runs on with
 the clock. Where sound was taken out or put in, it goes on at another phase.
 
-Each harmonic is shifted to zero and averaged over 0.2 s, a value each 96 ms. Where it stands out of what
-lies beside it, its mean over some seconds before a moment, turned by the frequency that both sides
-show, is compared with the mean after it.
+Each harmonic is shifted to zero and averaged over 0.2 s, a value each 96 ms. Where it stands out
+of what lies beside it, its mean over some seconds before a moment, turned by the frequency that
+both sides show, is compared with the mean after it.
 
 Source: D. P. Nicolalde Rodríguez, J. A. Apolinário, L. W. P. Biscainho, "Audio Authenticity:
 Detecting ENF Discontinuity With High Precision Phase Analysis", IEEE TIFS 5(3), 2010 (the idea).
