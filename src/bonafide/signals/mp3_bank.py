@@ -88,7 +88,7 @@ def _analysis() -> Floats:
     found = window[:, None] * np.cos((2 * band + 1) * (tap - 16) * np.pi / 64)
     # Together the bands pass every frequency with a gain of 32, as decimation by 32 asks for.
     gain = (np.abs(np.fft.fft(found, axis=0)) ** 2).sum(1).mean()
-    return (found[::-1] * np.sqrt(BANDS / gain)).astype(np.float32)
+    return np.asarray(found[::-1] * np.sqrt(BANDS / gain), np.float32)
 
 
 @lru_cache(maxsize=1)
