@@ -447,7 +447,6 @@ def test_ocim(tmp_path: Path, grow: Grow) -> None:
     assert sorted(msu) == ["live", "print", "replay"]
 
 
-<<<<<<< HEAD
 def test_dgm4(tmp_path: Path, grow: Grow) -> None:
     grow("""
         origin/guardian/0001/001.jpg
@@ -479,7 +478,8 @@ def test_dgm4(tmp_path: Path, grow: Grow) -> None:
     (tmp_path / "metadata" / "val.json").write_text('["a.jpg"]', "utf-8")
     with pytest.raises(InvalidInput, match="no list of captions"):
         index(tmp_path, "dgm4")
-=======
+
+
 def test_asvspoof5(tmp_path: Path, grow: Grow) -> None:
     grow("""
         flac_T/T_0000000000.flac
@@ -625,7 +625,6 @@ def test_fakeavceleb(tmp_path: Path, grow: Grow) -> None:
     made = voices["RealVideo-FakeAudio/African/men/id00076/00109_fake.mp4"]
     assert (made.label, made.generator, made.group) == ("synthetic_speech", "rtvc", "id00076")
     assert [s.label for s in faces.values()] == ["fake", "real", "real"]
->>>>>>> fa63a2e (bench: read layouts of speech sets; add minDCF, Cllr and AP at IoU)
 
 
 def test_an_unknown_layout_lists_those_there_are(tmp_path: Path) -> None:

@@ -20,11 +20,9 @@ __all__ = ["LAYOUTS", "Layout", "index", "relative"]
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-<<<<<<< HEAD
-    for layout in sorted((*SYNTHETIC, *EDITED, *FACES, *CAPTIONS), key=lambda one: one.name)
-=======
-    for layout in sorted((*SYNTHETIC, *EDITED, *FACES, *VOICES), key=lambda one: one.name)
->>>>>>> fa63a2e (bench: read layouts of speech sets; add minDCF, Cllr and AP at IoU)
+    for layout in sorted(
+        (*SYNTHETIC, *EDITED, *FACES, *CAPTIONS, *VOICES), key=lambda one: one.name
+    )
 }
 
 

@@ -74,10 +74,20 @@ class GridJump:
     after: int
 
 
+@dataclass(frozen=True)
+class _Grid:
+    offset: int  # of the frames, counted from sample 0
+    shape: int  # of the window
+    distance: float  # in standard deviations
+    strength: float  # by which share it shows more than other offsets
+
+
 class FrameGrid:
     """Follows the grid through a recording that is given piece by piece, as it was coded.
 
-    What is held does not grow with the length of the recording.
+    A jump is told when the grid before it and that after it have each held in two segments: other
+    codecs can show a grid that is another one at every look. What is held does not grow with the
+    length of the recording.
     """
 
     def __init__(self, codec: Codec) -> None:
@@ -90,9 +100,9 @@ class FrameGrid:
         self._first = 0  # sample at which what is held begins
         self._gone = np.zeros(0, np.float32)  # the segments before
         self._searches = 0
-        self._offset: int | None = None  # of the grid, counted from sample 0
-        self._shape = 0  # of its window
-        self._strength = self._distance = 0.0
+        self._grid: _Grid | None = None  # that was found last
+        self._sure: _Grid | None = None  # that held in two segments or more, the last one
+        self._pending: GridJump | None = None  # told once the grid after it has held
 
     def add(self, samples: Floats) -> Iterator[GridJump]:
         """Samples that follow those given before, float32 (n,) → the jumps in them."""
@@ -107,55 +117,57 @@ class FrameGrid:
 
     @property
     def _wanted(self) -> bool:
-        if self._offset is None:
-            return self._searches < _TRIES
-        return self._searches < _SEARCHES
+        return self._searches < (_TRIES if self._grid is None else _SEARCHES)
 
     def _segment(self) -> Iterator[GridJump]:
         held = self._held[: self._need]
         if np.abs(held).max() < _LEAST:
             return
-        if self._offset is not None:
-            depth = self._depth(held, self._offset - self._first)[: self.codec.searched]
-            if depth.mean() >= _KEPT * self._strength:
+        grid = self._grid
+        if grid is not None:
+            depth = self._depth(held, grid.offset - self._first, grid.shape)
+            if depth[: self.codec.searched].mean() >= _KEPT * grid.strength:
                 self.segments += 1
+                self._sure = grid
+                if self._pending is not None:
+                    yield self._pending
+                    self._pending = None
                 return
         self._searches += 1
-        shapes = range(self.codec.shapes) if self._offset is None else (self._shape,)
+        shapes = range(self.codec.shapes) if grid is None else (grid.shape,)
         shape, found, distance, strength = _search(self.codec, held, shapes)
         if distance < FOUND:
             return
-        offset = (found + self._first) % self.codec.frame
-        if self._offset is not None and offset != self._offset:
-            end, begin = self._ends(self._offset, offset, strength)
-            yield GridJump(end, begin, min(distance, self._distance), self._offset, offset)
-        self._offset, self._shape = offset, shape
-        self._strength, self._distance = strength, distance
+        new = _Grid((found + self._first) % self.codec.frame, shape, distance, strength)
+        self._grid, self._pending = new, None
         self.segments += 1
+        if self._sure is not None and new.offset != self._sure.offset:
+            self._pending = self._jump(self._sure, new)
 
-    def _depth(self, samples: Floats, offset: int) -> NDArray[np.float64]:
+    def _depth(self, samples: Floats, offset: int, shape: int) -> NDArray[np.float64]:
         """By how much a grid shows in each frame more than two others do."""
         frame = self.codec.frame
         levels = [
-            self.codec.levels(samples, (offset + turn) % frame, self._shape)
+            self.codec.levels(samples, (offset + turn) % frame, shape)
             for turn in (0, frame // 3, 2 * frame // 3)
         ]
         count = min(map(len, levels))
         return np.asarray(levels[0][:count] - (levels[1][:count] + levels[2][:count]) / 2)
 
-    def _ends(self, before: int, after: int, strength: float) -> tuple[int, int]:
-        """Where the grid `before` ends and where `after` begins; samples from the start."""
+    def _jump(self, before: _Grid, after: _Grid) -> GridJump:
+        """Where one grid ends and the other begins."""
         near = np.concatenate([self._gone, self._held[: self._need]])
         start = self._first - len(self._gone)
         frame = self.codec.frame
-        old = self._depth(near, before - start) - self._strength / 2
-        new = self._depth(near, after - start) - strength / 2
+        old = self._depth(near, before.offset - start, before.shape) - before.strength / 2
+        new = self._depth(near, after.offset - start, after.shape) - after.strength / 2
         kept = int(np.argmax(np.cumsum(np.r_[0.0, old])))  # frames in which the old one shows
         lost = len(new) - int(np.argmax(np.cumsum(np.r_[0.0, new[::-1]])))
         # A frame that holds a cut shows neither grid. It reaches over the one that follows it.
-        end = start + (before - start) % frame + (kept + 1) * frame
-        begin = start + (after - start) % frame + lost * frame
-        return min(end, begin), max(end, begin)
+        end = start + (before.offset - start) % frame + (kept + 1) * frame
+        begin = start + (after.offset - start) % frame + lost * frame
+        distance = min(before.distance, after.distance)
+        return GridJump(min(end, begin), max(end, begin), distance, before.offset, after.offset)
 
 
 def _search(codec: Codec, held: Floats, shapes: Sequence[int]) -> tuple[int, int, float, float]:

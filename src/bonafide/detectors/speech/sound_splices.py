@@ -148,8 +148,8 @@ _JUMP = _Trace(
 _HUM = _Trace(
     "mains hum",
     "At {at:.1f} s the phase of mains hum at {hertz:.0f} Hz jumps by {value:.0f}°.",
-    once=8.0,
-    decade=2.0,
+    once=11.0,
+    decade=3.0,
     reach=SIDE,
 )
 _SILENCE = 1.0  # score of a run of zeros that no habit explains
