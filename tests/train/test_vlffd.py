@@ -53,10 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         vision_config={**sizes, "num_hidden_layers": 2, "image_size": SIDE, "patch_size": 8},
         projection_dim=16,
     )  # fmt: skip
-    model = transformers.CLIPModel(config)
-    with torch.no_grad():  # a pretrained one knows its places
-        model.vision_model.embeddings.position_embedding.weight.mul_(20)
-    model.save_pretrained(path)
+    transformers.CLIPModel(config).save_pretrained(path)
     return str(path)
 
 
@@ -153,6 +150,8 @@ def test_sentences_are_learned(folder: str) -> None:
     recipe = method(folder, learning_rate=8e-3, sentences=3.0)
     torch.manual_seed(0)
     network = recipe.network().train()
+    with torch.no_grad():  # a pretrained one knows its places
+        network.model.vision_model.embeddings.position_embedding.weight.mul_(20)
     optimiser = recipe.optimiser(network)
     for step in range(120):
         loss, parts = recipe.loss(network, pairs(8, step))
