@@ -168,9 +168,7 @@ def _dates(caption: Text, record: _Record, facts: dict[str, Fact]) -> Iterator[S
     if not taken or not caption.dates:
         return
     apart = [
-        (claimed.apart(day), claimed, name, day)
-        for claimed in caption.dates
-        for name, day in taken
+        (claimed.apart(day), claimed, name, day) for claimed in caption.dates for name, day in taken
     ]
     days, claimed, name, day = min(apart, key=lambda one: one[0])
     facts["days_apart"] = days
