@@ -92,7 +92,7 @@ CARD = Card(
     paper="D. Wen et al., IEEE TIFS 10(4), 2015; D. C. Garcia and R. L. de Queiroz, IEEE TIFS "
     "10(4), 2015",
     limits="Measured on made attacks alone, five pictures each as PNG, JPEG 90 and 75: a simulated "
-    "screen is told in 60 of 60, a chain of a photographed screen in 15 of 15, dots of a print in "
+    "screen is told in 45 of 45, a chain of a photographed screen in 15 of 15, dots of a print in "
     "24 of 30, bands of 4 % in 9 of 30. Nothing was told of 16 untouched photographs in the same "
     "three forms, among them bricks, grass and coins; that few bound the rate of false grids at "
     "one in six. Real screens, prints and regular fabric were not measured.",
