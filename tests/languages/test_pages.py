@@ -155,6 +155,7 @@ def test_marks_of_a_hostile_page_are_text() -> None:
 
 def test_pages_of_the_service_speak_only_messages(pseudo: None) -> None:
     pytest.importorskip("fastapi", reason="the extra server is not installed")
+    from bonafide.explain.model import Asking
     from bonafide.report import cards
     from bonafide.server import pages
     from bonafide.server.auth import LOCAL
@@ -163,7 +164,8 @@ def test_pages_of_the_service_speak_only_messages(pseudo: None) -> None:
     shown: list[tuple[str, dict[str, Any]]] = [
         ("home", {"profiles": list(Profile), "chosen": Profile.STANDARD, "url_fetch": True,
                   "most_files": 3, "most_bytes": 2**30, "kept_hours": 24, "retain": True,
-                  "batch_bytes": 2**30}),
+                  "batch_bytes": 2**30, "explain_host": "127.0.0.1",
+                  "explain": Asking("777", "http://127.0.0.1:8080/v1")}),
         ("jobs", {"jobs": []}),
         ("history", {"rows": [], "labels": Label, "older": None,
                      "asked": {"text": "", "verdict": "", "since": "", "until": ""}}),
