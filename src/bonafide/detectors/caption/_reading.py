@@ -10,6 +10,7 @@ from functools import cached_property
 
 from bonafide.detectors.caption._months import MONTHS
 from bonafide.media.text_metadata import clean, quote
+from bonafide.types import Fact
 
 LONGEST = 2_000  # characters of a caption that are read
 MOST = 20  # dates, quotations or numbers of one text
@@ -181,9 +182,14 @@ def share(said: list[Said]) -> float | None:
     return round(told.count(False) / len(told), 4) if told else None
 
 
-def contradicted(said: list[Said]) -> list[int]:
-    """Positions in the caption of the words that something contradicts."""
-    return sorted({word for one in said if one.agrees is False for word in one.words})
+def counted(said: list[Said]) -> dict[str, Fact]:
+    """What was compared, as facts."""
+    return {
+        "compared": sum(one.agrees is not None for one in said),
+        "disagree": sum(one.agrees is False for one in said),
+        "statements": [one.text for one in said],
+        "words": sorted({word for one in said if one.agrees is False for word in one.words}),
+    }
 
 
 def shown(text: str) -> str:

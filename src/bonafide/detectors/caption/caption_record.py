@@ -30,7 +30,7 @@ import datetime
 from collections.abc import Iterator
 
 from bonafide.detectors.caption._places import coordinates, named
-from bonafide.detectors.caption._reading import Said, Text, contradicted, sentence, share, shown
+from bonafide.detectors.caption._reading import Said, Text, counted, sentence, share, shown
 from bonafide.errors import MissingExtra
 from bonafide.media.context import Context
 from bonafide.media.image import Image
@@ -96,12 +96,7 @@ class Detector:
                 if left
                 else "the caption names no date, place or person that the file has a record of"
             )
-        facts |= {
-            "compared": sum(one.agrees is not None for one in said),
-            "disagree": sum(one.agrees is False for one in said),
-            "statements": [one.text for one in said],
-            "words": list(contradicted(said)),
-        }
+        facts |= counted(said)
         return [Measurement(score=share(said), summary=sentence(said), facts=facts)]
 
 

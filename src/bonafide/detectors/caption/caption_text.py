@@ -31,7 +31,7 @@ from bonafide.detectors.caption._reading import (
     MOST_SAID,
     Said,
     Text,
-    contradicted,
+    counted,
     sentence,
     share,
     shown,
@@ -104,10 +104,7 @@ class Detector:
             "caption": caption.text,
             "lines": len(lines),
             "texts": [Text.of(line.text).text for line in lines],
-            "compared": sum(one.agrees is not None for one in said),
-            "disagree": sum(one.agrees is False for one in said),
-            "statements": [one.text for one in said],
-            "words": list(contradicted(said)),
+            **counted(said),
             "boxes": [list(vars(lines[number].box).values()) for number in sorted(wrong)],
         }
         regions = [
