@@ -28,7 +28,7 @@ def test_the_first_voice_that_works_speaks(tmp_path: Path, monkeypatch: pytest.M
     copy = f"import shutil, sys; shutil.copy({str(tmp_path / 'said.wav')!r}, sys.argv[-1])"
     install(programs, "flite", copy)
     monkeypatch.setenv("PATH", str(programs))
-    made = make_speech(tmp_path)
+    (made,) = make_speech(tmp_path)
     assert isinstance(made, DemoFile) and made.path == tmp_path / NAME
     assert "flite" in made.done
     track = open_media(made.path).audio

@@ -22,7 +22,7 @@ _VOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def make_speech(folder: str | Path) -> DemoFile | str:
+def make_speech(folder: str | Path) -> list[DemoFile] | str:
     """Let the first voice that is installed speak a sentence into `folder`.
 
     No genuine sentence goes with it: no package that bonafide needs brings speech.
@@ -44,12 +44,13 @@ def make_speech(folder: str | Path) -> DemoFile | str:
         except (OSError, subprocess.SubprocessError):
             continue
         if path.is_file() and path.stat().st_size > 1000:
-            return DemoFile(
+            made = DemoFile(
                 path,
                 f"A sentence that {program} spoke.",
                 "Whether a machine speaks is weak evidence at best: the answer can be inconclusive "
                 "and is never an accusation.",
             )
+            return [made]
     path.unlink(missing_ok=True)
     names = ", ".join(program for program, _ in _VOICES)
     return f"No synthetic sentence was made: none of {names} is installed."

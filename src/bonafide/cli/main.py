@@ -292,24 +292,27 @@ def detectors(detector: str | None, as_json: bool) -> None:
 def demo(ctx: click.Context, folder: str) -> None:
     """Make photographs and altered copies in FOLDER, examine them, write FOLDER/report.html.
 
-    FOLDER is made if it does not exist; it is `demo` unless you say otherwise. Where espeak-ng,
-    flite or pico2wave is installed, it speaks a sentence that is examined too.
+    FOLDER is made if it does not exist; it is `demo` unless you say otherwise. Two short clips of a
+    face are made as well, one of them forged for a second. Where espeak-ng, flite or pico2wave is
+    installed, it speaks a sentence that is examined too.
     """
     from pathlib import Path
 
     from bonafide.cli.demo import make_demo
+    from bonafide.cli.demo_clips import make_clips
     from bonafide.cli.demo_speech import make_speech
 
     made = make_demo(Path(folder))
-    spoken = make_speech(folder)
-    if isinstance(spoken, str):
-        skipped = spoken
-    else:
-        made, skipped = [*made, spoken], ""
+    skipped = []
+    for more in (make_speech(folder), make_clips(folder)):
+        if isinstance(more, str):
+            skipped.append(more)
+        else:
+            made += more
     for file in made:
         click.echo(f"{file.path.name}: {file.done}", err=True)
-    if skipped:
-        click.echo(skipped, err=True)
+    for why in skipped:
+        click.echo(why, err=True)
     anchors = sorted(Path(folder).glob("*.pem"))
     ctx.invoke(
         scan,
