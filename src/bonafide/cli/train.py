@@ -159,7 +159,7 @@ def train(
         raise click.UsageError("give --data MANIFEST and --out DIR")
 
     from bonafide.bench.protocol import load_protocol
-    from bonafide.train import batches, clips, config, export, loop, masked
+    from bonafide.train import batches, clips, config, export, loop, masked, sounds
     from bonafide.train import data as tables
     from bonafide.train.processes import Processes
 
@@ -171,11 +171,15 @@ def train(
         raise click.UsageError(f"{method} learns from masks, not from --pairs")
     if recipe.needs_clips and pairs:
         raise click.UsageError(f"{method} learns from clips, not from --pairs")
+    if recipe.needs_sound and pairs:
+        raise click.UsageError(f"{method} learns from sound, not from --pairs")
     load: Callable[..., TrainingData] = partial(tables.load, pairs=[*map(Path, pairs)])
     if recipe.needs_masks:
         load = masked.load
     elif recipe.needs_clips:
         load = partial(clips.load, frames=settings.frames)
+    elif isinstance(recipe, sounds.SoundRecipe):
+        load = partial(sounds.load, recipe=recipe)
     with _bar("reading", quiet or not alone) as tick:
         # One process decodes; a training of many would read every file as many times.
         material = Processes.join().from_first(
@@ -189,7 +193,8 @@ def train(
             )
         )
     if alone and not quiet:
-        _tell_material(material, "edited" if recipe.needs_masks else "generated")
+        positives = "edited" if recipe.needs_masks else "generated"
+        _tell_material(material, positives, "recordings" if recipe.needs_sound else "pictures")
     if alone:
         config.write(folder, ctx.params, asdict(settings) | asdict(sampling))
     with _bar("training", quiet) as tick:
@@ -208,12 +213,17 @@ def train(
     if not fitted.finished:
         click.echo(f"stopped at step {fitted.progress.step}; continue with --resume", err=True)
         sys.exit(INTERRUPTED)
+    shown = None
+    if isinstance(recipe, sounds.SoundRecipe):
+        shown = sounds.some(recipe, material)
+    elif recipe.channels == 3:
+        shown = batches.some_crops(material, settings.crop)
     exported = export.export(
         recipe,
         fitted.network,
         folder / f"{recipe.id}.onnx",
         material.tables,
-        batches.some_crops(material, settings.crop) if recipe.channels == 3 else None,
+        shown,
         "float16" if half else "float32",
     )
     record = _record(recipe, sampling, machine, material, fitted, exported)
@@ -319,11 +329,11 @@ def _remark(now: Progress) -> str:
     return f"loss {now.loss:.3f}{best}"
 
 
-def _tell_material(data: TrainingData, positives: str) -> None:
+def _tell_material(data: TrainingData, positives: str, unit: str) -> None:
     made = sum(picture.positive for picture in data.pictures)
     click.echo(
-        f"{made} {positives} and {len(data.pictures) - made} bona fide pictures, {len(data.pairs)} "
-        f"pairs; {len(data.validation)} pictures of {len(data.held_out)} groups held out",
+        f"{made} {positives} and {len(data.pictures) - made} bona fide {unit}, {len(data.pairs)} "
+        f"pairs; {len(data.validation)} {unit} of {len(data.held_out)} groups held out",
         err=True,
     )
     reasons: dict[str, list[str]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ class Example:
     """One picture of a batch.
 
     Attributes:
-        pixels: uint8 crop×crop×3 RGB.
+        pixels: uint8 crop×crop×3 RGB, or float32 of any shape, which a batch holds as it is.
         label: 1 for synthetic or edited, 0 for bona fide.
         replaced: float32 h×w in [0, 1], share of each patch that is synthetic; None where the
             method does not ask.
@@ -59,7 +59,7 @@ class Example:
         source: number of its source among those of the training data, -1 where nobody asks.
     """
 
-    pixels: Pixels
+    pixels: NDArray[Any]
     label: float
     replaced: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
@@ -317,7 +317,7 @@ def training_batches(
     )
 
 
-def validation_batches(views: Views, batch: int, workers: int) -> Iterator[Batch]:
+def validation_batches(views: Dataset[Example], batch: int, workers: int) -> Iterator[Batch]:
     """All views in order."""
     return iter(
         DataLoader(
@@ -336,8 +336,10 @@ def collate(samples: Sequence[Sequence[Example]]) -> Batch:
             for one in sample]  # fmt: skip
     examples = [one for _, one in flat]
     pixels = torch.from_numpy(np.stack([one.pixels for one in examples]))
+    if not pixels.is_floating_point():
+        pixels = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
     return Batch(
-        pixels=pixels.permute(0, 3, 1, 2).contiguous().float() / 255,
+        pixels=pixels,
         label=torch.tensor([one.label for one in examples]),
         pair=torch.tensor([place for place, _ in flat]),
         replaced=_shares(examples),

@@ -98,8 +98,8 @@ class OwnForgeries(Protocol):
         ...
 
     def forge(
-        self, clip: Pixels, random: np.random.Generator
-    ) -> tuple[Pixels, NDArray[np.float32]]:
+        self, clip: NDArray[Any], random: np.random.Generator
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """A forged clip of the same shape, and which share of each frame is forged, (T,)."""
         ...
 

@@ -46,7 +46,7 @@ class Exported:
         storage: of the weights, "float32" or "float16".
         dynamic: axes of the input that may have any size, of "batch", "height" and "width".
         difference: largest |ONNX - PyTorch| of all outputs, relative to 1 + |value|.
-        compared: shapes of the inputs that were compared, (N, H, W).
+        compared: shapes of the inputs that were compared, (N, H, W) of pictures.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Exported:
     storage: str
     dynamic: tuple[str, ...]
     difference: float
-    compared: tuple[tuple[int, int, int], ...]
+    compared: tuple[tuple[int, ...], ...]
 
 
 class _Flat(nn.Module):
@@ -99,8 +99,8 @@ def export(
         network: on the CPU.
         path: of the file; it appears whole or not at all.
         tables: what it was trained on.
-        crops: float32 (N, channels, H, W) of real pictures in [0, 1] to compare on, besides
-            random ones.
+        crops: float32 (N, channels, H, W) of real pictures in [0, 1], or real sounds, to compare
+            on, besides random ones.
         storage: "float16" halves the file; computation stays in float32.
         version: of these weights.
         facts: more for the card, such as calibration.
@@ -109,18 +109,21 @@ def export(
         BonafideError: it cannot be exported, or ONNX Runtime and PyTorch differ by more than
             `BOUNDS` allows.
     """
-    side, channels = recipe.settings.crop // recipe.cell, recipe.channels
+    shape = recipe.shape
     flat = _Flat(network).eval().requires_grad_(False)
     random = np.random.default_rng(recipe.settings.seed)
-    inputs = [random.random((2, channels, side, side), np.float32)]
+    inputs = [random.random((2, *shape), np.float32)]
     if crops is not None and len(crops):
         inputs.append(np.asarray(crops, np.float32))
-    other = random.random((1, channels, side + 24, side + 56), np.float32)
-    attempts = [True, False] if recipe.any_size and _runs(flat, other) else [False]
+    attempts = [False]
+    if recipe.any_size:
+        channels, height, width = shape
+        other = random.random((1, channels, height + 24, width + 56), np.float32)
+        attempts = [True, False] if _runs(flat, other) else [False]
     for sizes_open in attempts:
         compared = [*inputs, other] if sizes_open else [*inputs, inputs[0][:1]]
         try:
-            model = _traced(flat, channels, side, sizes_open)
+            model = _traced(flat, shape, recipe.input, sizes_open)
             if storage == "float16":
                 _halve(model)
             difference = _difference(flat, model.SerializeToString(), compared)
@@ -135,12 +138,14 @@ def export(
             f"{path.name}: ONNX Runtime and PyTorch differ by {difference:.2g}, more than "
             f"{BOUNDS[storage]:g}; nothing was written"
         )
-    card = _card(recipe, version, tables, None if sizes_open else side) | dict(facts or {})
+    fixed = None if sizes_open or recipe.needs_sound else shape[-1]
+    card = _card(recipe, version, tables, fixed) | dict(facts or {})
     helper.set_model_props(model, {METADATA: json.dumps(card, ensure_ascii=False)})
     data = model.SerializeToString()
     with atomic_write(path) as partial:
         partial.write_bytes(data)
-    shapes = tuple((len(one), one.shape[2], one.shape[3]) for one in compared)
+    skipped = 1 if recipe.needs_sound else 2  # planes say nothing of a picture's size
+    shapes = tuple((len(one), *one.shape[skipped:]) for one in compared)
     axes = _AXES if sizes_open else _AXES[:1]
     return Exported(path, len(data), storage, axes, difference, shapes)
 
@@ -186,7 +191,7 @@ def _card(
         "paper": recipe.paper,
         "settings": asdict(recipe.settings),
         "preprocessing": {
-            "input": "pixels",
+            "input": recipe.input,
             "layout": recipe.layout,
             "side": side,  # pixels of height and width; None where any will do
         },
@@ -206,16 +211,15 @@ def _runs(network: nn.Module, pixels: NDArray[np.float32]) -> bool:
     return True
 
 
-def _traced(network: _Flat, channels: int, side: int, sizes_open: bool) -> onnx.ModelProto:
-    example = torch.rand(
-        2, channels, side, side + 8 * sizes_open
-    )  # unequal, lest H and W become one
+def _traced(network: _Flat, shape: tuple[int, ...], name: str, sizes_open: bool) -> onnx.ModelProto:
+    # Unequal, lest height and width become one.
+    example = torch.rand(2, *shape[:-1], shape[-1] + 8 * sizes_open)
     with torch.inference_mode():
         names = [
-            name for name, part in network.network(example)._asdict().items() if part is not None
+            one for one, part in network.network(example)._asdict().items() if part is not None
         ]
     inputs = network.inputs(example)
-    input_names = ["pixels", "context"][: len(inputs)]
+    input_names = [name, "context"][: len(inputs)]
     axes = dict(enumerate(_AXES)) if sizes_open else {0: _AXES[0]}
     places = {0: 0, 1: 2, 2: 3}  # of batch, height and width in (N, 3, H, W)
     open_axes = {places[axis]: torch.export.Dim.DYNAMIC for axis in axes}
@@ -286,7 +290,7 @@ def _difference(network: _Flat, data: bytes, inputs: Sequence[NDArray[np.float32
         with torch.inference_mode():
             expected = [part.numpy() for part in network(*tensors)]
         given = {
-            name: part.numpy() for name, part in zip(("pixels", "context"), tensors, strict=False)
+            one.name: part.numpy() for one, part in zip(session.get_inputs(), tensors, strict=True)
         }
         for want, got in zip(expected, session.run(None, given), strict=True):
             apart = float(np.max(np.abs(got - want) / (1 + np.abs(want)), initial=0.0))

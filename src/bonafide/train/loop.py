@@ -25,11 +25,20 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from bonafide.errors import BonafideError, InvalidInput
 from bonafide.train import checkpoints
 from bonafide.train.activations import recomputed
-from bonafide.train.batches import Samples, Sampling, in_parts, training_batches
+from bonafide.train.batches import (
+    Example,
+    Samples,
+    Sampling,
+    Views,
+    histories,
+    in_parts,
+    training_batches,
+)
 from bonafide.train.checkpoints import BEST, CHECKPOINT, Progress
 from bonafide.train.clips import ClipSamples, OwnForgeries
 from bonafide.train.data import TrainingData
@@ -37,6 +46,7 @@ from bonafide.train.logs import Log, Means
 from bonafide.train.masked import MaskedSamples, validation_examples
 from bonafide.train.processes import Precision, Processes
 from bonafide.train.recipe import Recipe, Settings
+from bonafide.train.sounds import SoundRecipe, SoundSamples, SoundViews
 from bonafide.train.stopping import stop_signals
 from bonafide.train.tampering import Decoder, TamperingSettings
 from bonafide.train.validation import MaskValidation, Validated, Validation
@@ -241,15 +251,22 @@ def _tables(
     machine: Machine,
 ) -> tuple[Samples | MaskedSamples, Validation | MaskValidation]:
     """What is trained on, and what validates."""
+    settings = recipe.settings
     if isinstance(sampling, TamperingSettings):
         shown = validation_examples(recipe, data, sampling, decoders)
         return (
             MaskedSamples(recipe, data, sampling, decoders),
-            MaskValidation(shown, recipe.settings, processes, precision),
+            MaskValidation(shown, settings, processes, precision),
         )
+    kind = ClipSamples if recipe.needs_clips else Samples
+    views: Callable[[Sequence[int]], Dataset[Example]] = partial(
+        Views, data.validation, side=settings.crop, known=histories(data), seed=settings.seed
+    )
+    if isinstance(recipe, SoundRecipe):
+        kind, views = SoundSamples, partial(SoundViews, recipe, data.validation)
     return (
-        (ClipSamples if recipe.needs_clips else Samples)(recipe, data, sampling),
-        Validation(data, recipe.settings, processes, precision, machine.workers),
+        kind(recipe, data, sampling),
+        Validation(data, settings, processes, precision, machine.workers, views),
     )
 
 

@@ -99,6 +99,7 @@ def decode(
     jobs: int,
     left_out: dict[str, str],
     progress: Callable[[int, int], None] | None,
+    read: Callable[[Wanted], Picture | str] | None = None,
 ) -> list[Picture | None]:
     """One picture, or None, for each that is wanted; what fails is noted in `left_out`.
 
@@ -107,9 +108,11 @@ def decode(
         jobs: processes; 0 for one per core.
         left_out: name → why a picture cannot be used; added to.
         progress: called with the numbers of files read and of all files.
+        read: what decodes a file into the cache, or says why it cannot be; a function of a module.
+            None for one that reads pictures.
     """
     indices = {folder: Index(folder) for folder in {one.cache for one in wanted}}
-    stamps = [_stamp(one, left_out) for one in wanted]
+    stamps = [_stamp(one, left_out, read.__name__ if read else "") for one in wanted]
     found = _remembered(wanted, stamps, indices)
     missing = [
         number for number, stamp in enumerate(stamps) if stamp is not None and found[number] is None
@@ -119,7 +122,10 @@ def decode(
         progress(done, len(wanted))
     fresh: dict[Path, dict[str, dict[str, Any]]] = {folder: {} for folder in indices}
     work = workers.run(
-        _read, [wanted[number] for number in missing], jobs or os.cpu_count() or 1, Limits().seconds
+        read or _read,
+        [wanted[number] for number in missing],
+        jobs or os.cpu_count() or 1,
+        Limits().seconds,
     )
     for number, (one, outcome) in zip(missing, work, strict=True):
         if isinstance(outcome, workers.Lost):
@@ -140,13 +146,12 @@ def decode(
     return found
 
 
-def _stamp(wanted: Wanted, left_out: dict[str, str]) -> str | None:
+def _stamp(wanted: Wanted, left_out: dict[str, str], reader: str) -> str | None:
     """What the arrays of a picture depend on; None for a picture that is not there."""
     try:
         mask = wanted.mask.stamp() if wanted.mask else ""
-        return "|".join(
-            (wanted.place.stamp(), str(wanted.window), mask, wanted.marks, str(LARGEST))
-        )
+        parts = (wanted.place.stamp(), str(wanted.window), mask, wanted.marks, str(LARGEST))
+        return "|".join((*parts, reader) if reader else parts)
     except OSError as error:
         left_out[wanted.name] = f"it cannot be read: {error.strerror}"
         return None
@@ -203,7 +208,7 @@ def _read(wanted: Wanted) -> Picture | str:
         target = wanted.cache / f"{image.sha256}-{left}-{top}-{width}x{height}.npy"
         rows, columns = slice(top, top + height), slice(left, left + width)
         if not target.exists():
-            _keep(target, image.pixels[rows, columns])
+            keep(target, image.pixels[rows, columns])
         mask = _mask(wanted, image, rows, columns, target) if wanted.mask else None
     except MediaError as error:
         return error.why
@@ -238,11 +243,12 @@ def _mask(wanted: Wanted, image: Image, rows: slice, columns: slice, beside: Pat
         )
     target = beside.with_suffix(f".{mask.sha256[:16]}-{wanted.marks}.npy")
     if not target.exists():
-        _keep(target, marked(mask.pixels, wanted.marks)[rows, columns])
+        keep(target, marked(mask.pixels, wanted.marks)[rows, columns])
     return target
 
 
-def _keep(target: Path, values: NDArray[Any]) -> None:
+def keep(target: Path, values: NDArray[Any]) -> None:
+    """Write an array; the file appears whole or not at all."""
     with atomic_write(target) as partial, partial.open("wb") as stream:
         np.save(stream, values)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, standard
 
-Augment = Callable[[Pixels, np.random.Generator], Pixels]
+Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class Batch:
     """One step's pictures.
 
     Attributes:
-        pixels: float32 (N, 3, H, W), RGB in [0, 1].
+        pixels: float32 (N, 3, H, W), RGB in [0, 1]; what `bonafide.train.sounds` says for a method
+            that reads sound.
         label: float32 (N,): 1 for synthetic or edited, 0 for bona fide.
         pair: int64 (N,): equal for a picture and its aligned twin, -1 for one without a twin.
         replaced: float32 (N, h, w) in [0, 1]: share of each patch that is synthetic, where the
@@ -147,10 +148,13 @@ class Recipe(ABC):
             bona fide ones that are edited on the way (see `bonafide.train.tampering`).
         needs_clips: whether it reads clips, frames of one person or scene (see
             `bonafide.train.clips`).
+        needs_sound: whether it reads speech, alone or with the mouth that speaks (see
+            `bonafide.train.sounds`).
         channels: planes that the network sees; 3 are red, green and blue, as many for every frame
             of a clip.
         cell: pixels a side that one value of those planes stands for.
-        layout: what the exported network takes, for its card.
+        input: name of what the exported network takes.
+        layout: what that is, for its card.
         material: settings of what it learns from that differ from their defaults, as text.
         any_size: False where a network is laid out for one size when it is exported, so that its
             file takes pictures of the training crop's size alone.
@@ -162,8 +166,10 @@ class Recipe(ABC):
     needs_pairs: ClassVar[bool] = False
     needs_masks: ClassVar[bool] = False
     needs_clips: ClassVar[bool] = False
+    needs_sound: ClassVar[bool] = False
     channels: int = 3
     cell: ClassVar[int] = 1
+    input: ClassVar[str] = "pixels"
     layout: ClassVar[str] = "float32 (N, 3, H, W), RGB in [0, 1], native resolution, never resized"
     material: ClassVar[Mapping[str, str]] = {}
     any_size: ClassVar[bool] = True
@@ -171,6 +177,12 @@ class Recipe(ABC):
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the network is given, without the batch: here of a training crop."""
+        side = self.settings.crop // self.cell
+        return (self.channels, side, side)
 
     @abstractmethod
     def network(self) -> nn.Module:

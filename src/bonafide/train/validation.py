@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from bonafide.bench.metrics import roc_auc
 from bonafide.bench.pixel_metrics import PixelScores, score_picture, summarise
 from bonafide.errors import BonafideError
 from bonafide.train.batches import (
     Example,
-    Views,
     collate,
-    histories,
     passes,
     validation_batches,
 )
@@ -54,10 +53,11 @@ class Validation:
         processes: Processes,
         precision: Precision,
         workers: int,
+        views: Callable[[Sequence[int]], Dataset[Example]],
     ) -> None:
+        """Take the data, and what shows the network those of given places in `data.validation`."""
         self._pictures = data.validation
-        own = range(processes.rank, len(data.validation), processes.world)
-        self._views = Views(data.validation, own, settings.crop, histories(data), settings.seed)
+        self._views = views(range(processes.rank, len(data.validation), processes.world))
         self._batch, self._workers = _per_pass(settings, processes), workers
         self._processes, self._precision = processes, precision
 
