@@ -13,7 +13,7 @@ import clip_toys
 
 from bonafide.bench.segments import ClipIntervals, average_precision
 from bonafide.errors import InvalidInput
-from bonafide.train import ms_detr
+from bonafide.train import intervals, ms_detr
 from bonafide.train.backbones import Backbone
 from bonafide.train.clips import OwnForgeries
 from bonafide.train.recipe import Batch
@@ -69,18 +69,18 @@ def test_full_size() -> None:
 def test_overlap_is_generalised_iou() -> None:
     one = torch.tensor([[0.5, 0.2], [0.5, 0.2], [0.2, 0.2]])
     other = torch.tensor([[0.5, 0.2], [0.6, 0.2], [0.8, 0.2]])
-    found = ms_detr.overlap(one, other)
+    found = intervals.overlap(one, other)
     # Equal; half shared, hull .3; apart, hull .8 of which .4 is empty.
     torch.testing.assert_close(found, torch.tensor([1.0, 1 / 3, -0.5]))
 
 
 def test_stretches_are_read_from_frames() -> None:
     shares = torch.tensor([[0, 1, 1, 0, 0, 0, 0, 1.0], [0.2] * 8, [1.0] * 8])
-    found = ms_detr.stretches(shares)
+    found = intervals.stretches(shares)
     torch.testing.assert_close(found[0], torch.tensor([[2 / 8, 2 / 8], [7.5 / 8, 1 / 8]]))
     assert found[1].shape == (0, 2) and found[2].tolist() == [[0.5, 1.0]]
     torch.testing.assert_close(
-        ms_detr.bounds(found[0]), torch.tensor([[1 / 8, 3 / 8], [7 / 8, 1.0]])
+        intervals.bounds(found[0]), torch.tensor([[1 / 8, 3 / 8], [7 / 8, 1.0]])
     )
 
 
@@ -98,7 +98,7 @@ def test_near_noise_is_restored_and_far_noise_refused(folder: str) -> None:
     shown = torch.cat(
         [made[:1] for made in (recipe.noised(truths) for _ in range(50)) if made is not None]
     )
-    near, far = (ms_detr.overlap(shown[:, place], truths[0]) for place in (0, 1))
+    near, far = (intervals.overlap(shown[:, place], truths[0]) for place in (0, 1))
     assert shown.shape[1:] == (2, 2) and float(near.min()) > 0.4 > float(far.mean())
     assert recipe.noised([truths[1]]) is None
 
@@ -126,7 +126,7 @@ def test_a_stretch_of_a_clip_is_forged(folder: str) -> None:
         changed = (made != clip).reshape(64, 64, FRAMES, 3).any((0, 1, 3))
         assert changed.tolist() == (share > 0).tolist()
         assert 2 <= share.sum() <= 0.6 * FRAMES + 1
-        assert len(ms_detr.stretches(torch.from_numpy(share)[None])[0]) == 1
+        assert len(intervals.stretches(torch.from_numpy(share)[None])[0]) == 1
 
 
 def test_stretches_are_found(folder: str) -> None:
@@ -149,7 +149,7 @@ def test_stretches_are_found(folder: str) -> None:
     assert output.segments is not None and output.segments.shape == (24, 4, 3)
     clips = []
     for found, share in zip(output.segments.tolist(), shown.replaced[:, 0], strict=True):
-        truth = ms_detr.bounds(ms_detr.stretches(share[None])[0]).tolist()
+        truth = intervals.bounds(intervals.stretches(share[None])[0]).tolist()
         clips.append(
             ClipIntervals(
                 [(begin, end) for begin, end in truth],

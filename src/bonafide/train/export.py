@@ -225,7 +225,7 @@ def _traced(network: _Flat, shape: tuple[int, ...], name: str, sizes_open: bool)
     open_axes = {places[axis]: torch.export.Dim.DYNAMIC for axis in axes}
     dynamic = (open_axes, {0: torch.export.Dim.DYNAMIC})[: len(inputs)]
     try:
-        with warnings.catch_warnings(), _quiet():
+        with warnings.catch_warnings(), _quiet(), _written_out():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
@@ -296,6 +296,17 @@ def _difference(network: _Flat, data: bytes, inputs: Sequence[NDArray[np.float32
             apart = float(np.max(np.abs(got - want) / (1 + np.abs(want)), initial=0.0))
             largest = max(largest, apart if np.isfinite(apart) else math.inf)
     return largest
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Attention as its single steps: its fused form of evaluation is unknown to ONNX."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

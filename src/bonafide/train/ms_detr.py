@@ -45,7 +45,9 @@ from bonafide.train import clips
 from bonafide.train.augment import Pixels
 from bonafide.train.backbones import Backbone, load_backbone
 from bonafide.train.clips import ClipRecipe, frames_of
+from bonafide.train.intervals import bounds, overlap, stretches
 from bonafide.train.recipe import Batch, Output
+from bonafide.train.sequences import places
 from bonafide.train.video_blending import video_blended
 
 SHORTEST = 0.1  # forged share of a clip that is made, at least
@@ -133,47 +135,6 @@ class Network(nn.Module):
         ends = bounds(intervals).clamp(0, 1)
         segments = torch.cat([ends, logits[..., None]], 2)
         return Output(logits.amax(1), segments=segments)
-
-
-def places(frames: int, width: int) -> Tensor:
-    """When each frame is, as sines and cosines of falling rates: (frames, width)."""
-    rates = 10_000.0 ** -(torch.arange(0, width, 2) / width)
-    angles = torch.arange(frames)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
-
-
-def bounds(intervals: Tensor) -> Tensor:
-    """(…, 2) of middle and width → (…, 2) of begin and end."""
-    middle, width = intervals.unbind(-1)
-    return torch.stack([middle - width / 2, middle + width / 2], -1)
-
-
-def overlap(one: Tensor, other: Tensor) -> Tensor:
-    """Generalised IoU of intervals (…, 2) of middle and width: in (−1, 1]."""
-    first, second = bounds(one), bounds(other)
-    shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(
-        first[..., 0], second[..., 0]
-    )
-    joined = one[..., 1] + other[..., 1] - shared.clamp_min(0)
-    hull = torch.maximum(first[..., 1], second[..., 1]) - torch.minimum(
-        first[..., 0], second[..., 0]
-    )
-    return shared.clamp_min(0) / joined.clamp_min(1e-6) - (hull - joined) / hull.clamp_min(1e-6)
-
-
-def stretches(shares: Tensor) -> list[Tensor]:
-    """Forged intervals of clips, (M, 2) of middle and width as shares of the clip, for each.
-
-    Args:
-        shares: (N, T) of each frame that is forged; above one half counts.
-    """
-    found = []
-    for row in (shares > 0.5).int():
-        edge = torch.diff(row, prepend=row.new_zeros(1), append=row.new_zeros(1))
-        begin, end = (edge == 1).nonzero()[:, 0], (edge == -1).nonzero()[:, 0]
-        ends = torch.stack([(begin + end) / 2, end - begin], 1).float()
-        found.append(ends / shares.shape[1])
-    return found
 
 
 @dataclass(frozen=True)
