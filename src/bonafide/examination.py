@@ -8,7 +8,7 @@ networks) and examines any number of files with the same settings:
    so that decoding and shared signals are computed once.
 3. `calibrate` says what each score is worth, from tables fitted on held-out sources.
 4. `verdict.decide` gives one answer per question, from these findings alone.
-5. Maps are joined into one, sentences are made, and everything goes into one `Report`.
+5. Maps are joined, sentences are made, and everything goes into one `Report`.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Settings:
         asked: questions that are asked beside those that are always asked.
         caption: that came with the picture; with one it is asked whether it fits.
         judge: a model that is asked about every picture, over the network; None for none.
+        transcript: whether what is said is written down.
     """
 
     profile: Profile = Profile.STANDARD
@@ -95,6 +96,7 @@ class Settings:
     asked: tuple[Question, ...] = ()
     caption: str | None = None
     judge: Judge | None = None
+    transcript: bool = False
 
 
 class Examiner:
@@ -139,8 +141,7 @@ class Examiner:
         chosen, untested = self._of_kind(media)
         measured = measures(media)
         findings = self.ask(media, chosen, measured)
-        rate = settings.false_accusation_rate
-        drawn = verdict.decide(findings, self.calibration, measured, rate)
+        drawn = verdict.decide(findings, self.calibration, measured, settings.false_accusation_rate)
         edits = fuse_maps(findings, self.calibration)
         drawn = regard(drawn, edits, findings)
         held = None
@@ -228,8 +229,7 @@ class Examiner:
         except Exception as error:  # one detector's bug must not cost the others' findings
             _log.exception("detector %s failed on %s", card.id, ctx.media.name)
             found = Failed(f"internal error, please report it: {type(error).__name__}: {error}")
-        seconds = round(time.perf_counter() - began, 4)
-        self._seconds[card.id] = seconds
+        self._seconds[card.id] = seconds = round(time.perf_counter() - began, 4)
         if isinstance(found, NotApplicable | Failed):
             status = Status.FAILED if isinstance(found, Failed) else Status.NOT_APPLICABLE
             return replace(Finding.silent(card, found.why, status), seconds=seconds)
@@ -379,6 +379,7 @@ def describe(settings: Settings) -> dict[str, Fact]:
         "asked": [question.value for question in settings.asked],
         "caption": settings.caption,
         "judge": None if settings.judge is None else settings.judge.describe(),
+        "transcript": settings.transcript,
         "limits": dict(vars(settings.limits)),
     }
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -36,11 +36,13 @@ from bonafide import registry
 from bonafide.cli.weights import weights
 from bonafide.errors import BonafideError, DamagedWeights, MissingWeights
 from bonafide.media.source import open_media
-from bonafide.networks import hub, runtime
-from bonafide.networks.catalogue import CATALOGUE, Published
+from bonafide.networks import hub, recognisers, runtime
+from bonafide.networks.catalogue import CATALOGUE, RECOGNISERS, Published, Recogniser
 from bonafide.testing import check_finding, measure
 from bonafide.train.published import convert
 from bonafide.types import Status
+
+Offered = TypeVar("Offered", Published, Recogniser)
 
 
 class Hub:
@@ -69,7 +71,7 @@ class Hub:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server.server_port}"
 
-    def offer(self, entry: Published, paths: list[Path]) -> Published:
+    def offer(self, entry: Offered, paths: list[Path]) -> Offered:
         """Serve the files of an entry; return the entry with their checksums and sizes."""
         files = []
         for file, path in zip(entry.files, paths, strict=True):
@@ -347,3 +349,30 @@ def test_the_list_and_the_licences(served: Hub) -> None:
     status, said = run("list", "--json")
     assert {entry["state"] for entry in json.loads(said)} == {"not fetched"}
     assert run("pull", "no_such")[0] == 2
+
+
+def test_a_recogniser_of_speech_is_fetched_as_it_is(
+    served: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = RECOGNISERS["transcribe_tiny"]
+    (tmp_path / "published").mkdir()
+    paths = [tmp_path / "published" / file.path for file in entry.files]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 50)
+    offered = served.offer(entry, paths)
+    monkeypatch.setitem(RECOGNISERS, entry.id, offered)  # type: ignore[arg-type]
+    status, said = run("pull", entry.id)
+    assert status == 2 and "--yes" in said and served.asked == []
+    status, said = run("pull", entry.id, "--yes")
+    assert status == 0 and "Licence of the weights: MIT" in said, said
+    folder = tmp_path / "pulled" / "transcribe_tiny-1"
+    assert {one.name for one in folder.iterdir()} == {file.path for file in entry.files}
+    record = json.loads((tmp_path / "pulled" / "transcribe_tiny-1.json").read_text())
+    assert record["sha256"] == runtime.sha256(folder / "model.bin")
+    assert recognisers.find() == (offered, folder) and recognisers.state(offered) == "fetched"
+    assert recognisers.ingredients() == {"weights.transcribe_tiny": record["sha256"]}
+    damaged = replace(
+        offered, files=tuple(replace(file, sha256="0" * 64) for file in offered.files)
+    )
+    with pytest.raises(DamagedWeights, match="it was deleted"):
+        hub.pull_recogniser(damaged, nothing)

@@ -109,6 +109,12 @@ def bonafide() -> None:
     "file.",
 )
 @click.option(
+    "--transcript",
+    is_flag=True,
+    help="Write down what is said, with times; a machine does, and errs. Needs `bonafide weights "
+    "pull transcribe_base`.",
+)
+@click.option(
     "--calibration",
     metavar="FILE",
     envvar="BONAFIDE_CALIBRATION",

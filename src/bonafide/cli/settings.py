@@ -23,6 +23,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
         UsageError: an option cannot be followed.
         InvalidInput: the calibration is none.
         UnknownDetector: `--only` names a detector that does not exist.
+        MissingWeights: a transcript is asked for, and nothing here can write one.
+        MissingExtra: likewise.
     """
     from bonafide.evidence.calibration import load_calibration
     from bonafide.examination import Settings, select
@@ -41,12 +43,17 @@ def settings_of(options: dict[str, Any]) -> Settings:
         calibration=options.get("calibration"),
         asked=(Question.SPOOFED,) if options.get("liveness") else (),
         caption=_caption(options.get("caption")),
+        transcript=bool(options.get("transcript")),
         judge=judge_of(options, bool(options.get("quiet"))),
     )
     # A bad table or an unknown id is a usage error now, not a failure per file.
     load_calibration(settings.calibration)
     if settings.only:
         select(settings)
+    if settings.transcript:
+        from bonafide.networks import recognisers
+
+        recognisers.ready()
     return settings
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from bonafide.networks.catalogue import CATALOGUE, Published
+from bonafide.networks.catalogue import CATALOGUE, RECOGNISERS, Published, Recogniser
 
 _FAILED = 1
 _id = click.argument("id_", type=click.Choice(list(CATALOGUE)), metavar="ID")
+_any_id = click.argument("id_", type=click.Choice([*CATALOGUE, *RECOGNISERS]), metavar="ID")
 
 
 @click.group()
@@ -30,44 +31,48 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue as JSON.")
 def list_(as_json: bool) -> None:
     """List the networks that can be fetched, and the state of each on this machine."""
-    from bonafide.networks import hub
-
     if as_json:
         import json
         from dataclasses import asdict
 
-        entries = [asdict(entry) | {"state": hub.state(entry)} for entry in CATALOGUE.values()]
+        entries = [asdict(entry) | {"state": _state(entry)} for entry in _every()]
         click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
         return
-    for entry in CATALOGUE.values():
+    for entry in _every():
         size = sum(file.bytes for file in entry.files) / 1e6
-        click.echo(f"{entry.id:20} {entry.licence:11} {size:6,.0f} MB   {hub.state(entry)}")
+        click.echo(f"{entry.id:20} {entry.licence:11} {size:6,.0f} MB   {_state(entry)}")
 
 
 @weights.command()
-@_id
+@_any_id
 def licence(id_: str) -> None:
     """Print the licence of a network, its authors, and where it is published."""
-    click.echo(_terms(CATALOGUE[id_]))
+    click.echo(_terms(_entry(id_)))
 
 
 @weights.command()
-@_id
+@_any_id
 @click.option("--yes", is_flag=True, help="Do not ask for consent; the licence is still shown.")
 def pull(id_: str, yes: bool) -> None:
     """Fetch a network from the Hugging Face hub and convert it to ONNX.
+
+    A recogniser of speech is fetched as it is, and can be used at once.
 
     The variables HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are respected.
     """
     from bonafide.networks import hub
 
-    entry = CATALOGUE[id_]
-    hub.check_extras()
+    entry = _entry(id_)
+    if isinstance(entry, Published):
+        hub.check_extras()
     click.echo(_terms(entry), err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("no terminal to ask on: give --yes to accept the licence")
         click.confirm("Fetch it under this licence?", abort=True, err=True)
+    if isinstance(entry, Recogniser):
+        click.echo(str(hub.pull_recogniser(entry, lambda sentence: click.echo(sentence, err=True))))
+        return
     from bonafide.train.published import convert
 
     path = hub.pull(entry, convert, lambda sentence: click.echo(sentence, err=True))
@@ -125,7 +130,21 @@ def verify(id_: str, generated: tuple[str, ...], photograph: tuple[str, ...]) ->
         sys.exit(_FAILED)
 
 
-def _terms(entry: Published) -> str:
+def _every() -> list[Published | Recogniser]:
+    return [*CATALOGUE.values(), *RECOGNISERS.values()]
+
+
+def _entry(id_: str) -> Published | Recogniser:
+    return CATALOGUE.get(id_) or RECOGNISERS[id_]
+
+
+def _state(entry: Published | Recogniser) -> str:
+    from bonafide.networks import hub, recognisers
+
+    return recognisers.state(entry) if isinstance(entry, Recogniser) else hub.state(entry)
+
+
+def _terms(entry: Published | Recogniser) -> str:
     files = "\n".join(
         f"  huggingface.co/{file.repository}  {file.path}\n"
         f"    revision {file.revision}\n"

@@ -212,3 +212,67 @@ _UNIVFD = Published(
 CATALOGUE: Mapping[str, Published] = {
     entry.id: entry for entry in (_COMMUNITY_FORENSICS, _DDA, _UNIVFD)
 }
+
+MODEL = "model.bin"  # of a recogniser of speech, as CTranslate2 reads it
+_WHISPER_PAPER = (
+    'A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", ICML 2023'
+)
+_WHISPER_TERMS = (
+    "OpenAI releases code and weights under the MIT licence; SYSTRAN converted them and releases "
+    "the result under the same licence."
+)
+_WHISPER_FILES = (
+    ("tokenizer.json", 2_203_239,
+     "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"),
+    ("vocabulary.txt", 459_861,
+     "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """One recogniser of speech that can be fetched; the attributes are those of `Published`.
+
+    Checksums are those that several independent projects wrote down.
+    """
+
+    id: str
+    version: str
+    title: str
+    files: tuple[RemoteFile, ...]
+    paper: str = _WHISPER_PAPER
+    licence: str = "MIT"
+    terms: str = _WHISPER_TERMS
+    training_data: str = "680,000 hours of speech of the web in 99 languages, with its transcripts"
+
+
+def _whisper(size: str, revision: str, *own: tuple[str, int, str]) -> Recogniser:
+    repository = f"Systran/faster-whisper-{size}"
+    files = tuple(
+        RemoteFile(repository, revision, name, digest, count)
+        for name, count, digest in (*own, *_WHISPER_FILES)
+    )
+    return Recogniser(f"transcribe_{size}", "1", f"Whisper {size}", files)
+
+
+RECOGNISERS: Mapping[str, Recogniser] = {
+    one.id: one
+    for one in (
+        _whisper(
+            "base",
+            "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+            ("config.json", 2_309,
+             "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+            (MODEL, 145_217_532,
+             "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+        ),
+        _whisper(
+            "tiny",
+            "d90ca5fe260221311c53c58e660288d3deb8d356",
+            ("config.json", 2_249,
+             "a73a28cdfe1c43ccc7202fa333d1f89c202477271407ae9a7f19afa52039cac8"),
+            (MODEL, 75_538_270,
+             "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1"),
+        ),
+    )
+}  # fmt: skip

@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bonafide.errors import (
     DamagedWeights,
@@ -31,11 +32,22 @@ from bonafide.errors import (
 from bonafide.files import atomic_write
 from bonafide.media.source import open_media
 from bonafide.networks import runtime
-from bonafide.networks.catalogue import Published, RemoteFile
+from bonafide.networks.catalogue import MODEL, Published, Recogniser, RemoteFile
 from bonafide.networks.published import read
+from bonafide.networks.recognisers import folder_of, record_of
 
 _LEAST_STORED = 0.95  # share of the parameters that conversion leaves: updates are merged
 _BYTES = 4  # of a number in the ONNX file
+
+
+class Entry(Protocol):
+    """What is fetched, as the messages name it."""
+
+    @property
+    def id(self) -> str:
+        """Of the weights."""
+        ...
+
 
 Convert = Callable[[Published, Sequence[Path], Path], Any]  # published, its files, ONNX to write
 
@@ -127,7 +139,39 @@ def pull(published: Published, convert: Convert, say: Callable[[str], None]) -> 
     return target
 
 
-def download(published: Published, file: RemoteFile, say: Callable[[str], None]) -> Path:
+def pull_recogniser(entry: Recogniser, say: Callable[[str], None]) -> Path:
+    """Download and check the files of a recogniser of speech; it can be used at once.
+
+    Args:
+        entry: what to fetch.
+        say: takes sentences about what happens.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        MissingExtra: the hub's client is not installed.
+        MissingWeights: the hub cannot be reached, does not have a file, or is not to be asked.
+        DamagedWeights: a file is not the pinned one.
+    """
+    if find_spec("huggingface_hub") is None:
+        raise MissingExtra("hub", "fetching a network")
+    folder = folder_of(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = []
+    for file in entry.files:
+        path = download(entry, file, say)
+        digest = _checked(entry, file, path, {}, say)
+        with atomic_write(folder / file.path) as partial:
+            shutil.copyfile(path, partial)
+        sources.append(asdict(file) | {"sha256": digest})
+    (whole,) = (source["sha256"] for source in sources if source["path"] == MODEL)
+    about = {"id": entry.id, "version": entry.version, "licence": entry.licence, "sha256": whole}
+    _write(record_of(folder), about | {"sources": sources, "pulled": _now()})
+    return folder
+
+
+def download(published: Entry, file: RemoteFile, say: Callable[[str], None]) -> Path:
     """Fetch one file through the hub's cache; an interrupted download goes on where it stopped.
 
     Raises:
@@ -203,7 +247,7 @@ def verify(
 
 
 def _checked(
-    published: Published,
+    published: Entry,
     file: RemoteFile,
     path: Path,
     known: dict[str, str],

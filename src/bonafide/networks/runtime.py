@@ -365,7 +365,7 @@ def _inputs(names: Iterable[str]) -> str:
 def _open(path: Path) -> Any:
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Waiting threads would spin on cores that other detectors are using.
@@ -373,7 +373,7 @@ def _open(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=_providers())
 
 
-def _threads() -> int:
+def threads() -> int:
     """Threads of one network: of a process that shares the machine with its siblings, one."""
     asked = os.environ.get("BONAFIDE_THREADS", "")
     if asked:
