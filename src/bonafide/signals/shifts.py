@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TILE = 64  # side of the correlated tiles, in pixels
 STEP = 48  # between neighbouring tiles, in pixels
-MOST_TILES = 120
+MOST_TILES = 80
 NEAR = 20  # shorter shifts, in pixels, are what every texture does to itself
 PEAKS = 2  # peaks taken from one tile
 STRENGTH = 6.0  # least height of a peak, in standard deviations of the tile's correlation
@@ -40,7 +40,7 @@ class _Group:
     corners: list[tuple[int, int]] = field(default_factory=list)
 
 
-def shift_proposals(luma: NDArray[np.float32], most: int = 12) -> list[Proposal]:
+def shift_proposals(luma: NDArray[np.float32], most: int = 6) -> list[Proposal]:
     """Shifts that many pixels of a tile obey, strongest first.
 
     Args:

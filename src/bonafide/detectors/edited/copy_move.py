@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 CARD = Card(
     id="copy_move",
-    version="7",
+    version="8",
     question=Question.EDITED,
     title="Copied and moved parts",
     cost=0.3,
