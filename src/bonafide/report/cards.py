@@ -14,7 +14,7 @@ from bonafide.evidence.calibration import default_calibration
 from bonafide.languages.speak import gettext as _
 from bonafide.languages.speak import sentence, told
 from bonafide.report.wording import method
-from bonafide.types import Card
+from bonafide.types import Card, Question
 
 WEIGHED, DECLARES, SHOWN = sentence("evidence"), sentence("statement"), sentence("information")
 
@@ -38,23 +38,24 @@ def as_dicts(detectors: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def print_list(console: Console | None = None) -> None:
-    """One line per detector: id, question, profile, what it counts for, title."""
+    """One line per detector under its question: id, title, profile, what it counts for."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (_("id"), _("question"), _("from profile"), _("counts as")):
-        table.add_column(heading, no_wrap=True)
+    table.add_column(_("id"), no_wrap=True)
     table.add_column(_("what it is"))
-    for detector in registry.ids():
-        if (why := registry.broken(detector)) is not None:
-            table.add_row(detector, "", "", _("cannot be used"), escape(told(why)))
-            continue
-        card = registry.card(detector)
-        table.add_row(
-            card.id,
-            card.question,
-            card.profile,
-            told(_role(card)),
-            escape(told(card.title)),
-        )
+    for heading in (_("from profile"), _("counts as")):
+        table.add_column(heading, no_wrap=True)
+    broken = {one: why for one in registry.ids() if (why := registry.broken(one)) is not None}
+    cards = [registry.card(one) for one in registry.ids() if one not in broken]
+    for question in Question:
+        asked = [card for card in cards if card.question is question]
+        if asked:
+            table.add_row(f"[bold]{question}[/bold]")
+        for card in asked:
+            table.add_row(
+                f"  {card.id}", escape(told(card.title)), card.profile, told(_role(card))
+            )
+    for detector, why in broken.items():
+        table.add_row(detector, escape(told(why)), "", _("cannot be used"))
     console = console or Console()
     console.print(table)
     console.print("\n" + _("A whole card: bonafide detectors ID"), style="dim")
