@@ -51,9 +51,7 @@ def print_list(console: Console | None = None) -> None:
         if asked:
             table.add_row(f"[bold]{question}[/bold]")
         for card in asked:
-            table.add_row(
-                f"  {card.id}", escape(told(card.title)), card.profile, told(_role(card))
-            )
+            table.add_row(f"  {card.id}", escape(told(card.title)), card.profile, told(_role(card)))
     for detector, why in broken.items():
         table.add_row(detector, escape(told(why)), "", _("cannot be used"))
     console = console or Console()
