@@ -13,7 +13,7 @@ from bonafide.media.image import Image, to_rgb
 from bonafide.media.lazy import lazy
 from bonafide.media.sampling import Reader, Sampling
 from bonafide.media.sources import BytesSource
-from bonafide.media.video import Turn, VideoTrack
+from bonafide.media.video import Coded, Turn, VideoTrack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,10 @@ class AnimationTrack(VideoTrack):
         self.codec = "apng" if image.format == "PNG" else image.format.lower()
         self.bit_rate = None
         # What the class says of its frames is found out when it is asked for, see below.
+
+    def coded(self, most: int = 20_000) -> tuple[Coded, ...]:
+        """Nothing: an animated picture has no packets."""
+        return ()
 
     @lazy
     def frames_declared(self) -> int:

@@ -60,6 +60,26 @@ class Turn:
         return np.ascontiguousarray(array)
 
 
+@dataclass(frozen=True)
+class Coded:
+    """What a container says of a frame, without its being decoded.
+
+    Attributes:
+        seconds: when it is shown, from the start of the file.
+        size: bytes of its packet.
+        keyframe: whether it can be decoded alone.
+        between: whether it comes after a later frame in the file, as frames that are predicted
+            from both sides do.
+        kept: whether other frames may be predicted from it.
+    """
+
+    seconds: float
+    size: int
+    keyframe: bool
+    between: bool
+    kept: bool
+
+
 class VideoTrack:
     """One video track. Nothing of its frames is kept between passes.
 
@@ -177,6 +197,37 @@ class VideoTrack:
         """
         wanted = sampling or Sampling()
         return Frames(lambda: self._reader(wanted), wanted, self._limits.frames, self._at_end)
+
+    def coded(self, most: int = 20_000) -> tuple[Coded, ...]:
+        """What the container says of its frames, in the order in which they are shown.
+
+        Args:
+            most: packets that are read, from the start.
+
+        Returns:
+            () where packets have no times of their own, as in pictures that are animated.
+        """
+        found: list[Coded] = []
+        with self._open() as (container, stream):
+            begun, latest = av_container.origin(container), -1.0
+            try:
+                for packet in container.demux(stream):
+                    if packet.pts is None or not packet.size or len(found) >= most:
+                        break
+                    seconds = float(packet.pts * packet.time_base) - begun
+                    found.append(
+                        Coded(
+                            seconds,
+                            int(packet.size),
+                            bool(packet.is_keyframe),
+                            seconds < latest,
+                            not packet.is_disposable,
+                        )
+                    )
+                    latest = max(latest, seconds)
+            except av_container.errors():
+                pass  # a damaged end: what was read is told
+        return tuple(sorted(found, key=lambda one: one.seconds))
 
     @contextmanager
     def _reader(self, sampling: Sampling) -> Iterator[Reader]:
