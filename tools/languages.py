@@ -37,7 +37,7 @@ PACKAGE = ROOT / "src" / "bonafide"
 SPEAKING = ("report", "server", "cli")
 TELLING = (
     "questions.py", "explain/words.py", "examination.py", "evidence", "detectors",
-    "comparison/relation.py", "report/comparison_words.py",
+    "comparison/relation.py", "report/comparison_words.py", "signals/video_quality.py",
 )  # fmt: skip
 # Classes whose sentences a report or a page shows, wherever they are made.
 SHOWN = {

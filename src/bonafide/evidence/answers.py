@@ -207,7 +207,9 @@ def _answer(
         return Answer(
             question, where, None, None, Decision.NOT_ASSESSED, _hits(said),
             _with_outside(
-                said, f"No calibrated detector could say whether it is {question.words}."
+                said,
+                f"No calibrated detector could say whether it is {question.words}.",
+                of_hits_alone=False,
             ),
             alpha,
         )  # fmt: skip
@@ -269,9 +271,10 @@ def _decide(
     return Decision.INCONCLUSIVE, _with_outside(said, short)
 
 
-def _with_outside(said: Iterable[Said], why: str) -> str:
-    """A reason, after what says that a hit lies outside of what its detector was made for."""
-    return " ".join([*(one.measurement.outside for one in said if one.hit), why]).strip()
+def _with_outside(said: Iterable[Said], why: str, of_hits_alone: bool = True) -> str:
+    """A reason, after what says that a measurement lies outside of what its detector is for."""
+    told = dict.fromkeys(one.measurement.outside for one in said if one.hit or not of_hits_alone)
+    return " ".join([*filter(None, told), why]).strip()
 
 
 def _accuses(comparison: Comparison, total: float, alpha: float) -> bool:

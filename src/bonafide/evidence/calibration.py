@@ -29,6 +29,8 @@ SCHEMA = 2
 ANY = ""  # kind of media in the entry of a detector that was calibrated on several
 OUTSIDE_SHARE = 0.5  # of the evidence that is left where the map was never checked
 NOTHING_MEASURED: Mapping[str, float] = MappingProxyType({})
+# Questions that detectors answer by the pictures of a video.
+BY_PICTURES = (Question.SYNTHETIC, Question.FACE_FORGED, Question.SPOOFED)
 _MEASURED = {"short_side": "shorter side in pixels", "jpeg_quality": "JPEG quality"}
 
 
@@ -116,7 +118,8 @@ def measures(media: Any) -> dict[str, float]:
     Returns:
         `short_side` in pixels and `megapixels` of what can be seen; `jpeg` (1.0 or 0.0) for a
         picture, with `jpeg_quality` as the nearest IJG quality, 1 to 100; `seconds` for what
-        lasts. {} for media that are not decoded.
+        lasts; `keyframe_bits`, `blockiness` and `detail` of a video, see
+        `signals.video_quality`. {} for media that are not decoded.
     """
     image = getattr(media, "image", None)
     video, audio = getattr(media, "video", None), getattr(media, "audio", None)
@@ -133,7 +136,30 @@ def measures(media: Any) -> dict[str, float]:
             found["jpeg_quality"] = float(estimate_quality(image.jpeg.quantisation[0]).quality)
     elif video is not None or audio is not None:
         found["seconds"] = float(getattr(video or audio, "duration", 0.0) or 0.0)
+    if image is None and video is not None:
+        from bonafide.media.video import VideoTrack
+        from bonafide.signals.video_quality import quality_of
+
+        quality = quality_of(video) if isinstance(video, VideoTrack) else None
+        if quality is not None:
+            found["keyframe_bits"] = round(quality.judged_bits, 4)
+            found["blockiness"] = round(quality.blockiness, 3)
+            found["detail"] = round(quality.detail, 3)
     return found
+
+
+def poor_pictures(measured: Mapping[str, float]) -> str:
+    """Why nothing can be decided by the pictures of a video, one sentence; "" where it can.
+
+    Args:
+        measured: of the file, from `measures`.
+    """
+    if "seconds" not in measured or "short_side" not in measured:
+        return ""
+    from bonafide.signals.video_quality import too_poor
+
+    known = [measured.get(name, 0.0) for name in ("keyframe_bits", "blockiness", "detail")]
+    return too_poor(measured["short_side"], *known)
 
 
 def calibrate(
@@ -157,13 +183,17 @@ def calibrate(
     entry = calibration.detectors.get(finding.detector)
     if entry is None or entry["version"] != finding.version:
         return finding
+    poor = poor_pictures(measured) if finding.question in BY_PICTURES else ""
     kinds = (ANY, stratum.kind)
     foreign = bool(stratum.kind) and entry.get("kind", Kind.IMAGE.value) not in kinds
     return replace(
         finding,
         parts=tuple(
-            (part, _calibrated(part, entry, measured, stratum.words, foreign))
-            for part, _ in finding.parts
+            (told, _calibrated(told, entry, measured, stratum.words, foreign))
+            for told in (
+                replace(part, outside=part.outside or poor) if part.score is not None else part
+                for part, _ in finding.parts
+            )
         ),
     )
 

@@ -6,7 +6,8 @@
    smallest beside its own bound. An accusation of synthesis makes `declared_ai` into
    `ai_generated`; any other leaves it standing.
 3. *The rest.* One open answer makes the whole inconclusive, as do credentials or metadata that
-   contradict themselves. All assessed questions clear: no trace was found.
+   contradict themselves, and a video whose pictures are too poor to be judged. All assessed
+   questions clear: no trace was found.
 
 Answers about single subjects do not make the headline, since the bound is one per file; an
 accusation of one forbids to say that no trace was found.
@@ -26,7 +27,7 @@ from bonafide.evidence.answers import answer_all
 from bonafide.evidence.answers import fused as fused
 from bonafide.evidence.answers import laundered as laundered
 from bonafide.evidence.answers import weight as weight
-from bonafide.evidence.calibration import NOTHING_MEASURED, Calibration
+from bonafide.evidence.calibration import NOTHING_MEASURED, Calibration, poor_pictures
 from bonafide.types import (
     WHOLE,
     Answer,
@@ -77,7 +78,7 @@ def decide(
         label = strongest.question.accusation
         assert label is not None
         return Verdict(label, answers, _for_a_trace(strongest, spoken), strongest.why)
-    return _unaccused(spoken, answers, whole)
+    return _unaccused(spoken, answers, whole, poor_pictures(measured))
 
 
 def shows_probability(answer: Answer) -> bool:
@@ -110,8 +111,12 @@ def evidence_words(answer: Answer) -> str:
 
 
 def _unaccused(
-    spoken: Sequence[Finding], answers: tuple[Answer, ...], whole: Sequence[Answer]
+    spoken: Sequence[Finding],
+    answers: tuple[Answer, ...],
+    whole: Sequence[Answer],
+    poor: str,
 ) -> Verdict:
+    """The verdict without an accusation; `poor` says why a video's pictures allow none."""
     assessed = [answer for answer in whole if answer.decision is not Decision.NOT_ASSESSED]
     contradictions = _contradictions(spoken)
     accused_subjects = [
@@ -124,7 +129,8 @@ def _unaccused(
             Label.INCONCLUSIVE,
             answers,
             _once(contradictions, (r for a in whole for r in a.because if r.llr is None)),
-            "No calibrated detector could examine this file, so nothing can be said either way.",
+            poor
+            or "No calibrated detector could examine this file, so nothing can be said either way.",
         )
     standing = [a for a in assessed if a.decision is Decision.INCONCLUSIVE] + accused_subjects
     if standing or contradictions:
@@ -133,8 +139,10 @@ def _unaccused(
             Label.INCONCLUSIVE,
             answers,
             _once(sorted(because, key=lambda reason: -(reason.llr or 0.0)), contradictions),
-            _strongest_of(standing).why if standing else _why_open(contradictions),
+            poor or (_strongest_of(standing).why if standing else _why_open(contradictions)),
         )
+    if poor:
+        return Verdict(Label.INCONCLUSIVE, answers, (), poor)
     against = sorted(
         (r for a in assessed for r in a.because if (r.llr or 0.0) < 0), key=lambda r: r.llr or 0.0
     )

@@ -23,6 +23,7 @@ from bonafide.types import Fact, Measurement, NotApplicable
 Changes = Callable[[Faces, Sequence[Face], NDArray[np.float32]], Change | None]
 MOST_SCORED = 72  # faces of one media that a network reads
 LEAST_SEEN = 0.25  # share of the frames that were looked at
+SMALL = 48  # pixels of a face; smaller ones are said to be small
 FACTS: Mapping[str, str] = {
     "persons": "persons who were measured [count]",
     "faces": "faces that were measured [count]",
@@ -33,6 +34,8 @@ FACTS: Mapping[str, str] = {
     "passed_over": "why faces were not measured, and how many",
     "shots": "shots of the video [count]",
     "seen": "in how many frames the person is seen [count]",
+    "side": "shorter side of the person's face, median over the frames [pixels]",
+    "face_sharpness": "sharpness of the person's face, median over the frames [8-bit levels]",
     "stretch": "from when to when the person differs from the rest of the track [s]",
     "stretch_of": "what differs there: identity, texture or scores",
     "stretch_errors": "how far it stands above the rest [standard errors]",
@@ -182,8 +185,15 @@ def _higher(track: FaceTrack, scores: NDArray[np.float64]) -> Change | None:
 def _person(
     track: FaceTrack, score: float, change: Change | None, video: bool, what: str
 ) -> Measurement:
-    facts: dict[str, Fact] = {"seen": len(track.faces)}
+    side = float(np.median([face.side for face in track.faces]))
+    facts: dict[str, Fact] = {
+        "seen": len(track.faces),
+        "side": round(side),
+        "face_sharpness": round(float(np.median([face.sharpness for face in track.faces])), 2),
+    }
     text = f"The {what} of {track.subject} is {score:+.2f}."
+    if side < SMALL:
+        text = f"{text} The face measures {side:.0f} pixels, in which little can be seen."
     if change is not None:
         facts["stretch"] = [round(change.stretch.start, 3), round(change.stretch.end, 3)]
         facts["stretch_of"] = change.what
