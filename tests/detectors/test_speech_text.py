@@ -53,7 +53,7 @@ def told(bare: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str |
         )
         return recognisers.Heard("en", 0.9, lines)
 
-    monkeypatch.setattr(speech_text, "find", lambda: (ENTRY, bare))
+    monkeypatch.setattr(speech_text, "find", lambda: (ENTRY, recognisers.folder_of(ENTRY)))
     monkeypatch.setattr(speech_text, "hear", hear)
     return given
 
@@ -149,6 +149,11 @@ def test_it_is_not_asked_unless_it_is_asked_for() -> None:
 def test_silence_is_not_written_down(told: list[tuple[float, str | None]]) -> None:
     report = examine(wav(np.zeros(5 * RATE, np.float32)), ASKED)
     assert finding_of(report).status is Status.NOT_APPLICABLE and not told
+
+
+def test_files_of_the_users_own_are_called_so(bare: Path, tmp_path: Path) -> None:
+    assert recognisers.title(ENTRY, tmp_path) == "Whisper base, files of your own"
+    assert recognisers.title(ENTRY, recognisers.folder_of(ENTRY)) == "Whisper base"
 
 
 def test_another_file_is_refused(bare: Path) -> None:

@@ -91,6 +91,11 @@ def find() -> tuple[Recogniser, Path]:
     )
 
 
+def title(entry: Recogniser, folder: Path) -> str:
+    """What wrote it down; files of the user's own are called so, since nobody checked them."""
+    return entry.title if folder == folder_of(entry) else f"{entry.title}, files of your own"
+
+
 def ready() -> None:
     """Make sure that `hear` can be called, before the first file is opened.
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from bonafide.media.audio import AudioTrack
 from bonafide.media.context import Context
 from bonafide.media.text_metadata import clean, quote
-from bonafide.networks.recognisers import find, hear, ingredients
+from bonafide.networks.recognisers import find, hear, ingredients, title
 from bonafide.regions import Span, Where
 from bonafide.signals.speech import RATE
 from bonafide.subjects.speech import SPEECH
@@ -98,7 +98,7 @@ class Detector:
             return NotApplicable("no transcript was asked for")
         if ctx.media.audio is None:
             return NotApplicable("it has no sound")
-        network, _ = find()
+        network = title(*find())
         speech = ctx.get(SPEECH)
         if speech.out_of_scope is not None:
             return NotApplicable(speech.out_of_scope)
@@ -118,14 +118,14 @@ class Detector:
         words = sum(len(text.split()) for _, text in lines)
         shown = [f"{_clock(span.start)} {text}" for span, text in lines]
         facts: dict[str, Fact] = {
-            "written_by": network.title,
+            "written_by": network,
             "language": language or "",
             "language_probability": round(sure, 3),
             "words": words,
             "seconds": round(heard, 1),
             "lines": shown,
         }
-        whole = Measurement(summary=_summary(network.title, language or "", lines), facts=facts)
+        whole = Measurement(summary=_summary(network, language or "", lines), facts=facts)
         parts = [
             Measurement(summary=f"{quote(text, LONGEST_LINE)}.", where=Where("audio", span))
             for span, text in lines
