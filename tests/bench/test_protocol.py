@@ -75,6 +75,7 @@ class TestShipped:
             "mico-limited-source",
             "temporal",
             "train-on-a-test-on-b",
+            "voices",
         }
 
     def test_an_unknown_name_lists_them(self) -> None:

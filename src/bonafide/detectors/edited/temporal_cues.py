@@ -95,7 +95,6 @@ CARD = Card(
         "[percent]",
         "detail_swing": "the same of fine detail [percent]",
     },
-    erased_by=("recompression", "scale"),
     paper="W. Wang and H. Farid, ACM MM&Sec 2006 and 2007; see "
     "docs/decisions/060-temporal-cues-are-facts.md",
     limits="Without a vote: on 61 generated and 80 bona fide clips of 22 repositories no cue tells "
