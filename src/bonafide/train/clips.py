@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -29,8 +29,8 @@ from bonafide.errors import InvalidInput
 from bonafide.train import recipe
 from bonafide.train.augment import Chain, Pixels, Step, blur, crop, framewise, jpeg, light, mirror
 from bonafide.train.batches import Example, Samples
-from bonafide.train.data import Fingerprint, TrainingData, hold_out
-from bonafide.train.pictures import Picture, Wanted, decode
+from bonafide.train.data import TrainingData, of_table, wanted_of
+from bonafide.train.pictures import Picture, decode
 from bonafide.train.readers import open_table
 from bonafide.train.recipe import Recipe
 
@@ -159,11 +159,7 @@ def load(
     if not rows or "file" not in rows[0] or "seconds" not in rows[0]:
         raise InvalidInput(f"{manifest} needs the columns file and seconds of `probe crops`")
     chosen = select(rows, protocol, table.folder, both_classes=held_out > 0)
-    wanted = [
-        Wanted(table.place(one.path), one.path, bool(one.positive),
-               one.value("source") or one.generator or one.cluster, one.cluster, cache)
-        for one in chosen.samples
-    ]  # fmt: skip
+    wanted = wanted_of(chosen.samples, table, cache)
     left_out: dict[str, str] = {}
     found = decode(wanted, jobs, left_out, progress)
     tracks: dict[tuple[str, str], list[tuple[float, Picture]]] = defaultdict(list)
@@ -181,18 +177,7 @@ def load(
         clips += cut
     if not clips:
         raise InvalidInput(f"{manifest} has no {frames} frames of one size of one subject")
-    whole = TrainingData(
-        tuple(clips), (), (), (), left_out, (Fingerprint(table.name, table.sha256, len(clips)),)
-    )
-    if not held_out:
-        return whole
-    held = hold_out(clips, held_out, seed)
-    return replace(
-        whole,
-        pictures=tuple(one for one in clips if one.group not in held),
-        validation=tuple(one for one in clips if one.group in held),
-        held_out=tuple(sorted(held)),
-    )
+    return of_table(clips, left_out, table, held_out, seed)
 
 
 def _clips(track: Sequence[Picture], frames: int, name: str) -> list[Picture]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bonafide.bench.manifest import read_table, select
 from bonafide.bench.protocol import Protocol
+from bonafide.bench.samples import Sample
 from bonafide.errors import InvalidInput
 from bonafide.train.pictures import History, Picture, Wanted, decode
 from bonafide.train.places import OnDisk
@@ -20,7 +21,7 @@ from bonafide.train.readers import Table, open_table
 
 __all__ = [
     "Fingerprint", "History", "Pair", "Picture", "TrainingData", "fingerprint", "hold_out", "load",
-    "source_numbers",
+    "of_table", "source_numbers", "wanted_of",
 ]  # fmt: skip
 PAIR_COLUMNS = ("path", "original", "left", "top", "size", "autoencoder")
 
@@ -116,6 +117,45 @@ def load(
     return divide(whole, held_out, seed) if held_out else whole
 
 
+def wanted_of(samples: Sequence[Sample], table: Table, cache: Path) -> list[Wanted]:
+    """What is to be decoded of labelled files; without a source, who made a file is its source."""
+    return [
+        Wanted(
+            table.place(sample.path),
+            sample.path,
+            bool(sample.positive),
+            sample.value("source") or sample.generator or sample.cluster,
+            sample.cluster,
+            cache,
+        )
+        for sample in samples
+    ]
+
+
+def of_table(
+    pictures: Sequence[Picture],
+    left_out: Mapping[str, str],
+    table: Table,
+    held_out: float,
+    seed: int,
+) -> TrainingData:
+    """What was decoded of one table, without pairs, groups held out.
+
+    Args:
+        pictures: what can be used.
+        left_out: name → why a file is not used.
+        table: where they are listed.
+        held_out: share of the pictures of each class to hold out, in [0, 1).
+        seed: of the choice.
+
+    Raises:
+        InvalidInput: a class has too few groups to hold one out.
+    """
+    tables = (Fingerprint(table.name, table.sha256, len(pictures)),)
+    whole = TrainingData(tuple(pictures), (), (), (), left_out, tables)
+    return _divide_labelled(whole, held_out, seed) if held_out else whole
+
+
 def source_numbers(data: TrainingData) -> dict[str, int]:
     """Sources of what is trained on, numbered in alphabetical order."""
     every = [*data.pictures, *(side for one in data.pairs for side in (one.original, one.twin))]
@@ -202,18 +242,7 @@ def _both(rows: Sequence[Mapping[str, str]], protocol: Protocol) -> bool:
 def _labelled(
     rows: Sequence[dict[str, str]], protocol: Protocol, table: Table, cache: Path
 ) -> list[Wanted]:
-    chosen = select(rows, protocol, table.folder)
-    return [
-        Wanted(
-            table.place(sample.path),
-            sample.path,
-            bool(sample.positive),
-            sample.value("source") or sample.generator or sample.cluster,
-            sample.cluster,
-            cache,
-        )
-        for sample in chosen.samples
-    ]
+    return wanted_of(select(rows, protocol, table.folder).samples, table, cache)
 
 
 def _twins(

@@ -20,7 +20,7 @@ from bonafide.bench.protocol import Protocol
 from bonafide.errors import InvalidInput
 from bonafide.train.augment import Pixels, crop, level, turn
 from bonafide.train.batches import Example
-from bonafide.train.data import Fingerprint, TrainingData, hold_out
+from bonafide.train.data import TrainingData, of_table
 from bonafide.train.pictures import Picture, Wanted, decode
 from bonafide.train.readers import open_table
 from bonafide.train.recipe import Recipe
@@ -78,23 +78,7 @@ def load(
         raise InvalidInput(
             f"{manifest} has no bona fide picture, and none with a mask, under {protocol.name}"
         )
-    whole = TrainingData(
-        tuple(pictures),
-        (),
-        (),
-        (),
-        left_out,
-        (Fingerprint(table.name, table.sha256, len(pictures)),),
-    )
-    if not held_out:
-        return whole
-    held = hold_out(pictures, held_out, seed)
-    return replace(
-        whole,
-        pictures=tuple(one for one in pictures if one.group not in held),
-        validation=tuple(one for one in pictures if one.group in held),
-        held_out=tuple(sorted(held)),
-    )
+    return of_table(pictures, left_out, table, held_out, seed)
 
 
 def open_decoders(names: Sequence[str], folder: Path) -> list[Decoder]:

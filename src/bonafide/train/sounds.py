@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ from bonafide.train.augment import Chain, Step
 from bonafide.train.augment_sound import WAY, levelled
 from bonafide.train.batches import Example, Samples
 from bonafide.train.clips import OwnForgeries
-from bonafide.train.data import Fingerprint, TrainingData, hold_out
+from bonafide.train.data import TrainingData, of_table, wanted_of
 from bonafide.train.pictures import Picture, Wanted, decode, keep
 from bonafide.train.readers import open_table
 from bonafide.train.recipe import Augment, Batch, Output, Recipe
@@ -219,11 +219,7 @@ def load(
     table = open_table(manifest, cache)
     rows = [row for row in table.rows if row.get("path")]
     chosen = select(rows, protocol, table.folder, both_classes=held_out > 0)
-    wanted = [
-        Wanted(table.place(one.path), one.path, bool(one.positive),
-               one.value("source") or one.generator or one.cluster, one.cluster, cache)
-        for one in chosen.samples
-    ]  # fmt: skip
+    wanted = wanted_of(chosen.samples, table, cache)
     left_out: dict[str, str] = {}
     kept = []
     for one in decode(wanted, jobs, left_out, progress, type(recipe).reader):
@@ -236,17 +232,7 @@ def load(
     if not kept:
         why = Counter(left_out.values()).most_common(1)[0][0] if left_out else "it is empty"
         raise InvalidInput(f"nothing in {manifest} can be used: {why}")
-    tables = (Fingerprint(table.name, table.sha256, len(kept)),)
-    whole = TrainingData(tuple(kept), (), (), (), left_out, tables)
-    if not held_out:
-        return whole
-    held = hold_out(kept, held_out, seed)
-    return replace(
-        whole,
-        pictures=tuple(one for one in kept if one.group not in held),
-        validation=tuple(one for one in kept if one.group in held),
-        held_out=tuple(sorted(held)),
-    )
+    return of_table(kept, left_out, table, held_out, seed)
 
 
 def _level(samples: Sound, _: np.random.Generator) -> Sound:
