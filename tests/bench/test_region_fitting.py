@@ -155,6 +155,23 @@ def test_measuring_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert share == pytest.approx([0.0, 48 * 64 / (128 * 160)], abs=0.05)
 
 
+def test_what_lies_outside_a_detectors_scope_is_not_fitted_on(tmp_path: Path) -> None:
+    Pillow.fromarray(photographs.astronaut()[:128, :160]).save(tmp_path / "a.png")
+    (tmp_path / "manifest.csv").write_text("path,label,origin\na.png,authentic,photos")
+    maps = tmp_path / "maps"
+    region_maps.measure_maps(read_labelled([tmp_path / "manifest.csv"]), maps, [NOISE])
+    (kept,) = maps.iterdir()
+    with np.load(kept) as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays["about"]))
+    assert about["said"][NOISE]["outside"] is False
+    about["said"][NOISE]["outside"] = True
+    np.savez(kept, **{**arrays, "about": np.array(json.dumps(about))})
+    (picture,) = region_maps.read_pictures(maps)
+    assert picture.findings == {}
+    assert picture.asked == {NOISE}
+
+
 def test_cells_that_were_mostly_edited_are_edited() -> None:
     mask = np.zeros((20, 30), np.bool_)
     mask[3:12, 4:19] = True

@@ -164,6 +164,7 @@ def measure_picture(task: Task) -> str | None:
             "status": finding.status.value,
             "score": finding.score,
             "kind": finding.main.kind.value,
+            "outside": bool(finding.main.outside),
         }
         arrays.pop(finding.detector, None)
         if finding.map is not None:
@@ -178,14 +179,17 @@ def measure_picture(task: Task) -> str | None:
 
 
 def read_pictures(folder: Path) -> Iterator[Picture]:
-    """Pictures that were measured, with what detectors of the present versions said."""
+    """Pictures that were measured, with what detectors of the present versions said.
+
+    A finding on a picture outside its detector's scope is no evidence, as in `edited_regions`.
+    """
     for file in sorted(folder.glob("*.npz")):
         arrays, about = _known(file)
         lattice = Lattice(about["cell"], about["width"], about["height"])
         findings = {
             name: _finding(name, one, arrays.get(name), lattice)
             for name, one in about["said"].items()
-            if one["status"] == Status.OK.value and _current(name, one)
+            if one["status"] == Status.OK.value and _current(name, one) and not one.get("outside")
         }
         asked = frozenset(name for name, one in about["said"].items() if _current(name, one))
         yield Picture(about["source"], lattice, arrays["edited"], asked, findings)
