@@ -104,6 +104,11 @@ CARD = Card(
     "web.",
 )
 
+_NOTHING = (
+    "No repeated or missing frames, no earlier compression and no fixed noise stand out; "
+    "that shows nothing."
+)
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -158,7 +163,7 @@ class Detector:
         rate = (count - 1) / max(float(steps.seconds[-1] - steps.seconds[0]), 1e-6)
         each = -(-count // _POINTS)
         whole = Measurement(
-            summary=" ".join(_sentences(found, share, rate)),
+            summary=" ".join(_told(found, share, rate)) or _NOTHING,
             series=(Series(steps.seconds[::each], np.asarray(steps.coarse[::each], np.float32)),),
             facts=_facts(found, steps, share, keys),
         )
@@ -177,48 +182,35 @@ def _read(
     return reader.steps(), noise.pattern()
 
 
-def _sentences(found: _Found, share: float, rate: float) -> Iterable[str]:
-    told = False
+def _told(found: _Found, share: float, rate: float) -> Iterable[str]:
     if found.repeated is not None:
-        told = True
         yield (
             f"One frame in {found.repeated.every} shows the one before again, as a converted "
             "frame rate leaves it."
         )
     elif share >= 0.02:
-        told = True
         yield f"{100 * share:.0f} % of the frames show the one before again, amid motion."
     if found.missing is not None:
-        told = True
         yield (
             f"After every {found.missing.every} frames one is missing, as a converted frame rate "
             "leaves it."
         )
     if found.interpolated is not None:
-        told = True
         yield (
             f"One frame in {found.interpolated.every} has less detail than its neighbours, as "
             "frames that were interpolated between them have."
         )
     for start, end in found.freezes:
-        told = True
         yield _frozen(start, end)
     if found.earlier is not None:
-        told = True
         yield (
             f"Frames stand out every {found.earlier.every} frames "
             f"({found.earlier.every / rate:.2f} s), apart from the keyframes: it was probably "
             "compressed before, in groups of that length."
         )
     if found.pattern is not None and found.pattern.fixed:
-        told = True
         yield (
             "Noise stays at fixed places while the scene moves, as that of a camera's sensor does."
-        )
-    if not told:
-        yield (
-            "No repeated or missing frames, no earlier compression and no fixed noise stand out; "
-            "that shows nothing."
         )
 
 
